@@ -1,0 +1,66 @@
+// swift-tools-version: 6.1
+// One target, one job; arrows point one way (docs/architecture.md).
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// A library target of ours: its name, and the targets it may name.
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// The test target of a library target; `Goldens` holds reference values and the Python that made them.
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil
+) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: [.byName(name: name)] + dependencies,
+    exclude: [], resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "cellm-mpi",
+  products: [.executable(name: "cellm-mpi", targets: ["cellm-mpi"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CMPISystem", pkgConfig: "mpi-c", providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .target(name: "CMPIShim", dependencies: ["CMPISystem"]),
+    .target(name: "CKernels"),
+
+    library("Kernels", ["CKernels", "COpenBLAS"]),
+    library("Safetensors"),
+    library("RandomStreams"),
+    library("Transformers", ["Kernels", "Safetensors"]),
+    library("Adapters", ["Transformers", "Kernels", "Safetensors", "RandomStreams"]),
+    library("Sparsity"),
+    library("Communication", ["Sparsity"]),
+    library("MPICommunication", ["Communication", "CMPIShim"]),
+    library("Corpora", ["Safetensors", "RandomStreams"]),
+    library(
+      "Federation",
+      ["Adapters", "Transformers", "Corpora", "Communication", "Sparsity", "RandomStreams"]),
+    library(
+      "Experiments",
+      [
+        "Federation", "Adapters", "Transformers", "Corpora", "Communication", "Sparsity",
+        "Safetensors", .product(name: "Yams", package: "Yams"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .executableTarget(
+      name: "cellm-mpi",
+      dependencies: [
+        "Experiments", "MPICommunication",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,1 @@
+#include "cellm_kernels.h"
