@@ -62,5 +62,16 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+    .executableTarget(
+      name: "cellm-bench",
+      dependencies: [
+        "Adapters", "Transformers", "Kernels",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
+
+    tests("Kernels"),
+    tests("Transformers"),
+    tests("Adapters", ["Transformers", "Kernels", "Safetensors"]),
   ]
 )
