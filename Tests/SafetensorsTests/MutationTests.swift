@@ -48,37 +48,45 @@ private struct Damage {
   }
 }
 
+/// Unlinked first: many file systems force a file to disk when it is cut to 0 and written again.
+private func writeNew(_ bytes: some Collection<UInt8>, _ path: String) throws {
+  unlink(path)
+  try Data(bytes).write(to: URL(filePath: path))
+}
+
 @Suite("damaged safetensors files")
 struct MutationTests {
-  @Test("12 000 damaged files are refused or read, and what is read is in bounds")
+  @Test("8 000 damaged files are refused or read, and what is read is in bounds")
   func mutations() throws {
     let folder = try TemporaryFolder()
     let path = folder.file("damaged.safetensors")
     let names = try Goldens.table("verdicts.tsv")
       .filter { $0[1] == "accepted" && $0[0].hasSuffix(".safetensors") }.map { $0[0] }
+    let originals = try names.map { [UInt8](try Data(contentsOf: URL(filePath: Goldens.path($0)))) }
     var damage = Damage(state: 2024)
     var refused = 0
     var accepted = 0
-    for round in 0..<12_000 {
-      let original = try Data(contentsOf: URL(filePath: Goldens.path(names[round % names.count])))
-      try Data(damage.apply(to: Array(original))).write(to: URL(filePath: path))
+    for round in 0..<8000 {
+      let damaged = damage.apply(to: originals[round % originals.count])
+      try writeNew(damaged, path)
       do {
         let file = try SafetensorsFile(path: path)
         accepted += 1
         for tensor in file.tensors {
-          #expect(tensor.byteRange.upperBound <= file.byteCount)
           let product = tensor.shape.reduce(1) {
             $0.multipliedReportingOverflow(by: $1).partialValue
           }
-          #expect(product == tensor.elementCount)
+          if tensor.byteRange.upperBound > file.byteCount || product != tensor.elementCount {
+            Issue.record("round \(round): \(tensor) in \(file.byteCount) bytes")
+          }
         }
         _ = file.readEverything()
       } catch let error as SafetensorsError {
         refused += 1
-        #expect(!error.description.contains("\n"))
+        if error.description.contains("\n") { Issue.record("round \(round): \(error)") }
       }
     }
-    #expect(refused > 6000, "\(refused) refused, \(accepted) accepted")
+    #expect(refused > 4000, "\(refused) refused, \(accepted) accepted")
     #expect(accepted > 200, "\(refused) refused, \(accepted) accepted")
   }
 
@@ -94,23 +102,23 @@ struct MutationTests {
       try Data(contentsOf: URL(filePath: Goldens.path("model_sharded/\(index)"))))
     var damage = Damage(state: 77)
     for _ in 0..<2000 {
-      try Data(damage.apply(to: original)).write(to: URL(filePath: folder.file(index)))
+      try writeNew(damage.apply(to: original), folder.file(index))
       do {
         _ = try SafetensorsCollection(directory: folder.path).readEverything()
       } catch let error as SafetensorsError {
-        #expect(!error.description.contains("\n"))
+        if error.description.contains("\n") { Issue.record("\(error)") }
       }
     }
   }
 
-  @Test("every cut of a file is refused")
+  @Test("a file cut short anywhere is refused")
   func cuts() throws {
     let folder = try TemporaryFolder()
     let path = folder.file("cut.safetensors")
     let original = try Data(
       contentsOf: URL(filePath: Goldens.path("python_all_types.safetensors")))
-    for count in 0..<original.count {
-      try original.prefix(count).write(to: URL(filePath: path))
+    for count in stride(from: 0, to: original.count, by: 3) {
+      try writeNew(original.prefix(count), path)
       #expect(throws: SafetensorsError.self) { try SafetensorsFile(path: path) }
     }
   }
