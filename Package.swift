@@ -63,5 +63,6 @@ let package = Package(
       ],
       swiftSettings: settings),
     tests("Safetensors"),
+    tests("RandomStreams"),
   ]
 )
