@@ -73,5 +73,7 @@ let package = Package(
     tests("Kernels"),
     tests("Transformers"),
     tests("Adapters", ["Transformers", "Kernels", "Safetensors"]),
+    tests("Safetensors"),
+    tests("RandomStreams"),
   ]
 )

@@ -18,15 +18,18 @@ public struct DropoutKey: Sendable, Equatable {
   public var round: Int
   /// Client.
   public var client: Int
-  /// Step of the client in the round, counting micro-batches.
+  /// Local step of the client in the round.
   public var step: Int
+  /// Micro-batch of the step.
+  public var microBatch: Int
 
   /// A key.
-  public init(seed: UInt64, round: Int, client: Int, step: Int) {
+  public init(seed: UInt64, round: Int, client: Int, step: Int, microBatch: Int = 0) {
     self.seed = seed
     self.round = round
     self.client = client
     self.step = step
+    self.microBatch = microBatch
   }
 }
 
@@ -191,8 +194,10 @@ public final class LoRAAdapter: LinearAdapter {
     _ tokens: Int
   ) {
     guard let key = dropoutKey, let dropped, let masks else { return }
-    // The key's seed and the linear layer's place make the Philox key; the rest is its counter.
-    let place = UInt64(layer * LinearRole.allCases.count + linear.role.rawValue + 1)
+    // The seed, the micro-batch and the linear layer make the Philox key; the rest is its counter.
+    let linears = layout.layerCount * LinearRole.allCases.count
+    let place = UInt64(
+      key.microBatch * linears + layer * LinearRole.allCases.count + linear.role.rawValue + 1)
     var stream = RandomStream(
       seed: key.seed ^ (place &* 0x9E37_79B9_7F4A_7C15), purpose: .dropout, round: key.round,
       client: key.client, step: key.step)
