@@ -75,5 +75,6 @@ let package = Package(
     tests("Adapters", ["Transformers", "Kernels", "Safetensors"]),
     tests("Safetensors"),
     tests("RandomStreams"),
+    tests("Sparsity"),
   ]
 )
