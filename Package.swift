@@ -62,5 +62,14 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+
+    .target(
+      name: "CommunicationConformance", dependencies: ["Communication"],
+      path: "Tests/CommunicationConformance", swiftSettings: settings),
+    .executableTarget(
+      name: "communication-conformance",
+      dependencies: ["CommunicationConformance", "MPICommunication"],
+      path: "Tests/MPI/communication-conformance", swiftSettings: settings),
+    tests("Communication", ["CommunicationConformance"]),
   ]
 )
