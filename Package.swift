@@ -72,5 +72,6 @@ let package = Package(
       dependencies: ["CommunicationConformance", "MPICommunication"],
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
     tests("Communication", ["CommunicationConformance"]),
+    tests("Federation", ["Sparsity", "Communication", "Corpora"]),
   ]
 )
