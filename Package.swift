@@ -73,5 +73,7 @@ let package = Package(
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
     tests("Communication", ["CommunicationConformance"]),
     tests("Federation", ["Sparsity", "Communication", "Corpora"]),
+    tests("Safetensors"),
+    tests("RandomStreams"),
   ]
 )
