@@ -49,7 +49,7 @@ public enum CohortPlan: Sendable, Equatable {
       if cohorts.count < rounds {
         return ["the cohort file has \(cohorts.count) rounds; the run has \(rounds)"]
       }
-      return cohorts.prefix(rounds).enumerated().compactMap { round, cohort in
+      return cohorts.prefix(max(0, rounds)).enumerated().compactMap { round, cohort in
         if cohort.isEmpty { return "the cohort file has no client for round \(round)" }
         if let stranger = cohort.first(where: { !(0..<population).contains($0) }) {
           return "the cohort file has client \(stranger) in round \(round); "

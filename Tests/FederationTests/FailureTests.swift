@@ -137,6 +137,7 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
       #expect(problems.count == 1 && problems[0].contains(text), "\(problems)")
     }
     #expect(plan(rounds: 2, cohort: .file([[0], [5, 1]])).problems(population: 6).isEmpty)
+    #expect(plan(rounds: -1, cohort: .file([[0]])).problems(population: 6).count == 1)
   }
 
   @Test("a partition, split, vector or state that does not fit is refused on every rank")
