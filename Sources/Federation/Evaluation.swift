@@ -1,5 +1,7 @@
 // Evaluation of the server's vector as clients would see it: masked by the round's download mask.
-// Each rank evaluates a contiguous share of the examples; the sums are exact (EvaluationSums.swift).
+// Each rank evaluates a contiguous share of the blocks of examples; the sums are exact
+// (EvaluationSums.swift). A block is computed as a whole on one rank, since an objective may batch
+// what it is given, and the rounding of a batch may depend on its size.
 internal import Communication
 internal import Sparsity
 
@@ -14,22 +16,24 @@ extension FederatedRun {
       let began = ContinuousClock.now
       let examples = plan.evaluation.examples(
         of: split, count: objective.exampleCount(split), seed: plan.seed)
-      let share = Array(examples[share(of: examples.count)])
+      let share = share(of: examples)
       var sums = EvaluationSums()
       var progress = RoundProgress(
         round: round, rounds: plan.rounds, stage: .evaluation(split), clientsFinished: 0,
-        clientCount: 0, workFinished: 0, workCount: share.count, stageSeconds: 0)
+        clientCount: 0, workFinished: 0, workCount: share.joined().count, stageSeconds: 0)
       do {
-        try objective.evaluate(split, examples: share, at: UnsafeBufferPointer(trainer.start)) {
-          example, outcome in
-          guard sums.add(outcome) else {
-            throw FederationError(
-              round: round,
-              reason: "the loss of \(split.rawValue) example \(example) is \(outcome.loss) after "
-                + "the server's step; try lower learning rates")
+        for block in share {
+          try objective.evaluate(split, examples: block, at: UnsafeBufferPointer(trainer.start)) {
+            example, outcome in
+            guard sums.add(outcome) else {
+              throw FederationError(
+                round: round,
+                reason: "the loss of \(split.rawValue) example \(example) is \(outcome.loss) "
+                  + "after the server's step; try lower learning rates")
+            }
           }
-          guard communicator.rank == 0 else { return }
-          progress.workFinished += 1
+          guard communicator.rank == 0 else { continue }
+          progress.workFinished += block.count
           progress.stageSeconds = (ContinuousClock.now - began).seconds
           onProgress(progress)
         }
@@ -40,8 +44,8 @@ extension FederatedRun {
           round: round, reason: "evaluation on \(split.rawValue): \(error)", underlying: error)
       }
       precondition(
-        sums.examples == share.count,
-        "the objective reported \(sums.examples) of \(share.count) \(split.rawValue) examples")
+        sums.examples == share.joined().count,
+        "the objective reported \(sums.examples) of \(share.joined().count) \(split.rawValue) examples")
       try sums.reduce(over: communicator)
       return EvaluationRecord(
         round: round, split: split, examples: sums.examples, count: sums.count,
@@ -67,9 +71,15 @@ extension FederatedRun {
     SparseVector(mask: mask, values: values).scatter(into: trainer.start)
   }
 
-  /// This rank's part of so many examples.
-  private func share(of count: Int) -> Range<Int> {
+  /// Examples of one block: enough to fill a micro-batch, few enough to spread over many ranks.
+  static var evaluationBlock: Int { 16 }
+
+  /// This rank's blocks of `examples`.
+  private func share(of examples: [Int]) -> [[Int]] {
+    let starts = Array(stride(from: 0, to: examples.count, by: Self.evaluationBlock))
     let (rank, size) = (communicator.rank, communicator.size)
-    return (rank * count / size)..<((rank + 1) * count / size)
+    return starts[(rank * starts.count / size)..<((rank + 1) * starts.count / size)].map {
+      Array(examples[$0..<min($0 + Self.evaluationBlock, examples.count)])
+    }
   }
 }
