@@ -64,5 +64,6 @@ let package = Package(
       swiftSettings: settings),
     tests("Safetensors"),
     tests("RandomStreams"),
+    tests("Corpora", ["Safetensors", "RandomStreams"]),
   ]
 )
