@@ -86,5 +86,6 @@ let package = Package(
     tests(
       "Federation",
       ["Sparsity", "Communication", "Corpora", "Adapters", "Transformers", "Safetensors"]),
+    tests("Corpora", ["Safetensors", "RandomStreams"]),
   ]
 )

@@ -41,7 +41,7 @@ struct ReferenceRun {
     let text = try json("plan") as! [String: Any]
     maximumLength = text["max_length"] as! Int
     let clients = try json("partition") as! [[Int]]
-    partition = try Partition(clients: clients, exampleCount: corpus.train.count)
+    partition = try Partition(checking: clients, exampleCount: corpus.train.count)
     cohorts = try json("cohorts") as! [[Int]]
     let task: TrainingTask =
       text["task"] as! String == "classification"
