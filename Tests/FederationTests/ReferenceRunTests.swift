@@ -69,19 +69,19 @@ struct ReferenceRun {
           period: schedule["period"] as! Int))
     }
     let server = text["server"] as! [String: Any]
-    let rate = Float(number(server, "learning_rate"))
+    let rate = number(server, "learning_rate")
     let optimizer: ServerOptimizer =
       switch server["optimizer"] as! String {
       case "sgd": .sgd(learningRate: rate)
       case "fed_adam":
         .fedAdam(
-          learningRate: rate, beta1: Float(number(server, "beta1")),
-          beta2: Float(number(server, "beta2")), tau: Float(number(server, "tau")))
+          learningRate: rate, beta1: number(server, "beta1"),
+          beta2: number(server, "beta2"), tau: number(server, "tau"))
       default:
         .adamW(
-          learningRate: rate, beta1: Float(number(server, "beta1")),
-          beta2: Float(number(server, "beta2")), epsilon: Float(number(server, "epsilon")),
-          weightDecay: Float(number(server, "weight_decay")))
+          learningRate: rate, beta1: number(server, "beta1"),
+          beta2: number(server, "beta2"), epsilon: number(server, "epsilon"),
+          weightDecay: number(server, "weight_decay"))
       }
     let local = text["local"] as! [String: Any]
     return FederationPlan(
@@ -134,7 +134,7 @@ struct ReferenceRunTests {
         plan: plan, partition: reference.partition, objective: reference.objective(),
         initialVector: reference.initial, communicator: SingleProcessCommunicator())
       var last: RoundRecord?
-      try run.run(onRound: { last = $0 })
+      _ = try run.run(onRound: { last = $0 })
       let t = rounds - 1
       let vector = try #require(run.state?.vector)
       let expected = try reference.floats("round\(t).vector")
