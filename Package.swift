@@ -75,5 +75,6 @@ let package = Package(
     tests("Federation", ["Sparsity", "Communication", "Corpora"]),
     tests("Safetensors"),
     tests("RandomStreams"),
+    tests("Corpora", ["Safetensors", "RandomStreams"]),
   ]
 )
