@@ -56,7 +56,9 @@ struct ReferenceRun {
   }
 
   private static func plan(_ text: [String: Any], cohorts: [[Int]]) -> FederationPlan {
-    func number(_ map: [String: Any], _ key: String) -> Double { (map[key] as! NSNumber).doubleValue }
+    func number(_ map: [String: Any], _ key: String) -> Double {
+      (map[key] as! NSNumber).doubleValue
+    }
     func selection(_ direction: String) -> Selection {
       let map = (text["method"] as! [String: Any])[direction] as! [String: Any]
       if map["select"] as! String == "all" { return .all }
@@ -146,7 +148,8 @@ struct ReferenceRunTests {
         #expect(abs(Float(client.loss) - loss) <= 1e-4 * loss)
       }
       let test = try #require(record.evaluation.first)
-      #expect(test.correct == (try reference.golden.readIntegers(named: "round\(t).test_correct"))[0])
+      #expect(
+        test.correct == (try reference.golden.readIntegers(named: "round\(t).test_correct"))[0])
       let loss = try reference.floats("round\(t).test_loss")[0]
       #expect(abs(Float(test.loss) - loss) <= 1e-4 * loss)
     }
@@ -198,7 +201,8 @@ struct ReferenceRunTests {
               initialVector: reference.initial, communicator: communicator)
             var lines: [String] = []
             let final = try run.run(onRound: { record in
-              lines.append("\(record.trainLoss) \(record.evaluation.map { [$0.loss, $0.accuracy] })")
+              lines.append(
+                "\(record.trainLoss) \(record.evaluation.map { [$0.loss, $0.accuracy] })")
             })
             return (final.digest, lines.joined(separator: ";"))
           }
