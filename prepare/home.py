@@ -1,8 +1,8 @@
 """$CELLM_HOME: where prepared directories live, and how one gets there whole or not at all.
 
-A directory is written under a temporary name, every file is synced, a manifest with sizes and hashes
-is added last, and one rename publishes it. A lock file per name lets any number of processes ask for
-the same directory at once: one makes it, the others wait and reuse it.
+A directory is written under a temporary name, every file is synced, a manifest with sizes and
+hashes is added last, and one rename publishes it. A lock file per name lets any number of
+processes ask for the same directory at once: one makes it, the others wait and reuse it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from .errors import PrepareError
 
@@ -122,7 +123,7 @@ def publish(
     make: Callable[[Path], dict[str, Any]],
     replace: bool = False,
 ) -> Path:
-    """Makes `$CELLM_HOME/name` by `make(temporary folder)`, or reuses it where it is there and sound.
+    """Makes `$CELLM_HOME/name` by `make(temporary folder)`, or reuses it where it is sound.
 
     `request` says what is asked for; a directory made for another request is never overwritten
     unless `replace` is set, with one exception: when only the recipe's own number has changed.

@@ -1,8 +1,9 @@
 """A Llama-type GGUF file turned into a Hugging Face model directory, without torch.
 
 Weights: dequantized to F32 by the `gguf` library. llama.cpp stores the rows of the query and key
-matrices for interleaved rotary pairs (2i, 2i+1) where Hugging Face's layout has halves (i, i + D/2), so
-those rows are permuted back. Tokenizer: byte-level BPE from the file's tokens and merges.
+matrices for interleaved rotary pairs (2i, 2i+1) where Hugging Face's layout has halves (i, i +
+D/2), so those rows are permuted back. Tokenizer: byte-level BPE from the file's tokens and
+merges.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def convert(gguf: Path, folder: Path) -> dict[str, int]:
         reader = GGUFReader(gguf)
     except (ValueError, IndexError) as error:
         raise PrepareError(f"{gguf.name} is no readable GGUF file: {error}") from error
-    fields = {name: field for name, field in reader.fields.items()}
+    fields = reader.fields
 
     def value(name: str, default: Any = None) -> Any:
         return fields[name].contents() if name in fields else default

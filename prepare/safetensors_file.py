@@ -1,15 +1,16 @@
 """A safetensors writer that streams: one tensor in memory at a time, and the same bytes every time.
 
-Layout: 8 bytes header length (little endian), a JSON header padded with spaces to a multiple of 64,
-then the tensors end to end. Tensors are laid widest element first, so each is aligned to its element.
-The `safetensors` library opens every file that was written, before it counts as good.
+Layout: 8 bytes header length (little endian), a JSON header padded with spaces to a multiple of
+64, then the tensors end to end. Tensors are laid widest element first, so each is aligned to its
+element. The `safetensors` library opens every file that was written, before it counts as good.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Callable
 
 import numpy as np
 from safetensors import SafetensorError, safe_open

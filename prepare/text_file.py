@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from . import token_dataset
 from .errors import PrepareError
 from .home import plain_errors, publish, sha256_of
 from .token_dataset import Corpus, TokenizerDirectory
 
-RECIPE = 1
+RECIPE = 2
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 
 

@@ -1,18 +1,20 @@
 """A corpus turned into a token data set: one safetensors file per split, all examples end to end.
 
-Tensors: `tokens` (U16, or U32 for vocabularies above 65 536), `offsets` (I64, one more than examples;
-example i is tokens[offsets[i] ..< offsets[i + 1]]), and where the corpus has them `labels` (I32) and
-`clients` (I32, the natural owner). Metadata, all strings: `label_names` and `client_names` (JSON lists),
-`tokenizer`, `tokenizer_sha256`, `length`, `source`, `split`, `dropped_empty`, `truncated`.
+Tensors: `tokens` (U16, or U32 for vocabularies above 65 536), `offsets` (I64, one more than
+examples; example i is tokens[offsets[i] ..< offsets[i + 1]]), and where the corpus has them
+`labels` (I32) and `clients` (I32, the natural owner). Metadata, all strings: `label_names` and
+`client_names` (JSON lists), `tokenizer`, `tokenizer_sha256`, `length`, `source`, `split`,
+`dropped_empty`, `truncated`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -65,7 +67,7 @@ class TokenizerDirectory:
         return cls(label, path, sha256_of(path), limit)
 
     def load(self, length: int | None) -> Tokenizer:
-        """The tokenizer, cutting at `length` tokens (its own special tokens kept), never padding."""
+        """The tokenizer, cutting at `length` tokens (special ones kept), never padding."""
         if length is not None and length < 1:
             raise PrepareError(f"--length {length}: at least 1")
         if length is not None and self.limit is not None and length > self.limit:
@@ -84,20 +86,34 @@ class TokenizerDirectory:
         return tokenizer
 
 
-def held_out(seed: int, names: Iterable[str], fraction: float) -> list[bool]:
-    """Which members of a group are held out: round(fraction * n) of them, chosen by hash.
+def held_out(seed: int, names: Iterable[str], count: int) -> list[bool]:
+    """Which members of a group are held out: `count` of them, chosen by hash.
 
     Members are ordered by SHA-256 of "seed/name", so the choice depends on nothing but the seed and
     the names: not on the Python version, nor on a library's generator.
     """
     keys = [hashlib.sha256(f"{seed}/{name}".encode()).digest() for name in names]
     order = sorted(range(len(keys)), key=lambda index: (keys[index], index))
-    chosen = set(order[: int(fraction * len(keys) + 0.5)])
+    chosen = set(order[:count])
     return [index in chosen for index in range(len(keys))]
 
 
+def shares(sizes: dict[str, int], fraction: float) -> dict[str, int]:
+    """How many of each group are held out, so that the sum is round(fraction * all).
+
+    Each group gives the whole part of its share; the largest remainders, then the first names, give
+    one more.
+    """
+    exact = {name: fraction * size for name, size in sizes.items()}
+    given = {name: int(share + 1e-9) for name, share in exact.items()}
+    rest = int(fraction * sum(sizes.values()) + 0.5) - sum(given.values())
+    for name in sorted(exact, key=lambda name: (given[name] - exact[name], name))[:rest]:
+        given[name] += 1
+    return given
+
+
 def split_off(corpus: Corpus, new: str, fraction: float, seed: int) -> None:
-    """Moves a seeded fraction of `train` into a new split, stratified by label where there are labels.
+    """Moves a seeded fraction of `train` into a new split, stratified by label where there are any.
 
     Examples keep their order in both. At least one example stays in and one goes out.
     """
@@ -106,9 +122,10 @@ def split_off(corpus: Corpus, new: str, fraction: float, seed: int) -> None:
     for index in range(len(texts)):
         label = corpus.labels["train"][index] if corpus.labels else ""
         groups.setdefault(label, []).append(index)
+    counts = shares({label: len(members) for label, members in groups.items()}, fraction)
     out = [False] * len(texts)
-    for members in groups.values():
-        held = held_out(seed, (f"{new}/{index}" for index in members), fraction)
+    for label, members in groups.items():
+        held = held_out(seed, (f"{new}/{index}" for index in members), counts[label])
         for index, chosen in zip(members, held):
             out[index] = chosen
     if not any(out) or all(out):

