@@ -41,7 +41,7 @@ logged() { # LABEL LOG COMMAND...
     return 0
   fi
   echo "$label: FAILED after $((SECONDS - start)) s; from $log:"
-  grep -nE '(^|[ :])(fatal )?error:' "$log" | sort -u -t: -k2 | head -n 20 || true
+  grep -E '^(/.*:[0-9]+: (fatal )?)?error: ' "$log" | sort -u | head -n 20 || true
   echo "  ..."
   tail -n 15 "$log"
   return 1
