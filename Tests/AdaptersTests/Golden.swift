@@ -25,9 +25,14 @@ struct Golden {
   let file: SafetensorsFile
 
   init(_ name: String) throws {
-    self.name = name
     let directory = "\(Self.root)/\(name)"
-    model = try PretrainedModel(directory: directory)
+    try self.init(name: name, modelDirectory: directory, directory: directory)
+  }
+
+  /// A golden in `directory` of the model in `modelDirectory`.
+  init(name: String, modelDirectory: String, directory: String) throws {
+    self.name = name
+    model = try PretrainedModel(directory: modelDirectory)
     file = try SafetensorsFile(path: directory + "/golden.safetensors")
     let tokens = try file.readIntegers(named: "tokens").map(Int32.init)
     let offsets = try file.readIntegers(named: "offsets")

@@ -5,7 +5,7 @@
 writes `adapter/` (PEFT, r=16, all linear layers, head of `--labels` outputs), `golden.safetensors`
 (`tokens`, `offsets`, `labels`, `logits`, `loss`; `gradient.NAME` for the first and last adapted
 layer, the pooler and the head; `gradient_norm.NAME` F32 [1] for every trained tensor) and
-`golden.json`. Computed in float64, each sequence by itself. For a language model the logits are
+`golden.json`, with the error of PyTorch's own float32 gradients. Computed in float64, each sequence by itself. For a language model the logits are
 those of the last token of each sequence.
 """
 
@@ -28,6 +28,7 @@ from reference_model import (  # noqa: E402
     check_adapter_names,
     generator,
     in_double_precision,
+    largest_relative_error,
     load_base,
     load_with_adapter,
     randomize_adapter,
@@ -96,6 +97,11 @@ def main():
     loss.backward()
 
     gradients = {n: p.grad for n, p in trainable_parameters(model).items()}
+    # What PyTorch itself loses in float32: the yardstick for a float32 program.
+    single = load_with_adapter(arguments.model, adapter, task, arguments.labels).float()
+    batch_loss(sequence_logits(single, sequences, task), sequences, labels, task).backward()
+    float32_error = max(largest_relative_error(p.grad.double(), gradients[n])
+                        for n, p in trainable_parameters(single).items())
     offsets = torch.tensor([0, *LENGTHS]).cumsum(0)
     logits = logits.detach()
     if task != "classification":
@@ -115,6 +121,7 @@ def main():
         "task": task,
         "model": arguments.model.name,
         "seed": arguments.seed,
+        "float32_gradient_error": float32_error,
         "trainable_parameters": sum(g.numel() for g in gradients.values()),
         "transformers": transformers.__version__,
         "peft": peft.__version__,
