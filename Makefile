@@ -40,4 +40,4 @@ lint:  ## check the layout of the Swift sources
 	@swift format lint --strict -r Package.swift Sources $(wildcard Tests)
 
 clean:  ## remove build outputs (what is prepared stays)
-	rm -rf .build
+	rm -rf .build .build-*
