@@ -73,9 +73,8 @@ CK_CLONES void ck_rotary(float *x, const float *cosines, const float *sines,
     const float *cosine = cosines + positions[t] * half;
     const float *sine = sines + positions[t] * half;
     for (int64_t h = 0; h < heads; h++) {
-      float *a = x + (t * heads + h) * D;
-      float *b = a + half;
-#pragma clang loop vectorize(assume_safety)
+      float *__restrict a = x + (t * heads + h) * D;
+      float *__restrict b = x + (t * heads + h) * D + half;
       for (int64_t i = 0; i < half; i++) {
         float s = direction * sine[i];
         float u = a[i], v = b[i];

@@ -55,6 +55,8 @@ struct RealModelTests {
       with: Data(contentsOf: URL(fileURLWithPath: "\(realGoldens!)/\(name)/golden.json")))
     let yardstick = (json as! [String: Any])["float32_gradient_error"] as! Double
     #expect(worst <= max(1e-4, 1.5 * yardstick))
-    print("\(name): relative error of logits \(logits), of the worst gradient \(worst) (PyTorch's float32: \(yardstick))")
+    print(
+      "\(name): relative error of logits \(logits), of the worst gradient \(worst) (PyTorch's float32: \(yardstick))"
+    )
   }
 }

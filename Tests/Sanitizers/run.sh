@@ -16,7 +16,7 @@
 # and, in the debug build that is run here, on indices out of bounds.
 # XCTest leaks 144 bytes at its start, so only Swift Testing is run (--disable-xctest).
 #
-# One verdict line per part, `sanitizers: clean` at the end; exit code 1 if any part is not.
+# One verdict line per part, then `N passed, N failed, N skipped`; exit code 1 if any part failed.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 targets=("$@")
@@ -25,7 +25,17 @@ scratch=.build-sanitizers
 mkdir -p "$scratch/c"
 flags=(-g -O1 -std=gnu17 -Wall -Werror -fno-omit-frame-pointer
   -fsanitize=address,undefined -fno-sanitize-recover=all)
-failures=0
+failures=0 passed=0 skipped=0
+
+pass() {   # what to say
+  echo "sanitizers: $1"
+  passed=$((passed + 1))
+}
+
+skip() {   # what to say
+  echo "sanitizers: $1"
+  skipped=$((skipped + 1))
+}
 
 fail() {   # part, log
   echo "sanitizers: $1: FAILED; the end of $2:"
@@ -39,7 +49,7 @@ printf 'int main(int n, char **v) { int a[3] = {1}; (void)v; return ((volatile i
 log=$scratch/c/control.log
 if clang "${flags[@]}" "$scratch/c/control.c" -o "$scratch/c/control" >"$log" 2>&1 &&
   ! "$scratch/c/control" >>"$log" 2>&1 && grep -qE "ERROR: AddressSanitizer|runtime error" "$log"; then
-  echo "sanitizers: control: caught, as it should be"
+  pass "control: caught, as it should be"
 else
   fail "control (an error that was not caught)" "$log"
 fi
@@ -58,7 +68,7 @@ compile() {   # target, further flags
       return 1
     fi
   done
-  echo "sanitizers: $target: compiles"
+  pass "$target: compiles"
 }
 
 driver=Tests/Sanitizers/kernels_driver.c
@@ -66,7 +76,7 @@ if compile CKernels && [ -f "$driver" ]; then
   log=$scratch/c/kernels_driver.log
   if clang "${flags[@]}" -ISources/CKernels/include "$driver" "$scratch"/c/CKernels-*.o -lm \
     -o "$scratch/c/kernels_driver" >"$log" 2>&1 && "$scratch/c/kernels_driver" >>"$log" 2>&1; then
-    echo "sanitizers: CKernels: clean"
+    pass "CKernels: clean"
   else
     fail "CKernels" "$log"
   fi
@@ -75,7 +85,7 @@ if mpi=$(pkg-config --cflags mpi-c 2>/dev/null); then
   # shellcheck disable=SC2086
   compile CMPIShim -ISources/CMPISystem $mpi
 else
-  echo "sanitizers: CMPIShim: skipped, pkg-config finds no mpi-c"
+  skip "CMPIShim: skipped, pkg-config finds no mpi-c"
 fi
 
 # 3. Swift.
@@ -85,20 +95,17 @@ for sanitizer in address undefined; do
   log=$scratch/$sanitizer.log
   echo 'print(1)' >"$scratch/c/probe.swift"
   if ! swiftc -sanitize=$sanitizer "$scratch/c/probe.swift" -o "$scratch/c/probe" >"$log" 2>&1; then
-    echo "sanitizers: Swift, $sanitizer: skipped, $(grep -m 1 error "$log")"
+    skip "Swift, $sanitizer: skipped, $(grep -m 1 error "$log")"
     continue
   fi
   if swift test --sanitize=$sanitizer -Xswiftc -DSANITIZED --disable-xctest \
     --scratch-path "$scratch/$sanitizer" "${filters[@]}" >"$log" 2>&1 &&
     grep -qE "Test run with [1-9][0-9]* tests? .*passed" "$log"; then
-    echo "sanitizers: Swift, $sanitizer: clean, $(grep -oE 'Test run with [0-9]+ tests?' "$log") of ${targets[*]}"
+    pass "Swift, $sanitizer: clean, $(grep -oE 'Test run with [0-9]+ tests?' "$log") of ${targets[*]}"
   else
     fail "Swift, $sanitizer" "$log"
   fi
 done
 
-if [ "$failures" -gt 0 ]; then
-  echo "sanitizers: $failures FAILED"
-  exit 1
-fi
-echo "sanitizers: clean"
+echo "$passed passed, $failures failed, $skipped skipped"
+[ "$failures" -eq 0 ]
