@@ -62,5 +62,6 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+    tests("Experiments", ["Federation", "Communication", "Corpora", "Safetensors"]),
   ]
 )
