@@ -1,1 +1,76 @@
+// Vector loops of the training step, in C because Swift does not re-associate float sums and
+// SwiftPM builds for baseline x86-64. Each function is compiled for AVX-512, AVX2 and baseline
+// and the loader picks one (target_clones). Buffers never overlap unless a comment says so.
+// T tokens (rows), C channels, n elements. Matrices are row-major and dense unless a stride is given.
 #pragma once
+
+#include <stdint.h>
+
+// --- Normalization (normalization.c) ---
+
+/// RMSNorm (Zhang & Sennrich 2019): out = in * rstd * weight, rstd = 1 / sqrt(mean(in^2) + epsilon).
+void ck_rms_norm_forward(float *out, float *rstd, const float *in, const float *weight, int64_t T,
+                         int64_t C, float epsilon);
+/// Writes the gradient of the input to dInput (which may be dOut), or adds it where `add` is set.
+void ck_rms_norm_backward(float *dInput, const float *dOut, const float *in, const float *weight,
+                          const float *rstd, int64_t T, int64_t C, int add);
+/// LayerNorm (Ba et al. 2016): out = (in - mean) * rstd * weight + bias.
+void ck_layer_norm_forward(float *out, float *mean, float *rstd, const float *in,
+                           const float *weight, const float *bias, int64_t T, int64_t C,
+                           float epsilon);
+/// As ck_rms_norm_backward.
+void ck_layer_norm_backward(float *dInput, const float *dOut, const float *in, const float *weight,
+                            const float *mean, const float *rstd, int64_t T, int64_t C, int add);
+
+// --- Activations (activations.c) ---
+
+enum { CK_GELU = 0, CK_GELU_TANH = 1, CK_RELU = 2, CK_SILU = 3, CK_TANH = 4 };
+
+void ck_activation_forward(float *out, const float *in, int64_t n, int kind);
+/// dInput = dOut * f'(in); dInput may be dOut.
+void ck_activation_backward(float *dInput, const float *dOut, const float *in, int64_t n, int kind);
+/// out = f(gate) * up.
+void ck_gated_forward(float *out, const float *gate, const float *up, int64_t n, int kind);
+/// Writes dGate and dUp; either may be dOut.
+void ck_gated_backward(float *dGate, float *dUp, const float *dOut, const float *gate,
+                       const float *up, int64_t n, int kind);
+
+// --- Attention (attention.c) ---
+
+/// Turns a tile of scores into probabilities in place: row r becomes softmax(scale * s) over its
+/// first min(columns, visible + r) columns and zero behind them; logSumExp[r] is kept for
+/// ck_attention_probabilities.
+void ck_attention_softmax(float *scores, int64_t stride, float *logSumExp, int64_t rows,
+                          int64_t columns, int64_t visible, float scale);
+/// The same probabilities from scores and the kept logSumExp, for the backward pass.
+void ck_attention_probabilities(float *scores, int64_t stride, const float *logSumExp, int64_t rows,
+                                int64_t columns, int64_t visible, float scale);
+/// dScores = p * (dP - delta[row]) * scale, written over dP.
+void ck_attention_score_gradient(float *dP, const float *p, int64_t stride, const float *delta,
+                                 int64_t rows, int64_t columns, float scale);
+/// delta[row] = sum over columns of a * b.
+void ck_row_dots(float *delta, const float *a, const float *b, int64_t stride, int64_t rows,
+                 int64_t columns);
+/// Rotary position embedding (Su et al. 2021), rotate-half form, in place. x is (T, heads * D);
+/// cosines and sines are (positions, D / 2); direction is +1 (forward) or -1 (backward).
+void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t *positions,
+               int64_t T, int64_t heads, int64_t D, float direction);
+
+// --- Losses (losses.c) ---
+
+/// Softmax cross-entropy of each row of logits (rows, columns); targets outside 0..<columns are not
+/// counted. losses[r] = -log p(target), or 0. predictions[r] = the first largest logit's column.
+/// logits becomes (p - onehot) * scale where `gradient` is set (zero in rows that do not count).
+void ck_cross_entropy(float *logits, const int32_t *targets, float *losses, int32_t *predictions,
+                      int64_t rows, int64_t columns, float scale, int gradient);
+
+// --- Elementwise (elementwise.c) ---
+
+/// x(T, C) += bias(C).
+void ck_add_bias(float *x, const float *bias, int64_t T, int64_t C);
+/// dBias(C) += sum over rows of dOut(T, C).
+void ck_bias_gradient(float *dBias, const float *dOut, int64_t T, int64_t C);
+/// x += y.
+void ck_add(float *x, const float *y, int64_t n);
+/// 1 if every element is finite, 0 otherwise.
+int ck_all_finite(const float *x, int64_t n);

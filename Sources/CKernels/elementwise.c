@@ -1,0 +1,28 @@
+// Sums along rows and columns, and widening of stored weights.
+#include "cellm_kernels.h"
+
+#include "vector.h"
+
+CK_CLONES void ck_add_bias(float *x, const float *bias, int64_t T, int64_t C) {
+  for (int64_t t = 0; t < T; t++) {
+    float *row = x + t * C;
+    for (int64_t c = 0; c < C; c++) row[c] += bias[c];
+  }
+}
+
+CK_CLONES void ck_bias_gradient(float *dBias, const float *dOut, int64_t T, int64_t C) {
+  for (int64_t t = 0; t < T; t++) {
+    const float *row = dOut + t * C;
+    for (int64_t c = 0; c < C; c++) dBias[c] += row[c];
+  }
+}
+
+CK_CLONES void ck_add(float *x, const float *y, int64_t n) {
+  for (int64_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+CK_CLONES int ck_all_finite(const float *x, int64_t n) {
+  uint32_t bad = 0;
+  for (int64_t i = 0; i < n; i++) bad |= ((ck_to_bits(x[i]) & 0x7f800000u) == 0x7f800000u);
+  return bad == 0;
+}

@@ -1,1 +1,0 @@
-#include "cellm_kernels.h"

@@ -1,0 +1,177 @@
+// Scaled dot-product attention over packed sequences, forward and backward.
+//
+// Nothing is padded and no (length, length) matrix outlives a tile: scores exist for at most
+// `attentionTile` queries of one head; the backward pass recomputes probabilities from the kept
+// log-sum-exp (Dao et al. 2022, section 3.1). Under a causal mask a tile stops at its last visible key.
+
+internal import CKernels
+
+/// Queries of one head whose scores exist at a time.
+public let attentionTile = 128
+
+/// One sequence of a packed batch as attention sees it.
+///
+/// Keys are rows `start ..< start + length`. Queries are the last `queryCount` of these rows, or, for
+/// a bidirectional model that pools its first token, the first; their results go to rows
+/// `outputStart ...` of the output.
+public struct AttentionSpan: Sendable, Equatable {
+  /// First row of the sequence in q, k and v.
+  public var start: Int
+  /// Tokens of the sequence.
+  public var length: Int
+  /// First query, counted from the sequence's start.
+  public var queryStart: Int
+  /// Number of consecutive queries.
+  public var queryCount: Int
+  /// First row of the results.
+  public var outputStart: Int
+
+  /// A span; queries must lie inside the sequence.
+  public init(start: Int, length: Int, queryStart: Int, queryCount: Int, outputStart: Int) {
+    precondition(
+      queryStart >= 0 && queryCount >= 0 && queryStart + queryCount <= length,
+      "queries \(queryStart) + \(queryCount) outside a sequence of \(length)")
+    self.start = start
+    self.length = length
+    self.queryStart = queryStart
+    self.queryCount = queryCount
+    self.outputStart = outputStart
+  }
+}
+
+/// The sizes that attention needs: query heads, key/value heads (grouped queries, Ainslie et al.
+/// 2023), channels of a head, and the mask.
+public struct AttentionShape: Sendable, Equatable {
+  /// Query heads, H.
+  public var heads: Int
+  /// Key and value heads; divides `heads`.
+  public var keyValueHeads: Int
+  /// Channels of one head, D.
+  public var headSize: Int
+  /// Whether a query sees only keys up to its own position.
+  public var isCausal: Bool
+
+  /// Shape with `heads` a multiple of `keyValueHeads`.
+  public init(heads: Int, keyValueHeads: Int, headSize: Int, isCausal: Bool) {
+    precondition(
+      keyValueHeads > 0 && heads % keyValueHeads == 0,
+      "\(heads) query heads do not divide over \(keyValueHeads) key/value heads")
+    self.heads = heads
+    self.keyValueHeads = keyValueHeads
+    self.headSize = headSize
+    self.isCausal = isCausal
+  }
+
+  /// Floats of scratch that one call needs for sequences up to `longest` tokens.
+  public func scratchCount(longest: Int) -> Int { attentionTile * longest * 2 + attentionTile }
+
+  var scale: Float { 1 / Float(headSize).squareRoot() }
+  var queryStride: Int { heads * headSize }
+  var keyStride: Int { keyValueHeads * headSize }
+
+  /// Calls `body` for each head and each tile of queries of `span`.
+  @inline(__always)
+  func forEachTile(
+    _ span: AttentionSpan, _ body: (_ head: Int, _ first: Int, _ rows: Int, _ keys: Int) -> Void
+  ) {
+    for head in 0..<heads {
+      var first = 0
+      while first < span.queryCount {
+        let rows = min(attentionTile, span.queryCount - first)
+        let keys = isCausal ? span.queryStart + first + rows : span.length
+        body(head, first, rows, keys)
+        first += rows
+      }
+    }
+  }
+
+  /// Keys that the first query of a tile sees; each later query sees one more if causal.
+  @inline(__always)
+  func visible(_ span: AttentionSpan, first: Int) -> Int64 {
+    isCausal ? Int64(span.queryStart + first + 1) : Int64(span.length)
+  }
+}
+
+/// Attention of every span: `out` (queries, H * D) and `logSumExp` (H, queries), kept for backward.
+///
+/// `query` is (T, H * D), `key` and `value` (T, keyValueHeads * D); `queries` is the number of rows
+/// of `out`. `scratch` has `shape.scratchCount(longest:)` floats.
+public func attentionForward(
+  out: MutableFloats, logSumExp: MutableFloats, query: Floats, key: Floats, value: Floats,
+  spans: [AttentionSpan], queries: Int, shape: AttentionShape, scratch: MutableFloats
+) {
+  let size = shape.headSize
+  let group = shape.heads / shape.keyValueHeads
+  for span in spans {
+    shape.forEachTile(span) { head, first, rows, keys in
+      let offset = head * size
+      let keyOffset = span.start * shape.keyStride + (head / group) * size
+      let outRow = span.outputStart + first
+      matmul(
+        scratch, stride: keys, rows: rows, columns: keys, inner: size,
+        query + (span.start + span.queryStart + first) * shape.queryStride + offset,
+        strideA: shape.queryStride, key + keyOffset, strideB: shape.keyStride, transposeB: true)
+      ck_attention_softmax(
+        scratch, Int64(keys), logSumExp + head * queries + outRow, Int64(rows), Int64(keys),
+        shape.visible(span, first: first), shape.scale)
+      matmul(
+        out + outRow * shape.queryStride + offset, stride: shape.queryStride, rows: rows,
+        columns: size, inner: keys, scratch, strideA: keys, value + keyOffset,
+        strideB: shape.keyStride)
+    }
+  }
+}
+
+/// Gradients of attention: overwrites `dQuery`, `dKey` and `dValue` (all T rows of each).
+///
+/// `out`, `logSumExp` are what `attentionForward` gave; `dOut` is (queries, H * D).
+public func attentionBackward(
+  dQuery: MutableFloats, dKey: MutableFloats, dValue: MutableFloats, dOut: Floats, out: Floats,
+  logSumExp: Floats, query: Floats, key: Floats, value: Floats, spans: [AttentionSpan],
+  tokens: Int, queries: Int, shape: AttentionShape, scratch: MutableFloats
+) {
+  let size = shape.headSize
+  let group = shape.heads / shape.keyValueHeads
+  dKey.update(repeating: 0, count: tokens * shape.keyStride)
+  dValue.update(repeating: 0, count: tokens * shape.keyStride)
+  if queries != tokens { dQuery.update(repeating: 0, count: tokens * shape.queryStride) }
+  for span in spans {
+    let probabilities = scratch
+    let dProbabilities = scratch + attentionTile * span.length
+    let delta = scratch + 2 * attentionTile * span.length
+    shape.forEachTile(span) { head, first, rows, keys in
+      let offset = head * size
+      let keyOffset = span.start * shape.keyStride + (head / group) * size
+      let outRow = span.outputStart + first
+      let queryOffset =
+        (span.start + span.queryStart + first) * shape.queryStride + offset
+      let outOffset = outRow * shape.queryStride + offset
+      matmul(
+        probabilities, stride: keys, rows: rows, columns: keys, inner: size,
+        query + queryOffset, strideA: shape.queryStride, key + keyOffset,
+        strideB: shape.keyStride, transposeB: true)
+      ck_attention_probabilities(
+        probabilities, Int64(keys), logSumExp + head * queries + outRow, Int64(rows), Int64(keys),
+        shape.visible(span, first: first), shape.scale)
+      matmul(
+        dValue + keyOffset, stride: shape.keyStride, rows: keys, columns: size, inner: rows,
+        probabilities, strideA: keys, transposeA: true, dOut + outOffset,
+        strideB: shape.queryStride, .add)
+      matmul(
+        dProbabilities, stride: keys, rows: rows, columns: keys, inner: size, dOut + outOffset,
+        strideA: shape.queryStride, value + keyOffset, strideB: shape.keyStride, transposeB: true)
+      ck_row_dots(
+        delta, dOut + outOffset, out + outOffset, Int64(shape.queryStride), Int64(rows),
+        Int64(size))
+      ck_attention_score_gradient(
+        dProbabilities, probabilities, Int64(keys), delta, Int64(rows), Int64(keys), shape.scale)
+      matmul(
+        dQuery + queryOffset, stride: shape.queryStride, rows: rows, columns: size, inner: keys,
+        dProbabilities, strideA: keys, key + keyOffset, strideB: shape.keyStride)
+      matmul(
+        dKey + keyOffset, stride: shape.keyStride, rows: keys, columns: size, inner: rows,
+        dProbabilities, strideA: keys, transposeA: true, query + queryOffset,
+        strideB: shape.queryStride, .add)
+    }
+  }
+}

@@ -1,0 +1,23 @@
+// Sums along rows and columns, and a check for finite values.
+
+internal import CKernels
+
+/// `x` (tokens, channels) += `bias` (channels).
+public func addBias(_ x: MutableFloats, bias: Floats, tokens: Int, channels: Int) {
+  ck_add_bias(x, bias, Int64(tokens), Int64(channels))
+}
+
+/// `dBias` (channels) += the column sums of `dOut` (tokens, channels).
+public func biasGradient(dBias: MutableFloats, dOut: Floats, tokens: Int, channels: Int) {
+  ck_bias_gradient(dBias, dOut, Int64(tokens), Int64(channels))
+}
+
+/// `x` += `y` over `count` elements.
+public func add(_ x: MutableFloats, _ y: Floats, count: Int) {
+  ck_add(x, y, Int64(count))
+}
+
+/// Whether all of `count` elements are finite.
+public func allFinite(_ x: Floats, count: Int) -> Bool {
+  ck_all_finite(x, Int64(count)) != 0
+}

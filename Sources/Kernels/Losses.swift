@@ -1,0 +1,18 @@
+// Softmax cross-entropy over rows of logits, and its gradient in place.
+
+internal import CKernels
+
+/// Softmax cross-entropy of each row of `logits` (rows, columns).
+///
+/// A target outside `0..<columns` does not count: its loss and gradient are zero. `losses[r]` is
+/// -log p(target); `predictions[r]` the first largest logit's column. With `gradientScale`, `logits`
+/// becomes (p - onehot) * scale; without, it is left as it was.
+public func crossEntropy(
+  logits: MutableFloats, targets: UnsafePointer<Int32>, losses: MutableFloats,
+  predictions: UnsafeMutablePointer<Int32>, rows: Int, columns: Int, gradientScale: Float?
+) {
+  precondition(columns > 0, "logits need at least one column")
+  ck_cross_entropy(
+    logits, targets, losses, predictions, Int64(rows), Int64(columns), gradientScale ?? 0,
+    gradientScale == nil ? 0 : 1)
+}

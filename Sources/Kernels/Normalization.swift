@@ -1,0 +1,49 @@
+// RMSNorm and LayerNorm over the rows of a (tokens, channels) buffer, forward and backward.
+// The weights are frozen: only the gradient of the input is formed.
+
+internal import CKernels
+
+/// RMSNorm (Zhang & Sennrich 2019): `out = input * rstd * weight`.
+///
+/// `out`, `input` are (tokens, channels); `rstd` is (tokens), kept for `rmsNormBackward`.
+public func rmsNormForward(
+  out: MutableFloats, rstd: MutableFloats, input: Floats, weight: Floats, tokens: Int,
+  channels: Int, epsilon: Float
+) {
+  ck_rms_norm_forward(out, rstd, input, weight, Int64(tokens), Int64(channels), epsilon)
+}
+
+/// The gradient of RMSNorm's input; all buffers are (tokens, channels) but `rstd`.
+///
+/// Overwriting, `dInput` may be `dOut` itself.
+public func rmsNormBackward(
+  dInput: MutableFloats, dOut: Floats, input: Floats, weight: Floats, rstd: Floats, tokens: Int,
+  channels: Int, _ accumulation: Accumulation
+) {
+  ck_rms_norm_backward(
+    dInput, dOut, input, weight, rstd, Int64(tokens), Int64(channels),
+    accumulation == .add ? 1 : 0)
+}
+
+/// LayerNorm (Ba et al. 2016): `out = (input - mean) * rstd * weight + bias`.
+///
+/// `out`, `input` are (tokens, channels); `mean`, `rstd` are (tokens), kept for the backward pass.
+public func layerNormForward(
+  out: MutableFloats, mean: MutableFloats, rstd: MutableFloats, input: Floats, weight: Floats,
+  bias: Floats, tokens: Int, channels: Int, epsilon: Float
+) {
+  ck_layer_norm_forward(
+    out, mean, rstd, input, weight, bias, Int64(tokens), Int64(channels), epsilon)
+}
+
+/// The gradient of LayerNorm's input; all buffers are (tokens, channels) but `mean` and `rstd`.
+///
+/// Overwriting, `dInput` may be `dOut` itself.
+public func layerNormBackward(
+  dInput: MutableFloats, dOut: Floats, input: Floats, weight: Floats, mean: Floats, rstd: Floats,
+  tokens: Int, channels: Int, _ accumulation: Accumulation
+) {
+  ck_layer_norm_backward(
+    dInput, dOut, input, weight, mean, rstd, Int64(tokens), Int64(channels),
+    accumulation == .add ? 1 : 0)
+}

@@ -1,0 +1,54 @@
+// A micro-batch: sequences laid end to end, without padding.
+
+/// Sequences laid end to end; nothing is padded.
+public struct PackedSequences: Sendable, Equatable {
+  /// All tokens, (T).
+  public private(set) var tokens: [Int32] = []
+  /// Where each sequence starts, and at the end T: (sequences + 1).
+  public private(set) var offsets: [Int] = [0]
+  /// Position of each token in its sequence, (T).
+  public private(set) var positions: [Int32] = []
+
+  /// An empty batch.
+  public init() {}
+
+  /// A batch of these sequences.
+  public init(_ sequences: [[Int32]]) {
+    for sequence in sequences { append(sequence) }
+  }
+
+  /// Tokens in all, T.
+  public var tokenCount: Int { tokens.count }
+  /// Number of sequences.
+  public var count: Int { offsets.count - 1 }
+
+  /// Length of one sequence.
+  public func length(of index: Int) -> Int { offsets[index + 1] - offsets[index] }
+
+  /// Adds one sequence.
+  /// - Precondition: it has at least one token.
+  public mutating func append(_ sequence: some Collection<Int32>) {
+    precondition(!sequence.isEmpty, "a sequence needs at least one token")
+    tokens.append(contentsOf: sequence)
+    positions.append(contentsOf: 0..<Int32(sequence.count))
+    offsets.append(tokens.count)
+  }
+
+  /// Empties the batch and keeps its memory.
+  public mutating func removeAll() {
+    tokens.removeAll(keepingCapacity: true)
+    positions.removeAll(keepingCapacity: true)
+    offsets.removeAll(keepingCapacity: true)
+    offsets.append(0)
+  }
+}
+
+/// Which tokens' hidden states leave the last block: only these go through its output products.
+public enum OutputRows: Sendable, Equatable {
+  /// Every token (language modelling, mean pooling).
+  case all
+  /// The first token of each sequence (BERT).
+  case first
+  /// The last token of each sequence (Llama's classification).
+  case last
+}

@@ -1,0 +1,136 @@
+// The feed-forward half of a block, forward and backward.
+//
+// Pre-norm:  output = middle + down(f(gate(n)) * up(n)), n = norm(middle).
+// Post-norm: n = norm(middle); output = norm(n + down(f(up(n)))).
+
+internal import Kernels
+
+extension TransformerEngine {
+  /// Writes the block's output (T', C) from its `middle`.
+  func feedForwardForward(layer: Int, output: MutableFloats) {
+    let slot = slot(layer)
+    let weights = model.blocks[layer]
+    let count = rowCount(layer)
+    let channels = configuration.channels
+    let input = feedForwardInput(layer: layer, slot)
+    apply(weights[.up], output: slot.up, input: input, tokens: count)
+    if let gate = slot.gate {
+      apply(weights[.gate], output: gate, input: input, tokens: count)
+      adapter?.forward(
+        .feedForwardInput, layer: layer, input: input, tokens: count, outputs: [gate, slot.up])
+    } else {
+      adapter?.forward(
+        .feedForwardInput, layer: layer, input: input, tokens: count, outputs: [slot.up])
+    }
+    activate(slot, count: count)
+    let sum = slot.sum ?? output
+    sum.update(
+      from: configuration.normPlacement == .pre ? Floats(slot.middle) : input,
+      count: count * channels)
+    apply(weights[.down], output: sum, input: scratch.activated, tokens: count, .add)
+    adapter?.forward(
+      .feedForwardOutput, layer: layer, input: scratch.activated, tokens: count, outputs: [sum])
+    if configuration.normPlacement == .post {
+      normForward(
+        weights.feedForwardNorm, out: output, mean: slot.feedForwardMean,
+        rstd: slot.feedForwardRstd, input: sum, tokens: count)
+    }
+  }
+
+  /// The input of gate and up: a norm of `middle`, recomputed in the backward pass.
+  private func feedForwardInput(layer: Int, _ slot: BlockActivations) -> Floats {
+    let weights = model.blocks[layer]
+    let isPre = configuration.normPlacement == .pre
+    normForward(
+      isPre ? weights.feedForwardNorm : weights.attentionNorm, out: scratch.normalized,
+      mean: isPre ? slot.feedForwardMean : slot.attentionMean,
+      rstd: isPre ? slot.feedForwardRstd : slot.attentionRstd, input: slot.middle,
+      tokens: rowCount(layer))
+    return Floats(scratch.normalized)
+  }
+
+  /// `scratch.activated` (T', I), the input of down; recomputed in the backward pass.
+  private func activate(_ slot: BlockActivations, count: Int) {
+    let elements = count * configuration.intermediateSize
+    if let gate = slot.gate {
+      gatedForward(
+        out: scratch.activated, gate: gate, up: slot.up, count: elements,
+        configuration.activation)
+    } else {
+      activationForward(
+        out: scratch.activated, input: slot.up, count: elements, configuration.activation)
+    }
+  }
+
+  /// Takes `scratch.dStream` from the gradient of the block's output to that of `middle`.
+  ///
+  /// - Parameter stop: the lowest adapted group, if it is in this block.
+  /// - Returns: whether the backward pass ends here.
+  func feedForwardBackward(layer: Int, adapter: any LinearAdapter, stopAt stop: LinearGroup?)
+    -> Bool
+  {
+    let slot = slot(layer)
+    let weights = model.blocks[layer]
+    let count = rowCount(layer)
+    let channels = configuration.channels
+    let elements = count * configuration.intermediateSize
+    if configuration.normPlacement == .post {
+      normBackward(
+        weights.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dStream,
+        input: slot.sum!, mean: slot.feedForwardMean, rstd: slot.feedForwardRstd, tokens: count,
+        .overwrite)
+    }
+    let down = weights[.down]
+    let goesOn = stop != .feedForwardOutput
+    if adapter.isAdapted(.feedForwardOutput, layer: layer) { activate(slot, count: count) }
+    if goesOn {
+      linearBackwardInput(
+        dInput: scratch.dUp, dOutput: scratch.dStream, weight: down.weight, tokens: count,
+        inputs: down.inputs, outputs: down.outputs)
+    }
+    adapter.backward(
+      .feedForwardOutput, layer: layer, input: scratch.activated, tokens: count,
+      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dUp : nil)
+    guard goesOn else { return true }
+    if let gate = slot.gate {
+      gatedBackward(
+        dGate: scratch.dGate, dUp: scratch.dUp, dOut: scratch.dUp, gate: gate, up: slot.up,
+        count: elements, configuration.activation)
+    } else {
+      activationBackward(
+        dInput: scratch.dUp, dOut: scratch.dUp, input: slot.up, count: elements,
+        configuration.activation)
+    }
+    let dOutputs = slot.gate == nil ? [scratch.dUp] : [scratch.dGate, scratch.dUp]
+    let needsInput = stop != .feedForwardInput
+    if needsInput {
+      for (index, role) in configuration.roles(of: .feedForwardInput).enumerated() {
+        let linear = weights[role]
+        linearBackwardInput(
+          dInput: scratch.dNormalized, dOutput: dOutputs[index], weight: linear.weight,
+          tokens: count, inputs: linear.inputs, outputs: linear.outputs,
+          index == 0 ? .overwrite : .add)
+      }
+    }
+    if adapter.isAdapted(.feedForwardInput, layer: layer) {
+      adapter.backward(
+        .feedForwardInput, layer: layer, input: feedForwardInput(layer: layer, slot),
+        tokens: count, dOutputs: dOutputs.map { Floats($0) },
+        dInput: needsInput ? scratch.dNormalized : nil)
+    }
+    guard needsInput else { return true }
+    if configuration.normPlacement == .pre {
+      normBackward(
+        weights.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dNormalized,
+        input: slot.middle, mean: slot.feedForwardMean, rstd: slot.feedForwardRstd,
+        tokens: count, .add)
+    } else {
+      add(scratch.dStream, scratch.dNormalized, count: count * channels)
+      normBackward(
+        weights.attentionNorm, dInput: scratch.dStream, dOut: scratch.dStream,
+        input: slot.middle, mean: slot.attentionMean, rstd: slot.attentionRstd, tokens: count,
+        .overwrite)
+    }
+    return false
+  }
+}

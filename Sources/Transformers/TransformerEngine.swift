@@ -1,0 +1,271 @@
+// Forward and backward of a frozen transformer over one packed micro-batch, with an adapter's
+// additions. The blocks' code stands side by side in `TransformerEngine+Attention.swift` and
+// `TransformerEngine+FeedForward.swift`; this file is the way through them and back.
+
+public import Kernels
+
+/// Runs one transformer over micro-batches of at most `capacity` tokens, in memory allocated once.
+///
+/// Not Sendable: one engine belongs to one thread.
+public final class TransformerEngine {
+  /// The frozen weights.
+  public let model: PretrainedModel
+  /// Most tokens of a micro-batch.
+  public let capacity: Int
+  /// Longest sequence.
+  public let longestSequence: Int
+  /// What is added to linear layers, or nil for the base model alone.
+  public let adapter: (any LinearAdapter)?
+
+  var configuration: ModelConfiguration { model.configuration }
+  let keepsActivations: Bool
+  let slots: [BlockActivations]
+  let scratch: Scratch
+  /// Output of the last block, (T', C), and the final norm's statistics.
+  let final: MutableFloats
+  let finalMean: MutableFloats
+  let finalRstd: MutableFloats
+  private let arena: Arena
+  private let cosines: [Float]
+  private let sines: [Float]
+
+  var batch = PackedSequences()
+  var rows = OutputRows.all
+  var isKept = false
+  /// Spans of attention, for all queries and for the output rows only.
+  var spans: [AttentionSpan] = []
+  var outputSpans: [AttentionSpan] = []
+
+  /// An engine for micro-batches up to `capacity` tokens.
+  ///
+  /// - Parameters:
+  ///   - longestSequence: at most `capacity`, and at most the model's positions.
+  ///   - training: whether every block's activations are kept; if not, `backward` must not be called.
+  public init(
+    model: PretrainedModel, capacity: Int, longestSequence: Int, adapter: (any LinearAdapter)?,
+    training: Bool = true
+  ) {
+    let configuration = model.configuration
+    precondition(
+      longestSequence <= configuration.maximumPositions && longestSequence <= capacity,
+      "sequences of \(longestSequence) tokens, but \(configuration.maximumPositions) positions and "
+        + "a micro-batch of \(capacity)")
+    self.model = model
+    self.capacity = capacity
+    self.longestSequence = longestSequence
+    self.adapter = adapter
+    keepsActivations = training
+    let sizes = ArenaSizes(
+      configuration: configuration, tokens: capacity, longest: longestSequence,
+      slots: training ? configuration.layerCount : 2)
+    let arena = Arena(floats: sizes.total)
+    self.arena = arena
+    slots = (0..<sizes.slots).map { _ in
+      BlockActivations(arena, tokens: capacity, configuration: configuration)
+    }
+    scratch = Scratch(
+      arena, tokens: capacity, longest: longestSequence, configuration: configuration)
+    final = arena.take(capacity * configuration.channels)
+    finalMean = arena.take(capacity)
+    finalRstd = arena.take(capacity)
+    if case .rotary(let rotary) = configuration.positions {
+      (cosines, sines) = rotary.tables(
+        positions: longestSequence, headSize: configuration.headSize)
+    } else {
+      cosines = []
+      sines = []
+    }
+  }
+
+  /// Bytes that an engine of this size allocates.
+  public static func arenaBytes(
+    configuration: ModelConfiguration, capacity: Int, longestSequence: Int, training: Bool = true
+  ) -> Int {
+    ArenaSizes(
+      configuration: configuration, tokens: capacity, longest: longestSequence,
+      slots: training ? configuration.layerCount : 2
+    ).total * 4
+  }
+
+  /// Number of output rows of `batch`, T'.
+  public static func outputCount(_ batch: PackedSequences, _ rows: OutputRows) -> Int {
+    rows == .all ? batch.tokenCount : batch.count
+  }
+
+  /// Runs `batch` and writes the hidden states of `rows`, after the final norm, to `hidden` (T', C).
+  ///
+  /// - Parameter keep: keeps what `backward` needs; otherwise two blocks' memory is used in turn.
+  public func forward(
+    _ batch: PackedSequences, rows: OutputRows, keep: Bool, hidden: MutableFloats
+  ) {
+    precondition(batch.tokenCount <= capacity, "\(batch.tokenCount) tokens over \(capacity)")
+    precondition(!keep || keepsActivations, "this engine was not made for training")
+    self.batch = batch
+    self.rows = rows
+    isKept = keep
+    makeSpans()
+    embed(into: slots[0].input)
+    let last = configuration.layerCount - 1
+    for layer in 0...last {
+      let output = layer == last ? final : slot(layer + 1).input
+      attentionForward(layer: layer)
+      feedForwardForward(layer: layer, output: output)
+    }
+    let count = Self.outputCount(batch, rows)
+    if let norm = model.finalNorm {
+      normForward(
+        norm, out: hidden, mean: finalMean, rstd: finalRstd, input: final, tokens: count)
+    } else {
+      hidden.update(from: final, count: count * configuration.channels)
+    }
+  }
+
+  /// Goes back from `dHidden` (T', C) as far as anything is adapted, and tells the adapter.
+  /// - Precondition: the last `forward` kept its activations.
+  public func backward(dHidden: Floats) {
+    precondition(isKept, "the forward pass kept nothing to go back from")
+    guard let adapter, let lowest = lowestAdapted(adapter) else { return }
+    let count = Self.outputCount(batch, rows)
+    if let norm = model.finalNorm {
+      normBackward(
+        norm, dInput: scratch.dStream, dOut: dHidden, input: final, mean: finalMean,
+        rstd: finalRstd, tokens: count, .overwrite)
+    } else {
+      scratch.dStream.update(from: dHidden, count: count * configuration.channels)
+    }
+    for layer in stride(from: configuration.layerCount - 1, through: lowest.layer, by: -1) {
+      let stop = layer == lowest.layer ? lowest.group : nil
+      if feedForwardBackward(layer: layer, adapter: adapter, stopAt: stop) { return }
+      attentionBackward(layer: layer, adapter: adapter, stopAt: stop)
+    }
+  }
+
+  // MARK: - Parts of both directions
+
+  func slot(_ layer: Int) -> BlockActivations { slots[isKept ? layer : layer % 2] }
+
+  /// Output rows of a block, T in all blocks but the last.
+  func rowCount(_ layer: Int) -> Int {
+    layer == configuration.layerCount - 1
+      ? Self.outputCount(batch, rows) : batch.tokenCount
+  }
+
+  func attentionSpans(_ layer: Int) -> [AttentionSpan] {
+    layer == configuration.layerCount - 1 ? outputSpans : spans
+  }
+
+  /// Rows of the input that are output rows of the last block.
+  func forEachSelectedRow(_ layer: Int, _ body: (_ row: Int, _ source: Int) -> Void) {
+    for span in attentionSpans(layer) {
+      for query in 0..<span.queryCount {
+        body(span.outputStart + query, span.start + span.queryStart + query)
+      }
+    }
+  }
+
+  func rotate(_ x: MutableFloats, heads: Int, _ direction: RotaryDirection) {
+    guard !cosines.isEmpty else { return }
+    rotary(
+      x, cosines: cosines, sines: sines, positions: batch.positions, tokens: batch.tokenCount,
+      heads: heads, headSize: configuration.headSize, direction)
+  }
+
+  func normForward(
+    _ norm: NormWeights, out: MutableFloats, mean: MutableFloats, rstd: MutableFloats,
+    input: Floats, tokens: Int
+  ) {
+    let channels = configuration.channels
+    let epsilon = configuration.normEpsilon
+    if let bias = norm.bias {
+      layerNormForward(
+        out: out, mean: mean, rstd: rstd, input: input, weight: norm.weight, bias: bias,
+        tokens: tokens, channels: channels, epsilon: epsilon)
+    } else {
+      rmsNormForward(
+        out: out, rstd: rstd, input: input, weight: norm.weight, tokens: tokens,
+        channels: channels, epsilon: epsilon)
+    }
+  }
+
+  func normBackward(
+    _ norm: NormWeights, dInput: MutableFloats, dOut: Floats, input: Floats, mean: Floats,
+    rstd: Floats, tokens: Int, _ accumulation: Accumulation
+  ) {
+    let channels = configuration.channels
+    if norm.bias != nil {
+      layerNormBackward(
+        dInput: dInput, dOut: dOut, input: input, weight: norm.weight, mean: mean, rstd: rstd,
+        tokens: tokens, channels: channels, accumulation)
+    } else {
+      rmsNormBackward(
+        dInput: dInput, dOut: dOut, input: input, weight: norm.weight, rstd: rstd,
+        tokens: tokens, channels: channels, accumulation)
+    }
+  }
+
+  /// The frozen product, its bias, nothing else.
+  func apply(
+    _ linear: LinearWeights, output: MutableFloats, input: Floats, tokens: Int,
+    _ accumulation: Accumulation = .overwrite
+  ) {
+    linearForward(
+      output: output, input: input, weight: linear.weight, tokens: tokens, inputs: linear.inputs,
+      outputs: linear.outputs, accumulation)
+    if let bias = linear.bias {
+      addBias(output, bias: bias, tokens: tokens, channels: linear.outputs)
+    }
+  }
+
+  private func makeSpans() {
+    spans.removeAll(keepingCapacity: true)
+    outputSpans.removeAll(keepingCapacity: true)
+    for index in 0..<batch.count {
+      let start = batch.offsets[index]
+      let length = batch.length(of: index)
+      precondition(length <= longestSequence, "\(length) tokens over \(longestSequence)")
+      let all = AttentionSpan(
+        start: start, length: length, queryStart: 0, queryCount: length, outputStart: start)
+      spans.append(all)
+      switch rows {
+      case .all: outputSpans.append(all)
+      case .first, .last:
+        outputSpans.append(
+          AttentionSpan(
+            start: start, length: length, queryStart: rows == .first ? 0 : length - 1,
+            queryCount: 1, outputStart: index))
+      }
+    }
+  }
+
+  /// Token vectors, with learned positions, token type 0 and their norm where the model has them.
+  private func embed(into out: MutableFloats) {
+    let channels = configuration.channels
+    for (row, token) in batch.tokens.enumerated() {
+      precondition(
+        token >= 0 && Int(token) < configuration.vocabularySize,
+        "token \(token) outside a vocabulary of \(configuration.vocabularySize)")
+      let target = out + row * channels
+      target.update(from: model.tokenEmbedding + Int(token) * channels, count: channels)
+      if let positions = model.positionEmbedding {
+        add(target, positions + Int(batch.positions[row]) * channels, count: channels)
+      }
+      if let kind = model.tokenTypeEmbedding { add(target, kind, count: channels) }
+    }
+    if let norm = model.embeddingNorm {
+      normForward(
+        norm, out: scratch.normalized, mean: scratch.mean, rstd: scratch.rstd, input: out,
+        tokens: batch.tokenCount)
+      out.update(from: scratch.normalized, count: batch.tokenCount * channels)
+    }
+  }
+
+  /// The first adapted group in forward order: nothing below it needs a gradient.
+  private func lowestAdapted(_ adapter: any LinearAdapter) -> (layer: Int, group: LinearGroup)? {
+    for layer in 0..<configuration.layerCount {
+      for group in LinearGroup.inBlock where adapter.isAdapted(group, layer: layer) {
+        return (layer, group)
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,138 @@
+"""Hugging Face models as a reference in float64: loading, exactness, random weights, PEFT names.
+
+`model.double()` alone is not float64: the RMS norms and the rotary tables of transformers round to
+float32 inside. `in_double_precision` replaces those two, so that a golden is exact to about 1e-15
+before it is rounded to the F32 it is stored as. The rotary frequencies stay the float32 values that
+transformers computes, since they belong to the definition of the model.
+"""
+
+import json
+import math
+import types
+import zlib
+from pathlib import Path
+
+import torch
+import transformers
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BertLMHeadModel,
+)
+
+torch.set_num_threads(1)
+transformers.utils.logging.disable_progress_bar()
+
+
+def generator(name: str) -> torch.Generator:
+    """A random stream that depends on the name of the case only."""
+    return torch.Generator().manual_seed(zlib.crc32(name.encode()))
+
+
+def randomize_base_weights(model, rng, embedding_scale=1.0):
+    """Every weight random and of a size that keeps attention and activations far from trivial."""
+    with torch.no_grad():
+        seen = set()
+        for name, parameter in model.named_parameters():
+            if parameter.data_ptr() in seen:
+                continue
+            seen.add(parameter.data_ptr())
+            noise = torch.randn(parameter.shape, generator=rng)
+            if "norm" in name.lower() and name.endswith("weight"):
+                parameter.copy_(1 + 0.2 * noise)
+            elif parameter.dim() == 1:
+                parameter.copy_(0.2 * noise)
+            elif "embed" in name:
+                parameter.copy_(embedding_scale * noise)
+            else:
+                parameter.copy_(noise / math.sqrt(parameter.shape[1]))
+
+
+def randomize_adapter(model, rng, b_scale=0.3):
+    """LoRA A, LoRA B and the head random and non-zero, so that every gradient is non-zero."""
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if not parameter.requires_grad:
+                continue
+            noise = torch.randn(parameter.shape, generator=rng)
+            if "lora_B" in name:
+                parameter.copy_(b_scale * noise)
+            elif parameter.dim() == 1:
+                parameter.copy_(0.2 * noise)
+            else:
+                parameter.copy_(noise / math.sqrt(parameter.shape[1]))
+
+
+def load_base(directory, task: str, label_count: int | None = None):
+    """The base model of a directory in float32, as PEFT wants it below an adapter."""
+    directory = Path(directory)
+    options = {"dtype": torch.float32, "attn_implementation": "sdpa"}
+    if task == "classification":
+        if label_count is not None:
+            options["num_labels"] = label_count
+        model = AutoModelForSequenceClassification.from_pretrained(directory, **options)
+        if model.config.pad_token_id is None:
+            model.config.pad_token_id = 0
+    elif json.loads((directory / "config.json").read_text())["model_type"] == "bert":
+        model = BertLMHeadModel.from_pretrained(directory, **options)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(directory, **options)
+    return model.eval()
+
+
+def load_with_adapter(directory, adapter_directory, task: str, label_count: int | None = None):
+    """Base model and PEFT adapter, trainable, in eval mode (no dropout anywhere)."""
+    base = load_base(directory, task, label_count)
+    return PeftModel.from_pretrained(base, adapter_directory, is_trainable=True).eval()
+
+
+def peft_tensor_name(parameter_name: str) -> str:
+    """A live parameter's name -> its name in adapter_model.safetensors."""
+    return parameter_name.replace(".modules_to_save.default", "").replace(".default", "")
+
+
+def trainable_parameters(model) -> dict[str, torch.nn.Parameter]:
+    """Trainable parameters by their names in adapter_model.safetensors."""
+    return {
+        peft_tensor_name(name): parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def check_adapter_names(model, adapter_directory):
+    """What is trained is what PEFT saved, name by name."""
+    saved = set(load_file(Path(adapter_directory) / "adapter_model.safetensors"))
+    live = set(trainable_parameters(model))
+    if saved != live:
+        raise SystemExit(f"{adapter_directory}: saved and trained tensors differ: {saved ^ live}")
+
+
+def in_double_precision(model):
+    """The model in float64, its RMS norms and rotary tables included."""
+
+    def rms_norm(self, hidden):
+        variance = hidden.pow(2).mean(-1, keepdim=True)
+        return self.weight * (hidden * torch.rsqrt(variance + self.variance_epsilon))
+
+    def rotary(self, x, position_ids):
+        angles = position_ids[..., None].to(x.dtype) * self.inv_freq.to(x.dtype)
+        angles = torch.cat((angles, angles), dim=-1)
+        return angles.cos() * self.attention_scaling, angles.sin() * self.attention_scaling
+
+    model = model.double()
+    for module in model.modules():
+        kind = type(module).__name__
+        if kind.endswith("RMSNorm"):
+            module.forward = types.MethodType(rms_norm, module)
+        elif kind.endswith("RotaryEmbedding"):
+            module.forward = types.MethodType(rotary, module)
+    return model
+
+
+def largest_relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """max |found - expected| / max |expected|."""
+    scale = expected.double().abs().max().item()
+    return (found.double() - expected.double()).abs().max().item() / max(scale, 1e-300)
