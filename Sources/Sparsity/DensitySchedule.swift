@@ -1,0 +1,62 @@
+// How dense a download or upload is in each round: constant, or geometric as in the pruning
+// baselines that FLASC compares with (arXiv 2406.05233, section 4), d(t) = d0 * gamma^(t div period).
+
+/// The density (kept over all coordinates, 0...1) as a function of the round, from 0.
+public enum DensitySchedule: Sendable, Equatable {
+  /// The same density in every round.
+  case constant(Double)
+  /// `initial * factor^(round / period)` with whole division, at most 1.
+  case geometric(initial: Double, factor: Double, period: Int)
+
+  /// The density of a round.
+  ///
+  /// The power is a fixed sequence of multiplications, not the C library's, so that every
+  /// machine gets the same bits.
+  ///
+  /// - Precondition: `round` is not negative; the density (or `initial`) is in 0...1, `factor` is
+  ///   finite and not negative, `period` is at least 1.
+  public func density(round: Int) -> Double {
+    precondition(round >= 0, "density schedule: round \(round) is negative")
+    switch self {
+    case .constant(let density):
+      precondition(
+        (0...1).contains(density), "density schedule: density \(density) is outside 0...1")
+      return density
+    case .geometric(let initial, let factor, let period):
+      precondition(
+        (0...1).contains(initial), "density schedule: initial density \(initial) is outside 0...1")
+      precondition(
+        factor >= 0 && factor.isFinite,
+        "density schedule: factor \(factor) is not a finite number of at least 0")
+      precondition(period >= 1, "density schedule: period \(period) is below 1")
+      if initial == 0 { return 0 }
+      return min(1, initial * power(factor, round / period))
+    }
+  }
+
+  /// The number of coordinates kept of `length` in a round: floor(`length` * density).
+  ///
+  /// A product within four units in the last place below a whole number counts as it, so that 0.29
+  /// * 100 (28.999... in binary) is 29. There is no minimum: a positive density keeps nothing of
+  /// a vector that is too short for one coordinate.
+  public func count(length: Int, round: Int) -> Int {
+    precondition(length >= 0, "density schedule: length \(length) is negative")
+    let product = Double(length) * density(round: round)
+    let below = Int(product)
+    let isNext = Double(below + 1) - product <= 4 * product.ulp
+    return min(length, isNext ? below + 1 : below)
+  }
+}
+
+/// base^exponent by repeated squaring.
+private func power(_ base: Double, _ exponent: Int) -> Double {
+  var result = 1.0
+  var square = base
+  var bits = exponent
+  while bits > 0 {
+    if bits & 1 == 1 { result *= square }
+    square *= square
+    bits >>= 1
+  }
+  return result
+}

@@ -1,0 +1,197 @@
+// Exact top-k by magnitude over a whole vector, in linear time: a radix select on the bits of |x|
+// (sign cleared), 11 + 10 + 10 bits from the top. Two passes read the whole vector, the first to
+// count the leading bits, the second to collect the coordinates that can still be chosen; what
+// remains looks only at those.
+
+/// The `count` coordinates of largest |x|; among equal magnitudes the lowest indices.
+///
+/// +0 and -0 are equal. Zeros are chosen when there are fewer nonzeros than `count`, so the mask
+/// has exactly `count` coordinates. A NaN would rank above infinity: callers that must not
+/// send one check with ``firstNonFinite(in:)`` before.
+///
+/// - Precondition: `count` is in 0...`vector.count`, and the vector has less than 2^32 floats.
+/// - Complexity: O(n) time whatever the values; additional memory of four bytes for each
+///   coordinate whose leading 11 magnitude bits reach those of the smallest chosen one.
+public func largestMagnitudes(of vector: UnsafeBufferPointer<Float>, count: Int) -> SupportMask {
+  let length = vector.count
+  precondition(
+    (0...length).contains(count), "top-k: count \(count) is outside 0...\(length)")
+  precondition(
+    length <= SupportMask.longestLength,
+    "top-k: length \(length) is above \(SupportMask.longestLength)")
+  guard count < length else { return .all(length: length) }
+  guard count > 0, let values = vector.baseAddress else {
+    return SupportMask(length: length, ascending: [])
+  }
+
+  let leading = leadingBucket(values, length, count)
+  // One slot more: the collecting loops store before they know whether the slot is kept.
+  let indices = [UInt32](unsafeUninitializedCapacity: leading.reached + 1) { buffer, kept in
+    let chosen = buffer.baseAddress!
+    let collected = collect(values, length, from: leading.prefix << leadingShift, into: chosen)
+    assert(collected == leading.reached)
+    kept = collected == count ? count : narrow(chosen, values, leading)
+    assert(kept == count)
+  }
+  return SupportMask(length: length, ascending: indices)
+}
+
+/// The leading 11 of the 31 magnitude bits: the exponent and three bits of the fraction.
+private let leadingShift: UInt32 = 20
+private let leadingBuckets = 2048
+/// The width of each of the two later digits.
+private let digitBits: UInt32 = 10
+
+/// Where a descending count over a histogram passes the wanted number.
+private struct Cut {
+  /// The bucket in which the smallest chosen magnitude lies.
+  var prefix: UInt32
+  /// How many are to be taken from that bucket (at least 1).
+  var wanted: Int
+  /// How many lie in that bucket.
+  var inBucket: Int
+  /// How many lie in that bucket or above.
+  var reached: Int
+
+  init(_ histogram: UnsafeMutablePointer<UInt32>, buckets: Int, wanted count: Int) {
+    var bucket = buckets - 1
+    var above = 0
+    while above + Int(histogram[bucket]) < count {
+      above += Int(histogram[bucket])
+      bucket -= 1
+    }
+    prefix = UInt32(bucket)
+    wanted = count - above
+    inBucket = Int(histogram[bucket])
+    reached = above + inBucket
+  }
+}
+
+/// Finds the bucket of leading bits in which the smallest chosen magnitude lies.
+private func leadingBucket(_ values: UnsafePointer<Float>, _ length: Int, _ count: Int) -> Cut {
+  withUnsafeTemporaryAllocation(of: UInt32.self, capacity: histograms * leadingBuckets) { counts in
+    let histogram = counts.baseAddress!
+    tally(length, buckets: leadingBuckets, into: histogram) {
+      (values[$0].bitPattern & magnitudeBits) &>> leadingShift
+    }
+    return Cut(histogram, buckets: leadingBuckets, wanted: count)
+  }
+}
+
+/// The tables of one histogram: equal neighbours would wait for each other's counter in one.
+private let histograms = 4
+
+/// Counts how often each bucket occurs among `count` elements.
+///
+/// - Precondition: `histogram` has room for ``histograms`` * `buckets` counters; the first
+///   `buckets` of them are the result.
+@inline(__always)
+private func tally(
+  _ count: Int, buckets: Int, into histogram: UnsafeMutablePointer<UInt32>,
+  _ bucket: (Int) -> UInt32
+) {
+  histogram.initialize(repeating: 0, count: histograms * buckets)
+  var i = 0
+  while i &+ histograms <= count {
+    for table in 0..<histograms {
+      histogram[table &* buckets &+ Int(bucket(i &+ table))] &+= 1
+    }
+    i &+= histograms
+  }
+  while i < count {
+    histogram[Int(bucket(i))] &+= 1
+    i &+= 1
+  }
+  for table in 1..<histograms {
+    for b in 0..<buckets { histogram[b] &+= histogram[table &* buckets &+ b] }
+  }
+}
+
+/// Writes the indices with a magnitude of at least `floor`, ascending; returns how many.
+///
+/// Stores always and advances by the comparison: no branch to mispredict at any density.
+private func collect(
+  _ values: UnsafePointer<Float>, _ length: Int, from floor: UInt32,
+  into chosen: UnsafeMutablePointer<UInt32>
+) -> Int {
+  var next = 0
+  // As a `while`: the optimizer turns the comparison back into a branch in a loop over a range.
+  var i = 0
+  while i < length {
+    chosen[next] = UInt32(truncatingIfNeeded: i)
+    next &+= values[i].bitPattern & magnitudeBits >= floor ? 1 : 0
+    i &+= 1
+  }
+  return next
+}
+
+/// Reduces candidates to those chosen, in place; returns how many.
+///
+/// Candidates above the bucket of `leading` are all chosen, and `leading.wanted` of those in it.
+private func narrow(
+  _ chosen: UnsafeMutablePointer<UInt32>, _ values: UnsafePointer<Float>, _ leading: Cut
+) -> Int {
+  let (smallest, equals) = smallestChosen(chosen, values, leading)
+  // Candidates equal to the smallest chosen magnitude are kept until `equals` of them are.
+  var wanted = equals
+  var kept = 0
+  var i = 0
+  while wanted > 0 {
+    let index = chosen[i]
+    let magnitude = values[Int(index)].bitPattern & magnitudeBits
+    chosen[kept] = index
+    kept &+= magnitude >= smallest ? 1 : 0
+    wanted &-= magnitude == smallest ? 1 : 0
+    i &+= 1
+  }
+  while i < leading.reached {
+    let index = chosen[i]
+    chosen[kept] = index
+    kept &+= values[Int(index)].bitPattern & magnitudeBits > smallest ? 1 : 0
+    i &+= 1
+  }
+  return kept
+}
+
+/// The smallest chosen magnitude's bits, and how many of that magnitude are chosen.
+private func smallestChosen(
+  _ candidates: UnsafeMutablePointer<UInt32>, _ values: UnsafePointer<Float>, _ leading: Cut
+) -> (bits: UInt32, equals: Int) {
+  let buckets = 1 << Int(digitBits)
+  let counters = histograms * buckets
+  let scratch = UnsafeMutablePointer<UInt32>.allocate(capacity: counters + leading.inBucket + 1)
+  defer { scratch.deallocate() }
+  let histogram = scratch
+  let magnitudes = scratch + counters
+  var remaining = 0
+  var candidate = 0
+  while candidate < leading.reached {
+    let magnitude = values[Int(candidates[candidate])].bitPattern & magnitudeBits
+    magnitudes[remaining] = magnitude
+    remaining &+= magnitude &>> leadingShift == leading.prefix ? 1 : 0
+    candidate &+= 1
+  }
+
+  var prefix = leading.prefix
+  var wanted = leading.wanted
+  var shift = leadingShift
+  while true {
+    shift -= digitBits
+    tally(remaining, buckets: buckets, into: histogram) {
+      (magnitudes[$0] &>> shift) & UInt32(truncatingIfNeeded: buckets - 1)
+    }
+    let cut = Cut(histogram, buckets: buckets, wanted: wanted)
+    prefix = prefix << digitBits | cut.prefix
+    wanted = cut.wanted
+    if shift == 0 { return (prefix, wanted) }
+    var next = 0
+    var i = 0
+    while i < remaining {
+      let magnitude = magnitudes[i]
+      magnitudes[next] = magnitude
+      next &+= magnitude &>> shift == prefix ? 1 : 0
+      i &+= 1
+    }
+    remaining = next
+  }
+}
