@@ -124,8 +124,16 @@ public struct Experiment: Sendable, Equatable {
     public var cohort = Cohort()
     /// The weight of a client in the mean.
     public var weighting = Weighting.uniform
+    /// How the clients' messages reach rank 0.
+    public var uploads = Uploads.gather
     /// The optimizer that steps the server's vector.
     public var server = Server()
+
+    /// The collectives that carry the clients' messages.
+    public enum Uploads: String, Sendable, CaseIterable {
+      case gather
+      case allGather = "all_gather"
+    }
 
     /// How cohorts are drawn.
     public struct Cohort: Sendable, Equatable {
@@ -148,8 +156,8 @@ public struct Experiment: Sendable, Equatable {
       public var learningRate = 0.005
       /// Decay of the first moment.
       public var beta1 = 0.9
-      /// Decay of the second moment.
-      public var beta2 = 0.999
+      /// Decay of the second moment; where nothing is given, 0.999 with AdamW.
+      public var beta2 = 0.99
       /// Adaptivity of FedAdam (Reddi et al. 2021).
       public var tau = 0.001
       /// Added to the root of AdamW's second moment.

@@ -37,7 +37,8 @@ struct ExperimentDocument {
         let renamed = Self.rename(at: context.mark, in: current, number: repetitions)
         guard let renamed, repetitions < 100 else {
           throw Failure(
-            line: context.mark.line, text: "\(names.joined(separator: ", ")) is given more than once")
+            line: context.mark.line,
+            text: "\(names.joined(separator: ", ")) is given more than once")
         }
         current = renamed
       } catch YamlError.scanner(_, let problem, let mark, _) {

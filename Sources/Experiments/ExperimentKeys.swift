@@ -101,6 +101,10 @@ extension ExperimentKey {
       "federation.weighting", \.federation.weighting, .choice,
       "the weight of a client in the mean: the same for all, or its number of examples"),
     ExperimentKey(
+      "federation.uploads", \.federation.uploads, .choice,
+      "how uploads move between MPI ranks: to rank 0, or to all as without a server;"
+        + " changes no result"),
+    ExperimentKey(
       "federation.server.optimizer", \.federation.server.optimizer, .choice,
       "how the server steps: sgd, fed_adam (Reddi et al. 2021) or adam_w (as PyTorch's AdamW)"),
     ExperimentKey(
@@ -111,7 +115,7 @@ extension ExperimentKey {
       only: serverIs(.fedAdam, .adamW), "decay of the first moment"),
     ExperimentKey(
       "federation.server.beta2", \.federation.server.beta2, .number(atLeast: 0, below: 1),
-      only: serverIs(.fedAdam, .adamW), "decay of the second moment"),
+      only: serverIs(.fedAdam, .adamW), "decay of the second moment; with adam_w the default is 0.999"),
     ExperimentKey(
       "federation.server.tau", \.federation.server.tau, .number(above: 0),
       only: serverIs(.fedAdam), "FedAdam's adaptivity: the second moment starts at its square"),
@@ -155,7 +159,7 @@ extension ExperimentKey {
     ExperimentKey(
       "evaluation.maximum_examples", \.evaluation.maximumExamples,
       .either("all", or: .integer(atLeast: 1)),
-      "examples of a split that are looked at, from its beginning"),
+      "examples of a split that are looked at: the same random ones every time"),
     ExperimentKey(
       "evaluation.masked", \.evaluation.masked, .boolean,
       "evaluate the vector as a client receives it, under the round's download mask"),

@@ -186,6 +186,9 @@ struct ExperimentReader {
         report(item, key: key, "\(describe(item.node)) is not allowed; give \(key.allowed)")
       }
     }
+    if given["federation.server.beta2"] == nil, experiment.federation.server.optimizer == .adamW {
+      experiment.federation.server.beta2 = 0.999
+    }
     for key in ExperimentKey.all where !key.counts(in: experiment) {
       guard let condition = key.condition, !misread.contains(condition.path) else { continue }
       guard let item = given[key.path] else { continue }
@@ -202,7 +205,8 @@ struct ExperimentReader {
     for key in ExperimentKey.all
     where key.isRequired && given[key.path] == nil && key.counts(in: experiment) && !isUnreadable {
       append(
-        2_000_000_000, Problem(location: name, key: key.path, text: "is missing; give \(key.allowed)")
+        2_000_000_000,
+        Problem(location: name, key: key.path, text: "is missing; give \(key.allowed)")
       )
     }
     checkTogether(experiment, misread: misread)
@@ -289,7 +293,8 @@ struct ExperimentReader {
       return clipped("[" + nodes.map { describe($0) }.joined(separator: ", ") + "]")
     case .mapping(let pairs):
       return clipped(
-        "{" + pairs.map { "\(describe($0.key)): \(describe($0.value))" }.joined(separator: ", ") + "}"
+        "{" + pairs.map { "\(describe($0.key)): \(describe($0.value))" }.joined(separator: ", ")
+          + "}"
       )
     default: return "an alias"
     }

@@ -26,7 +26,8 @@ extension ExperimentKey {
   public static var reference: String {
     var text = ""
     for key in all {
-      let state = key.defaultText.map { "default \($0)" } ?? (key.isRequired ? "required" : "not set")
+      let state =
+        key.defaultText.map { "default \($0)" } ?? (key.isRequired ? "required" : "not set")
       text += "\(key.path)  (\(state))\n"
       text += wrapped(key.meaning, indent: "    ")
       text += wrapped("give \(key.allowed)", indent: "    ")

@@ -32,7 +32,9 @@ func editDistance(_ first: String, _ second: String) -> Int {
     var row = [i + 1]
     for j in 0..<b.count {
       var cost = min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (a[i] == b[j] ? 0 : 1))
-      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { cost = min(cost, rows[i - 1][j - 1] + 1) }
+      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] {
+        cost = min(cost, rows[i - 1][j - 1] + 1)
+      }
       row.append(cost)
     }
     rows.append(row)

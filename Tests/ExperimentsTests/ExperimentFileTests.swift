@@ -142,7 +142,8 @@ struct ExperimentProblemTests {
       "local: {learning_rate: '0.1'}", "local: {epochs: 1.5}", "local: {epochs: 1e3}",
       "local: {shuffle: yes}", "local: {optimizer: adam}", "federation: {rounds: [1]}",
       "federation: {rounds: }", "seed: -1", "seed: 18446744073709551616", "data: {max_length: 0}",
-      "evaluation: {splits: []}", "evaluation: {splits: [test, test]}", "evaluation: {splits: test}",
+      "evaluation: {splits: []}", "evaluation: {splits: [test, test]}",
+      "evaluation: {splits: test}",
       "adapter: {dropout: 1}", "adapter: {targets: []}", "adapter: {initial: ~/a}",
       "compute: {threads: 2}", "method: all", "federation: {server: 3}", "task: {kind: }",
     ])
@@ -220,7 +221,9 @@ struct ExperimentProblemTests {
 
   @Test(
     "text that is no YAML ends in one line with a line number",
-    arguments: ["a: [1", "a: b: c", "\t- x", "a: *b", "a: 1\n---\nb: 2", "\0", "- 1\n- 2", "7", "}"])
+    arguments: [
+      "a: [1", "a: b: c", "\t- x", "a: *b", "a: 1\n---\nb: 2", "\0", "- 1\n- 2", "7", "}",
+    ])
   func noYAML(text: String) {
     let found = problems(text)
     #expect(!found.isEmpty)
@@ -237,9 +240,10 @@ struct ExperimentProblemTests {
   @Test("an empty file lacks what has no default")
   func empty() {
     for text in ["", "# nothing\n", "---\n"] {
-      #expect(problems(text).map { $0.prefix(26) } == [
-        "x.yaml: model.path: is mis", "x.yaml: data.path: is miss",
-      ])
+      #expect(
+        problems(text).map { $0.prefix(26) } == [
+          "x.yaml: model.path: is mis", "x.yaml: data.path: is miss",
+        ])
     }
   }
 }
