@@ -51,7 +51,7 @@ let package = Package(
     library(
       "Experiments",
       [
-        "Federation", "Adapters", "Transformers", "Corpora", "Communication", "Sparsity",
+        "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication", "Sparsity",
         "Safetensors", .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),

@@ -1,7 +1,7 @@
 // The directory of one run. No two runs share one: it is made by one exclusive call, or, where an
 // empty one is given, taken by creating config.yaml exclusively.
 
-import Foundation
+public import Foundation
 
 /// The directory of one run.
 public struct RunDirectory: Sendable {

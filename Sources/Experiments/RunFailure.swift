@@ -120,7 +120,7 @@ public struct RunFailure: ErrorWithExitCode, CustomStringConvertible {
 extension Communicator {
   /// Runs `body` on every rank; if it throws on any, all throw a `RunFailure` with the same exit
   /// code, and the lowest rank where it threw has the lines.
-  func agreed<Result>(_ body: () throws -> Result) throws -> Result {
+  public func agreed<Result>(_ body: () throws -> Result) throws -> Result {
     do {
       return try together {
         do { return try body() } catch {
