@@ -63,5 +63,13 @@ let package = Package(
       ],
       swiftSettings: settings),
     tests("Experiments", ["Federation", "Communication", "Corpora", "Safetensors"]),
+    .target(
+      name: "CommunicationConformance", dependencies: ["Communication"],
+      path: "Tests/CommunicationConformance", swiftSettings: settings),
+    .executableTarget(
+      name: "communication-conformance",
+      dependencies: ["CommunicationConformance", "MPICommunication"],
+      path: "Tests/MPI/communication-conformance", swiftSettings: settings),
+    tests("Communication", ["CommunicationConformance"]),
   ]
 )
