@@ -71,5 +71,7 @@ let package = Package(
       dependencies: ["CommunicationConformance", "MPICommunication"],
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
     tests("Communication", ["CommunicationConformance"]),
+    tests("Safetensors"),
+    tests("RandomStreams"),
   ]
 )

@@ -72,26 +72,28 @@ public final class SafetensorsCollection: TensorSource {
     var weightMap: [String: String] = [:]
     var found = false
     do {
-      var scanner = JSONScanner(file.bytes)
-      try scanner.members { key, scanner in
-        guard key == "weight_map" else { return try scanner.skipValue() }
-        if found { throw scanner.fault("weight_map is there twice") }
-        found = true
-        try scanner.members { tensor, scanner in
-          let shard = try scanner.string()
-          if shard.isEmpty || shard == "." || shard == ".."
-            || shard.utf8.contains(where: { $0 == 0x2F || $0 == 0 })
-          {
-            throw scanner.fault(
-              "tensor \(quoted(tensor)) in \(quoted(shard)); only files of the same folder are allowed"
-            )
-          }
-          guard weightMap.updateValue(shard, forKey: tensor) == nil else {
-            throw scanner.fault("tensor \(quoted(tensor)) is there twice")
+      try withExtendedLifetime(file) {
+        var scanner = JSONScanner(file.bytes)
+        try scanner.members { key, scanner in
+          guard key == "weight_map" else { return try scanner.skipValue() }
+          if found { throw scanner.fault("weight_map is there twice") }
+          found = true
+          try scanner.members { tensor, scanner in
+            let shard = try scanner.string()
+            if shard.isEmpty || shard == "." || shard == ".."
+              || shard.utf8.contains(where: { $0 == 0x2F || $0 == 0 })
+            {
+              throw scanner.fault(
+                "tensor \(quoted(tensor)) in \(quoted(shard)); only this folder's files are valid"
+              )
+            }
+            guard weightMap.updateValue(shard, forKey: tensor) == nil else {
+              throw scanner.fault("tensor \(quoted(tensor)) is there twice")
+            }
           }
         }
+        try scanner.finish()
       }
-      try scanner.finish()
     } catch let fault as JSONFault {
       throw SafetensorsError(path: path, reason: "byte \(fault.offset): \(fault.text)")
     }

@@ -1,8 +1,8 @@
 // The header of a safetensors file: 8 bytes little-endian length N, N bytes of JSON, then the data.
-//   {"__metadata__": {"KEY": "TEXT"}, "NAME": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+// {"__metadata__": {"KEY": "TEXT"}, "NAME": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 // Everything is checked before any tensor is handed out, as in the reference implementation (the
-// Rust crate), and stricter in: duplicate keys, bytes before the first '{', the number of dimensions,
-// and overflowing products of dimensions beside a 0.
+// Rust crate), and stricter in: duplicate keys, bytes before the '{', the number of dimensions, and
+// overflowing products of dimensions beside a 0.
 
 /// The checked contents of a header.
 struct SafetensorsHeader {

@@ -2,6 +2,9 @@
 // here.
 
 /// Named tensors whose bytes are mapped.
+///
+/// Pointers to the bytes are valid while the source lives, and Swift may release a local variable
+/// right after its last use: keep the source in a stored property, or use `withExtendedLifetime`.
 public protocol TensorSource: AnyObject, Sendable {
   /// The file or directory, as it was given.
   var path: String { get }
@@ -34,7 +37,9 @@ extension TensorSource {
     let tensor = try floatTensor(named: name)
     guard tensor.elementType == .f32 else { return nil }
     let bytes = bytes(of: tensor)
-    guard let base = bytes.baseAddress else { return UnsafeBufferPointer(start: nil, count: 0) }
+    guard !bytes.isEmpty, let base = bytes.baseAddress else {
+      return UnsafeBufferPointer(start: nil, count: 0)
+    }
     guard Int(bitPattern: base) % MemoryLayout<Float>.alignment == 0 else { return nil }
     return UnsafeBufferPointer(
       start: base.assumingMemoryBound(to: Float.self), count: tensor.elementCount)
@@ -60,6 +65,17 @@ extension TensorSource {
     case .bf16: widenBrainFloat(source, into: out, count: destination.count)
     default:
       UnsafeMutableRawPointer(out).copyMemory(from: source, byteCount: tensor.byteRange.count)
+    }
+  }
+
+  /// The elements of an F32, F16 or BF16 tensor, exactly.
+  ///
+  /// - Throws: `SafetensorsError` when there is no such tensor or its elements are no floats.
+  public func readFloats(named name: String) throws -> [Float] {
+    let count = try floatTensor(named: name).elementCount
+    return try [Float](unsafeUninitializedCapacity: count) { values, written in
+      try readFloats(named: name, into: UnsafeMutableBufferPointer(rebasing: values[..<count]))
+      written = count
     }
   }
 

@@ -1,0 +1,55 @@
+// Normal, gamma and Dirichlet numbers. All are computed with the C library's log, sqrt, cos and
+// exp; the last bit of these may differ between C libraries, so bits are equal between machines
+// that run the same one.
+
+import Glibc
+
+extension RandomStream {
+  /// Normal with mean 0 and variance 1, by Box and Muller (1958) from two uniform numbers.
+  public mutating func normal() -> Double {
+    let radius = (-2 * log(1 - uniform())).squareRoot()
+    return radius * cos(2 * .pi * uniform())
+  }
+
+  /// Gamma of the given shape and scale 1.
+  ///
+  /// A shape below 0.01 often gives numbers too small for a `Double`, thus 0; see `logGamma`.
+  /// - Precondition: `shape` is finite and at least 1e-300.
+  public mutating func gamma(shape: Double) -> Double { exp(logGamma(shape: shape)) }
+
+  /// The logarithm of a gamma number of the given shape and scale 1, always finite.
+  ///
+  /// Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000); for
+  /// a shape a < 1 as G(a + 1) U^(1/a), their section 6, whose logarithm does not underflow.
+  /// - Precondition: `shape` is finite and at least 1e-300.
+  public mutating func logGamma(shape: Double) -> Double {
+    precondition(shape >= 1e-300 && shape.isFinite, "a gamma of shape \(shape)")
+    if shape < 1 {
+      let boost = log(1 - uniform()) / shape
+      return logGamma(shape: shape + 1) + boost
+    }
+    let d = shape - 1.0 / 3
+    let c = 1 / (9 * d).squareRoot()
+    while true {
+      let x = normal()
+      let root = 1 + c * x
+      guard root > 0 else { continue }
+      let v = root * root * root
+      if log(1 - uniform()) < 0.5 * x * x + d - d * v + d * log(v) { return log(d) + log(v) }
+    }
+  }
+
+  /// Proportions that sum to 1, Dirichlet of the given concentrations.
+  ///
+  /// Normalized gamma numbers, in logarithms so that concentrations of 0.01 and far below do not
+  /// end as 0/0.
+  /// - Precondition: there is a concentration, and all are finite and at least 1e-300.
+  public mutating func dirichlet(concentrations: [Double]) -> [Double] {
+    precondition(!concentrations.isEmpty, "a Dirichlet of no concentrations")
+    let logarithms = concentrations.map { logGamma(shape: $0) }
+    let largest = logarithms.max() ?? 0
+    let weights = logarithms.map { exp($0 - largest) }
+    let sum = weights.reduce(0, +)
+    return weights.map { $0 / sum }
+  }
+}
