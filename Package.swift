@@ -73,5 +73,6 @@ let package = Package(
     tests("Communication", ["CommunicationConformance"]),
     tests("Safetensors"),
     tests("RandomStreams"),
+    tests("Sparsity"),
   ]
 )

@@ -1,0 +1,75 @@
+import Sparsity
+import Testing
+
+@Suite("Density schedules and selections")
+struct DensityScheduleTests {
+  @Test(
+    "the count is the floor of length times density",
+    arguments: [(0.25, 1, 4), (1.0 / 64, 1, 64), (0.1, 1, 10), (0.29, 29, 100), (1.0, 1, 1)])
+  func floors(density: Double, numerator: Int, denominator: Int) {
+    let schedule = DensitySchedule.constant(density)
+    for length in Array(0...2000) + [4_896_000, 5_000_011, 4_294_967_295] {
+      #expect(schedule.count(length: length, round: 3) == length * numerator / denominator)
+    }
+  }
+
+  @Test("a density of zero keeps nothing, and a short vector may keep nothing")
+  func nothing() {
+    #expect(DensitySchedule.constant(0).count(length: 1000, round: 0) == 0)
+    #expect(DensitySchedule.constant(1.0 / 64).count(length: 63, round: 0) == 0)
+  }
+
+  @Test("a constant schedule is the same in every round")
+  func constant() {
+    for round in [0, 1, 199, 1_000_000] {
+      #expect(DensitySchedule.constant(0.3).density(round: round) == 0.3)
+    }
+  }
+
+  @Test("a geometric schedule falls once a period")
+  func geometric() {
+    let schedule = DensitySchedule.geometric(initial: 1, factor: 0.5, period: 10)
+    for round in 0..<100 {
+      var expected = 1.0
+      for _ in 0..<(round / 10) { expected /= 2 }
+      #expect(schedule.density(round: round) == expected)
+      #expect(schedule.count(length: 1 << 12, round: round) == (1 << 12) >> (round / 10))
+    }
+    #expect(schedule.density(round: 1_000_000) == 0)
+  }
+
+  @Test("a geometric schedule stays within rounding of the product it stands for")
+  func geometricRounding() {
+    let schedule = DensitySchedule.geometric(initial: 0.8, factor: 0.98, period: 1)
+    var expected = 0.8
+    for round in 0..<300 {
+      #expect(abs(schedule.density(round: round) - expected) <= 300 * expected.ulp)
+      expected *= 0.98
+    }
+  }
+
+  @Test("a growing geometric schedule stops at one")
+  func growing() {
+    let schedule = DensitySchedule.geometric(initial: 0.25, factor: 2, period: 1)
+    #expect((0..<4).map { schedule.density(round: $0) } == [0.25, 0.5, 1, 1])
+    #expect(schedule.density(round: 100_000) == 1)
+    #expect(
+      DensitySchedule.geometric(initial: 0, factor: 2, period: 1).density(round: 100_000) == 0)
+  }
+
+  @Test("a selection keeps what its schedule says")
+  func selection() {
+    var random = SeededGenerator(5)
+    let vector = (0..<1000).map { _ in random.value() }
+    vector.withUnsafeBufferPointer { vector in
+      #expect(Selection.all.mask(of: vector, round: 2) == .all(length: 1000))
+      #expect(Selection.all.density(round: 2) == 1)
+      let selection = Selection.topMagnitude(.geometric(initial: 1, factor: 0.5, period: 1))
+      for round in 0..<12 {
+        let mask = selection.mask(of: vector, round: round)
+        #expect(mask == largestMagnitudes(of: vector, count: 1000 >> round))
+        #expect(selection.count(length: 1000, round: round) == mask.count)
+      }
+    }
+  }
+}
