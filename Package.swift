@@ -63,6 +63,7 @@ let package = Package(
       ],
       swiftSettings: settings),
     tests("Experiments", ["Federation", "Communication", "Corpora", "Safetensors"]),
+    tests("Sparsity"),
     .target(
       name: "CommunicationConformance", dependencies: ["Communication"],
       path: "Tests/CommunicationConformance", swiftSettings: settings),
