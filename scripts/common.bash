@@ -1,0 +1,36 @@
+# What the scripts beside this file share: where the clone and $CELLM_HOME are, and how MPI is started.
+# Source it after `set -euo pipefail`.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export CELLM_HOME=${CELLM_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/cellm-mpi}
+
+# One line on standard error, prefixed by the script's name, and out.
+fail() {
+  echo "${0##*/}: $*" >&2
+  exit 1
+}
+
+# Open MPI refuses root unless told twice; containers often forbid cross-memory attach.
+mpi_environment() {
+  if [ "$(id -u)" -eq 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  fi
+  export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+}
+
+# Runs a command with all its output in a log file; says how long it took, or shows why it failed.
+logged() { # LABEL LOG COMMAND...
+  local label=$1 log=$2 start=$SECONDS
+  shift 2
+  mkdir -p "$(dirname "$log")"
+  echo "$label: started, output in ${log#"$root"/}"
+  if "$@" > "$log" 2>&1 < /dev/null; then
+    echo "$label: done in $((SECONDS - start)) s"
+    return 0
+  fi
+  echo "$label: FAILED after $((SECONDS - start)) s; from $log:"
+  grep -nE '(^|[ :])(fatal )?error:' "$log" | sort -u -t: -k2 | head -n 20 || true
+  echo "  ..."
+  tail -n 15 "$log"
+  return 1
+}
