@@ -51,8 +51,8 @@ let package = Package(
     library(
       "Experiments",
       [
-        "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication", "Sparsity",
-        "Safetensors", .product(name: "Yams", package: "Yams"),
+        "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
+        "Sparsity", "Safetensors", .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
@@ -74,6 +74,5 @@ let package = Package(
     tests("Communication", ["CommunicationConformance"]),
     tests("Safetensors"),
     tests("RandomStreams"),
-    tests("Sparsity"),
   ]
 )
