@@ -8,7 +8,7 @@ public struct Experiment: Sendable, Equatable {
   /// The tokenized corpus.
   public var data = DataSet()
   /// What the model is trained to do.
-  public var task = Task.classification
+  public var task = TaskSection()
   /// Which client owns which training examples.
   public var partition = PartitionSection()
   /// The trained adapter.
@@ -44,9 +44,20 @@ public struct Experiment: Sendable, Equatable {
   }
 
   /// What the model is trained to do.
-  public enum Task: String, Sendable, CaseIterable {
-    case classification
-    case languageModelling = "language_modelling"
+  public struct TaskSection: Sendable, Equatable {
+    /// The task.
+    public var kind = Kind.classification
+    /// The hidden state that stands for a sequence.
+    public var pooling = Pooling.auto
+
+    /// The tasks.
+    public enum Kind: String, Sendable, CaseIterable {
+      case classification
+      case languageModelling = "language_modelling"
+    }
+
+    /// The hidden states that can stand for a sequence; `auto` is the model family's own choice.
+    public enum Pooling: String, Sendable, CaseIterable { case auto, first, last, mean }
   }
 
   /// Which client owns which training examples.

@@ -21,8 +21,13 @@ extension ExperimentKey {
       "data.max_length", \.data.maximumLength, .integer(atLeast: 1),
       "longer examples are cut to this number of tokens"),
     ExperimentKey(
-      "task.kind", \.task, .choice,
+      "task.kind", \.task.kind, .choice,
       "what is learnt: the label of an example, or its next tokens"),
+    ExperimentKey(
+      "task.pooling", \.task.pooling, .choice,
+      only: when("task.kind", \.task.kind, is: .classification),
+      "the token whose hidden state stands for an example; auto is what the model family does:"
+        + " first (with pooler) for BERT, last for Llama"),
     ExperimentKey(
       "partition.kind", \.partition.kind, .choice,
       "which client owns which training examples: skewed by label, at random,"
@@ -115,7 +120,8 @@ extension ExperimentKey {
       only: serverIs(.fedAdam, .adamW), "decay of the first moment"),
     ExperimentKey(
       "federation.server.beta2", \.federation.server.beta2, .number(atLeast: 0, below: 1),
-      only: serverIs(.fedAdam, .adamW), "decay of the second moment; with adam_w the default is 0.999"),
+      only: serverIs(.fedAdam, .adamW),
+      "decay of the second moment; with adam_w the default is 0.999"),
     ExperimentKey(
       "federation.server.tau", \.federation.server.tau, .number(above: 0),
       only: serverIs(.fedAdam), "FedAdam's adaptivity: the second moment starts at its square"),

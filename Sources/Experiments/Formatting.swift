@@ -21,7 +21,9 @@ func grouped(_ value: Int) -> String {
 func byteText(_ bytes: Int) -> String {
   var value = Double(bytes)
   for unit in ["B", "kB", "MB", "GB"] {
-    if value < 1000 { return unit == "B" ? "\(bytes) B" : fixed(value, value < 10 ? 2 : 1) + " \(unit)" }
+    if value < 1000 {
+      return unit == "B" ? "\(bytes) B" : fixed(value, value < 10 ? 2 : 1) + " \(unit)"
+    }
     value /= 1000
   }
   return fixed(value, 2) + " TB"

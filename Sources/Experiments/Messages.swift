@@ -87,7 +87,8 @@ final class ProgressReporter {
   func finished(_ record: RoundRecord, of rounds: Int) {
     roundsPlayed += 1
     lastLoss = record.trainLoss
-    let left = Self.seconds(ContinuousClock.now - start) / Double(roundsPlayed)
+    let left =
+      Self.seconds(ContinuousClock.now - start) / Double(roundsPlayed)
       * Double(rounds - record.round - 1)
     var parts = [
       "round \(record.round + 1)/\(rounds)", "loss \(fixed(record.trainLoss, 4))",

@@ -118,7 +118,7 @@ private struct Launch {
       guard let round, let record else { continue }
       try record.add(round, wire: wire, of: plan.rounds)
       if !round.evaluation.isEmpty, let state = federated.state {
-        try assembly.writeAdapter(state.vector, record.directory.file("adapter"))
+        try save(state.vector, assembly, record)
       }
       progress.finished(round, of: plan.rounds)
     }
@@ -130,9 +130,18 @@ private struct Launch {
         wireBytesSent: total.wireBytesSent, wireBytesReceived: total.wireBytesReceived))
     progress.clear()
     guard let record, let state = final.state else { return nil }
-    try assembly.writeAdapter(state.vector, record.directory.file("adapter"))
+    try save(state.vector, assembly, record)
     return try record.finish(
       digest: final.digest, ranks: places ?? [], splits: plan.evaluation.splits)
+  }
+
+  /// Writes the adapter; whatever fails in that is a failure to write.
+  private func save(_ vector: [Float], _ assembly: Assembly, _ record: RunRecord) throws {
+    do {
+      try assembly.writeAdapter(vector, record.directory.file("adapter"))
+    } catch {
+      throw CommandFailure(ExitCode.inputOutput, "\(error)")
+    }
   }
 
   private func manifest(

@@ -1,8 +1,11 @@
 // Errors on their way out of the program: one line and an exit code (sysexits.h) each.
 
+internal import Adapters
 public import Communication
+internal import Corpora
 import Foundation
 internal import Safetensors
+internal import Transformers
 
 /// The exit codes of the program.
 public enum ExitCode {
@@ -31,6 +34,9 @@ public enum ExitCode {
     switch error {
     case let error as any ErrorWithExitCode: error.exitCode
     case let error as SafetensorsError: code(ofErrorNumber: error.errorNumber)
+    case let error as ModelError: error.isMissing ? missingInput : data
+    case let error as AdapterError: error.isMissing ? missingInput : data
+    case is CorpusError: data
     default: software
     }
   }

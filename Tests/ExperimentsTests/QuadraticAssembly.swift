@@ -78,7 +78,7 @@ func quadratic(parameters: Int = 40, failing: Int? = nil, poison: Int? = nil) ->
       Array(stride(from: client, to: objective.examples, by: clients))
     }
     return Assembly(
-      partition: try Partition(clients: owned, exampleCount: objective.examples),
+      partition: Partition(clients: owned),
       objective: objective, initialVector: [Float](repeating: 0.25, count: parameters)
     ) { vector, directory in
       try FileManager.default.createDirectory(

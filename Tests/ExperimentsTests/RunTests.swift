@@ -42,7 +42,8 @@ struct RunTests {
     let scratch = try Scratch()
     let file = try scratch.write(experiment, to: "small.yaml")
     let outcome = try #require(
-      try run(ExperimentRequest(path: file), output: scratch.path + "/r", ranks: 1, scratch: scratch))
+      try run(
+        ExperimentRequest(path: file), output: scratch.path + "/r", ranks: 1, scratch: scratch))
     let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/r").sorted()
     #expect(
       names == [
@@ -136,7 +137,8 @@ struct RunFailureTests {
     let found = try failures(
       ExperimentRequest(path: file), output: output, ranks: 2, scratch: scratch)
     #expect(found.map(\.exitCode) == [64, 64])
-    #expect(found.flatMap(\.lines) == ["--output \(output): holds another run; give a new directory"])
+    #expect(
+      found.flatMap(\.lines) == ["--output \(output): holds another run; give a new directory"])
     #expect(found.allSatisfy { !$0.needsAbort })
     #expect(try scratch.read("r/rounds.csv") == before)
   }
