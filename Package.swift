@@ -11,13 +11,11 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// The test target of a library target; `Goldens` holds reference values and the Python that made them.
-func tests(
-  _ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil
-) -> Target {
+/// The test target of a library target, in Tests/NAMETests.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .testTarget(
     name: name + "Tests", dependencies: [.byName(name: name)] + dependencies,
-    exclude: [], resources: resources, swiftSettings: settings)
+    swiftSettings: settings)
 }
 
 let package = Package(
@@ -62,8 +60,14 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
-    tests("Experiments", ["Federation", "Communication", "Corpora", "Safetensors"]),
-    tests("Sparsity"),
+    .executableTarget(
+      name: "cellm-bench",
+      dependencies: [
+        "Adapters", "Transformers", "Kernels",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
+
     .target(
       name: "CommunicationConformance", dependencies: ["Communication"],
       path: "Tests/CommunicationConformance", swiftSettings: settings),
@@ -71,8 +75,18 @@ let package = Package(
       name: "communication-conformance",
       dependencies: ["CommunicationConformance", "MPICommunication"],
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
-    tests("Communication", ["CommunicationConformance"]),
+
+    tests("Kernels"),
     tests("Safetensors"),
     tests("RandomStreams"),
+    tests("Transformers"),
+    tests("Adapters", ["Transformers", "Kernels", "Safetensors"]),
+    tests("Sparsity"),
+    tests("Communication", ["CommunicationConformance"]),
+    tests(
+      "Federation",
+      ["Sparsity", "Communication", "Corpora", "Adapters", "Transformers", "Safetensors"]),
+    tests("Corpora", ["Safetensors", "RandomStreams"]),
+    tests("Experiments", ["Federation", "Communication", "Corpora"]),
   ]
 )

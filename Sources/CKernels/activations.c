@@ -40,8 +40,10 @@ CK_INLINE float ck_gelu_tanh(float x) {
   return x * ck_sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
 }
 CK_INLINE float ck_gelu_tanh_slope(float x) {
-  float s = ck_sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
-  return s + x * s * (1.0f - s) * 1.59576912f * (1.0f + 0.134145f * x * x);
+  float u = 1.59576912f * (x + 0.044715f * x * x * x);
+  float s = ck_sigmoid(u);
+  // sigmoid(-u), not 1 - s: the factor behind it grows with x^3.
+  return s + x * s * ck_sigmoid(-u) * 1.59576912f * (1.0f + 0.134145f * x * x);
 }
 
 CK_INLINE float ck_relu(float x) { return x > 0 ? x : 0; }

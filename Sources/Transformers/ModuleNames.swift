@@ -62,5 +62,5 @@ extension ModelConfiguration {
   }
 
   /// Prefix that checkpoints of the bare model leave out.
-  var basePrefix: String { family == .llama ? "model." : "bert." }
+  public var basePrefix: String { family == .llama ? "model." : "bert." }
 }

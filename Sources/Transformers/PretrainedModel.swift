@@ -6,7 +6,7 @@
 
 internal import Foundation
 public import Kernels
-public import Safetensors
+internal import Safetensors
 
 /// A frozen linear layer: `output = input * weight^T + bias`.
 public struct LinearWeights: @unchecked Sendable {
@@ -152,7 +152,9 @@ public final class PretrainedModel: @unchecked Sendable {
   }
 
   /// Private memory, never freed: weights live as long as the process.
-  static let privateStorage: WidenedStorage = { count, fill in
+  private static func privateStorage(count: Int, fill: (MutableFloats) throws -> Void) throws
+    -> Floats
+  {
     let memory = MutableFloats.allocate(capacity: max(count, 1))
     try fill(memory)
     return Floats(memory)

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 import transformers
 from peft import PeftModel
 from safetensors.torch import load_file
@@ -24,6 +25,7 @@ from transformers import (
 
 torch.set_num_threads(1)
 transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
 
 
 def generator(name: str) -> torch.Generator:
@@ -71,7 +73,7 @@ def load_base(directory, task: str, label_count: int | None = None):
     options = {"dtype": torch.float32, "attn_implementation": "sdpa"}
     if task == "classification":
         if label_count is not None:
-            options["num_labels"] = label_count
+            options.update(num_labels=label_count, ignore_mismatched_sizes=True)
         model = AutoModelForSequenceClassification.from_pretrained(directory, **options)
         if model.config.pad_token_id is None:
             model.config.pad_token_id = 0
@@ -86,6 +88,19 @@ def load_with_adapter(directory, adapter_directory, task: str, label_count: int 
     """Base model and PEFT adapter, trainable, in eval mode (no dropout anywhere)."""
     base = load_base(directory, task, label_count)
     return PeftModel.from_pretrained(base, adapter_directory, is_trainable=True).eval()
+
+
+def save_adapter_directory(model, directory):
+    """PEFT's own files, without the model card, the base model's path and the random set order."""
+    directory = Path(directory)
+    model.save_pretrained(directory)
+    (directory / "README.md").unlink(missing_ok=True)
+    path = directory / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = ""
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def peft_tensor_name(parameter_name: str) -> str:
@@ -108,6 +123,28 @@ def check_adapter_names(model, adapter_directory):
     live = set(trainable_parameters(model))
     if saved != live:
         raise SystemExit(f"{adapter_directory}: saved and trained tensors differ: {saved ^ live}")
+
+
+def sequence_logits(model, sequences, task):
+    """Each sequence by itself, nothing padded; (sequences, labels) or (tokens, vocabulary)."""
+    logits = [
+        model(input_ids=s[None].long(), attention_mask=torch.ones(1, len(s), dtype=torch.long))
+        .logits[0]
+        for s in sequences
+    ]
+    return torch.stack(logits) if task == "classification" else torch.cat(logits)
+
+
+def batch_loss(logits, sequences, labels, task):
+    """Mean over sequences; for language models mean over all predicted tokens of the batch."""
+    if task == "classification":
+        return F.cross_entropy(logits, labels.long())
+    rows, targets, start = [], [], 0
+    for s in sequences:
+        rows.append(logits[start : start + len(s) - 1])
+        targets.append(s[1:].long())
+        start += len(s)
+    return F.cross_entropy(torch.cat(rows), torch.cat(targets))
 
 
 def in_double_precision(model):

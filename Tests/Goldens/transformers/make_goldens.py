@@ -16,7 +16,6 @@ from pathlib import Path
 
 import peft
 import torch
-import torch.nn.functional as F
 import transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -34,6 +33,7 @@ from transformers import (
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from reference_model import (  # noqa: E402
+    batch_loss,
     check_adapter_names,
     generator,
     in_double_precision,
@@ -42,6 +42,8 @@ from reference_model import (  # noqa: E402
     load_with_adapter,
     randomize_adapter,
     randomize_base_weights,
+    save_adapter_directory,
+    sequence_logits,
     trainable_parameters,
 )
 
@@ -115,7 +117,7 @@ LLAMA3_ROPE = dict(
 
 CASES = {
     "llama_classification_gqa": Case(
-        "Llama, 4 heads over 2 key/value heads, pooled at the last token; merged weights stored too",
+        "Llama, 4 heads over 2 key/value heads, pooled at the last token; merged weights too",
         LlamaForSequenceClassification,
         llama(),
         merged=True,
@@ -256,21 +258,7 @@ def save_adapter(case: Case, directory: Path, rng):
     config = LoraConfig(task_type=task_type, **{**lora, **case.lora})
     model = get_peft_model(load_base(directory, case.task), config)
     randomize_adapter(model, rng)
-    model.save_pretrained(directory / "adapter")
-    (directory / "adapter" / "README.md").unlink(missing_ok=True)
-    path = directory / "adapter" / "adapter_config.json"
-    config = json.loads(path.read_text())
-    config["base_model_name_or_path"] = ""
-    if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def sequence_logits(model, sequences, task):
-    """Each sequence by itself, nothing padded."""
-    logits = [model(input_ids=s[None].long(), attention_mask=torch.ones(1, len(s))).logits[0]
-              for s in sequences]
-    return torch.stack(logits) if task == "classification" else torch.cat(logits)
+    save_adapter_directory(model, directory / "adapter")
 
 
 def padded_logits(model, sequences, task):
@@ -280,18 +268,6 @@ def padded_logits(model, sequences, task):
     if task == "classification":
         return logits
     return torch.cat([row[: len(s)] for row, s in zip(logits, sequences)])
-
-
-def batch_loss(logits, sequences, labels, task):
-    """Mean over sequences; for language models mean over all predicted tokens of the batch."""
-    if task == "classification":
-        return F.cross_entropy(logits, labels.long())
-    rows, targets, start = [], [], 0
-    for s in sequences:
-        rows.append(logits[start : start + len(s) - 1])
-        targets.append(s[1:].long())
-        start += len(s)
-    return F.cross_entropy(torch.cat(rows), torch.cat(targets))
 
 
 def logits_loss_gradients(model, sequences, labels, task):

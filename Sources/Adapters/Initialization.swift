@@ -1,0 +1,35 @@
+// Where training starts, as PEFT and Hugging Face do it: A uniform as a PyTorch linear layer's
+// weight (Kaiming uniform with a = sqrt(5): within 1 / sqrt(inputs)), B zero, the head normal with
+// the model's initializer range and its bias zero, unless the model brings a fitting head.
+
+internal import RandomStreams
+public import Transformers
+
+extension TrainableLayout {
+  /// A fresh trainable vector, a function of the seed alone.
+  public func initialVector(model: PretrainedModel, seed: UInt64) -> [Float] {
+    var vector = [Float](repeating: 0, count: parameterCount)
+    for (index, segment) in segments.enumerated() {
+      switch segment.kind {
+      case .loraB, .headBias: break
+      case .loraA:
+        var stream = RandomStream(seed: seed, purpose: .adapterInitialization, step: index)
+        let bound = 1 / Double(segment.shape[1]).squareRoot()
+        for element in segment.range {
+          vector[element] = Float((2 * stream.uniform() - 1) * bound)
+        }
+      case .headWeight:
+        var stream = RandomStream(seed: seed, purpose: .headInitialization)
+        let deviation = Double(model.configuration.initializerRange)
+        for element in segment.range { vector[element] = Float(stream.normal() * deviation) }
+      }
+    }
+    if let stored = model.classificationHead, let head, head.weight.shape[0] == stored.labels {
+      vector.replaceSubrange(head.weight.range, with: stored.weight)
+      if let bias = head.bias, let values = stored.bias {
+        vector.replaceSubrange(bias.range, with: values)
+      }
+    }
+    return vector
+  }
+}

@@ -1,0 +1,218 @@
+// LoRA (Hu et al. 2021, equation 3) on groups of linear layers, forward and backward.
+//
+//   h = dropout(x) A^T,  y += scale * h B^T
+//   dB += scale * dy^T h,  dh = scale * dy B,  dA += dh^T dropout(x),  dx += dropout'(dh A)
+//
+// The A's of a group are one matrix (see TrainableLayout), so h of q, k and v is one product.
+// Like the reference, dropout draws its own mask for each linear layer; then h takes a product each.
+
+public import Kernels
+internal import RandomStreams
+public import Transformers
+
+/// Where a dropout mask comes from: names, not history.
+public struct DropoutKey: Sendable, Equatable {
+  /// The run's seed.
+  public var seed: UInt64
+  /// Federated round.
+  public var round: Int
+  /// Client.
+  public var client: Int
+  /// Local step of the client in the round.
+  public var step: Int
+  /// Micro-batch of the step.
+  public var microBatch: Int
+
+  /// A key.
+  public init(seed: UInt64, round: Int, client: Int, step: Int, microBatch: Int = 0) {
+    self.seed = seed
+    self.round = round
+    self.client = client
+    self.step = step
+    self.microBatch = microBatch
+  }
+}
+
+/// LoRA over a trainable vector that the caller owns.
+///
+/// Set `parameters` (and for a backward pass `gradient`) before a pass; both are the whole trainable
+/// vector. Gradients are added.
+public final class LoRAAdapter: LinearAdapter {
+  /// Order of the vector.
+  public let layout: TrainableLayout
+  /// The trainable vector, `layout.parameterCount` floats.
+  public var parameters: Floats?
+  /// Its gradient, to which the backward pass adds.
+  public var gradient: MutableFloats?
+  /// The key of this pass's dropout masks; nil switches dropout off (evaluation).
+  public var dropoutKey: DropoutKey?
+
+  private let capacity: Int
+  /// h of each group, (capacity, rows), in the layout's order of placements.
+  private let hidden: MutableFloats
+  private let hiddenCount: Int
+  private let hiddenOffsets: [Int]
+  private let dHidden: MutableFloats
+  private let dropped: MutableFloats?
+  private let masks: MutableFloats?
+
+  /// An adapter for micro-batches up to `capacity` tokens.
+  public init(layout: TrainableLayout, capacity: Int, training: Bool = true) {
+    self.layout = layout
+    self.capacity = capacity
+    var offsets: [Int] = []
+    var total = 0
+    let widest = layout.placements.compactMap { $0?.rows }.max() ?? 0
+    for placement in layout.placements {
+      offsets.append(training ? total : 0)
+      total += (placement?.rows ?? 0) * capacity
+    }
+    hiddenOffsets = offsets
+    hiddenCount = training ? total : widest * capacity
+    hidden = .allocate(capacity: max(hiddenCount, 1))
+    dHidden = .allocate(capacity: max(widest * capacity, 1))
+    if layout.lora.dropout > 0 {
+      let inputs = layout.placements.compactMap { $0?.inputs }.max() ?? 0
+      dropped = .allocate(capacity: max(inputs * capacity, 1))
+      masks = .allocate(capacity: max(inputs * capacity, 1))
+    } else {
+      dropped = nil
+      masks = nil
+    }
+  }
+
+  deinit {
+    hidden.deallocate()
+    dHidden.deallocate()
+    dropped?.deallocate()
+    masks?.deallocate()
+  }
+
+  /// Bytes that an adapter of this size allocates.
+  public static func bufferBytes(layout: TrainableLayout, capacity: Int) -> Int {
+    let rows = layout.placements.compactMap { $0?.rows }
+    let inputs = layout.lora.dropout > 0 ? layout.placements.compactMap { $0?.inputs }.max() ?? 0 : 0
+    return (rows.reduce(0, +) + (rows.max() ?? 0) + 2 * inputs) * capacity * 4
+  }
+
+  /// Whether any layer of the group carries a pair.
+  public func isAdapted(_ group: LinearGroup, layer: Int) -> Bool {
+    layout.placement(group, layer: layer) != nil
+  }
+
+  /// y += scale * h B^T for every adapted layer of the group.
+  public func forward(
+    _ group: LinearGroup, layer: Int, input: Floats, tokens: Int, outputs: [MutableFloats]
+  ) {
+    guard let placement = layout.placement(group, layer: layer), let parameters else { return }
+    precondition(tokens <= capacity, "\(tokens) tokens over \(capacity)")
+    let rank = layout.lora.loraRank
+    let h = hidden(group, layer)
+    if dropoutKey != nil && dropped != nil {
+      for (index, linear) in placement.layers.enumerated() {
+        drop(input, placement, linear, layer, tokens)
+        linearForward(
+          output: h + index * rank, outputStride: placement.rows, input: dropped!,
+          weight: parameters + placement.aOffset + index * rank * placement.inputs,
+          tokens: tokens, inputs: placement.inputs, outputs: rank)
+      }
+    } else {
+      linearForward(
+        output: h, input: input, weight: parameters + placement.aOffset, tokens: tokens,
+        inputs: placement.inputs, outputs: placement.rows)
+    }
+    for (index, linear) in placement.layers.enumerated() {
+      linearForward(
+        output: outputs[linear.index], input: h + index * rank, inputStride: placement.rows,
+        weight: parameters + linear.bOffset, tokens: tokens, inputs: rank,
+        outputs: linear.outputs, scale: layout.lora.scale, .add)
+    }
+  }
+
+  /// Adds the gradients of A and B, and of the input where it is asked for.
+  public func backward(
+    _ group: LinearGroup, layer: Int, input: Floats, tokens: Int, dOutputs: [Floats],
+    dInput: MutableFloats?
+  ) {
+    guard let placement = layout.placement(group, layer: layer), let parameters, let gradient
+    else { return }
+    let rank = layout.lora.loraRank
+    let scale = layout.lora.scale
+    let h = hidden(group, layer)
+    for (index, linear) in placement.layers.enumerated() {
+      linearBackwardWeight(
+        dWeight: gradient + linear.bOffset, dOutput: dOutputs[linear.index],
+        input: h + index * rank, inputStride: placement.rows, tokens: tokens, inputs: rank,
+        outputs: linear.outputs, scale: scale)
+      linearBackwardInput(
+        dInput: dHidden + index * rank, dInputStride: placement.rows,
+        dOutput: dOutputs[linear.index], weight: parameters + linear.bOffset, tokens: tokens,
+        inputs: rank, outputs: linear.outputs, scale: scale)
+    }
+    guard dropoutKey != nil && dropped != nil else {
+      linearBackwardWeight(
+        dWeight: gradient + placement.aOffset, dOutput: dHidden, input: input, tokens: tokens,
+        inputs: placement.inputs, outputs: placement.rows)
+      if let dInput {
+        linearBackwardInput(
+          dInput: dInput, dOutput: dHidden, weight: parameters + placement.aOffset,
+          tokens: tokens, inputs: placement.inputs, outputs: placement.rows, .add)
+      }
+      return
+    }
+    for (index, linear) in placement.layers.enumerated() {
+      let offset = placement.aOffset + index * rank * placement.inputs
+      drop(input, placement, linear, layer, tokens)
+      linearBackwardWeight(
+        dWeight: gradient + offset, dOutput: dHidden + index * rank,
+        dOutputStride: placement.rows, input: dropped!, tokens: tokens,
+        inputs: placement.inputs, outputs: rank)
+      if let dInput {
+        linearBackwardInput(
+          dInput: dropped!, dOutput: dHidden + index * rank, dOutputStride: placement.rows,
+          weight: parameters + offset, tokens: tokens, inputs: placement.inputs, outputs: rank)
+        for element in 0..<tokens * placement.inputs {
+          dInput[element] += dropped![element] * masks![element]
+        }
+      }
+    }
+  }
+
+  private func hidden(_ group: LinearGroup, _ layer: Int) -> MutableFloats {
+    let inBlock = LinearGroup.inBlock.count
+    let index =
+      group.rawValue < inBlock
+      ? layer * inBlock + group.rawValue
+      : layout.layerCount * inBlock + group.rawValue - inBlock
+    return hidden + hiddenOffsets[index]
+  }
+
+  /// Fills `masks` with 0 or 1 / (1 - p) and `dropped` with the masked input. The mask of a linear
+  /// layer is a function of the key, the layer and its role alone: the backward pass draws it again.
+  private func drop(
+    _ input: Floats, _ placement: GroupPlacement, _ linear: GroupPlacement.Layer, _ layer: Int,
+    _ tokens: Int
+  ) {
+    guard let key = dropoutKey, let dropped, let masks else { return }
+    // The seed, the micro-batch and the linear layer make the Philox key; the rest is its counter.
+    let linears = layout.layerCount * LinearRole.allCases.count
+    let place = UInt64(
+      key.microBatch * linears + layer * LinearRole.allCases.count + linear.role.rawValue + 1)
+    var stream = RandomStream(
+      seed: key.seed ^ (place &* 0x9E37_79B9_7F4A_7C15), purpose: .dropout, round: key.round,
+      client: key.client, step: key.step)
+    let threshold = UInt32((Double(layout.lora.dropout) * 4_294_967_296).rounded())
+    let kept = 1 / (1 - layout.lora.dropout)
+    let count = tokens * placement.inputs
+    var element = 0
+    while element < count {
+      let bits = stream.next()
+      masks[element] = UInt32(truncatingIfNeeded: bits) < threshold ? 0 : kept
+      if element + 1 < count {
+        masks[element + 1] = UInt32(truncatingIfNeeded: bits >> 32) < threshold ? 0 : kept
+      }
+      element += 2
+    }
+    for index in 0..<count { dropped[index] = input[index] * masks[index] }
+  }
+}

@@ -1,0 +1,122 @@
+// The adapter folded into the weights: W + scale * B A, a full Hugging Face model directory.
+
+internal import Foundation
+internal import Kernels
+internal import Safetensors
+public import Transformers
+
+/// Writes full models with an adapter merged in.
+public enum MergedModel {
+  /// Writes `model` with the adapter of `vector` merged, and its head, to the directory `path`.
+  ///
+  /// All tensors are written as F32 into one `model.safetensors`; `config.json` names the
+  /// architecture and the labels; tokenizer files are copied.
+  /// - Throws: `AdapterError` or `SafetensorsError`.
+  public static func write(
+    model: PretrainedModel, layout: TrainableLayout, vector: [Float], labelNames: [String],
+    to path: String
+  ) throws {
+    let files = try SafetensorsCollection(directory: model.directory)
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw AdapterError(path: path, reason: "cannot be made: \(error.localizedDescription)")
+    }
+    var tensors: [TensorToWrite] = []
+    let heads = Set(
+      layout.segments.filter { $0.kind == .headWeight || $0.kind == .headBias }
+        .map { String($0.name.dropFirst("base_model.model.".count)) })
+    for tensor in files.tensors where !heads.contains(tensor.name) {
+      var values = [Float](repeating: 0, count: tensor.elementCount)
+      if tensor.elementType == .i64 { continue }  // position_ids of old checkpoints
+      try values.withUnsafeMutableBufferPointer {
+        try files.readFloats(named: tensor.name, into: $0)
+      }
+      layout.addProduct(to: &values, tensor: tensor.name, vector: vector, model: model)
+      tensors.append(
+        TensorToWrite(
+          name: fullName(tensor.name, configuration: model.configuration), shape: tensor.shape,
+          floats: values))
+    }
+    for segment in layout.segments {
+      let name = String(segment.name.dropFirst("base_model.model.".count))
+      guard heads.contains(name) else { continue }
+      tensors.append(
+        TensorToWrite(name: name, shape: segment.shape, floats: Array(vector[segment.range])))
+    }
+    try SafetensorsWriter.write(
+      tensors, metadata: ["format": "pt"], to: path + "/model.safetensors")
+    try writeConfiguration(model: model, layout: layout, labelNames: labelNames, to: path)
+    for name in try FileManager.default.contentsOfDirectory(atPath: model.directory)
+    where name.contains("token") || name == "vocab.txt" || name == "merges.txt" {
+      try? FileManager.default.copyItem(
+        atPath: model.directory + "/" + name, toPath: path + "/" + name)
+    }
+  }
+
+  /// The name with the prefix that checkpoints of the bare model leave out.
+  private static func fullName(_ name: String, configuration: ModelConfiguration) -> String {
+    let outside = ["lm_head.", "cls.", "score.", "classifier."]
+    let prefix = configuration.family == .llama ? "model." : "bert."
+    if name.hasPrefix(prefix) || outside.contains(where: { name.hasPrefix($0) }) { return name }
+    return prefix + name
+  }
+
+  private static func writeConfiguration(
+    model: PretrainedModel, layout: TrainableLayout, labelNames: [String], to path: String
+  ) throws {
+    let source = model.directory + "/config.json"
+    guard let data = FileManager.default.contents(atPath: source),
+      var json = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+    else { throw AdapterError(path: source, reason: "not a JSON object") }
+    json["torch_dtype"] = "float32"
+    json["dtype"] = "float32"
+    let isLlama = model.configuration.family == .llama
+    if case .classification(let labels, _) = layout.task {
+      json["architectures"] = [
+        isLlama ? "LlamaForSequenceClassification" : "BertForSequenceClassification"
+      ]
+      if json["model_type"] as? String == "qwen2" {
+        json["architectures"] = ["Qwen2ForSequenceClassification"]
+      } else if json["model_type"] as? String == "mistral" {
+        json["architectures"] = ["MistralForSequenceClassification"]
+      }
+      let names = (0..<labels).map { $0 < labelNames.count ? labelNames[$0] : "LABEL_\($0)" }
+      json["id2label"] = Dictionary(
+        uniqueKeysWithValues: names.enumerated().map { (String($0), $1) })
+      json["label2id"] = Dictionary(
+        names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+    let output = try JSONSerialization.data(
+      withJSONObject: json, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+    try writeAtomically(to: path + "/config.json") { file in
+      try output.withUnsafeBytes { try file.append($0) }
+    }
+  }
+}
+
+extension TrainableLayout {
+  /// Adds scale * B A to `weight` if `tensor` is the weight of an adapted layer.
+  func addProduct(
+    to weight: inout [Float], tensor: String, vector: [Float], model: PretrainedModel
+  ) {
+    for segment in segments {
+      guard case .loraB(let role) = segment.kind else { continue }
+      let module = model.configuration.moduleName(of: role, layer: segment.layer ?? 0)
+      guard tensor == module + ".weight"
+        || model.configuration.basePrefix + tensor == module + ".weight"
+      else { continue }
+      guard let a = segments.first(where: { $0.kind == .loraA(role) && $0.layer == segment.layer })
+      else { preconditionFailure("\(segment.name) has no A") }
+      vector.withUnsafeBufferPointer { values in
+        let base = values.baseAddress!
+        weight.withUnsafeMutableBufferPointer { out in
+          matmul(
+            out.baseAddress!, stride: a.shape[1], rows: segment.shape[0], columns: a.shape[1],
+            inner: segment.shape[1], base + segment.range.lowerBound, strideA: segment.shape[1],
+            base + a.range.lowerBound, strideB: a.shape[1], alpha: lora.scale, .add)
+        }
+      }
+    }
+  }
+}

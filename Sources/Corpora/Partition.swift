@@ -1,0 +1,111 @@
+// Which client owns which training examples.
+
+import FoundationEssentials
+import RandomStreams
+
+/// Why a partition cannot be made, in one line.
+public struct PartitionError: Error, CustomStringConvertible, Sendable {
+  /// What was asked or found, and what is allowed.
+  public let reason: String
+
+  /// An error with that reason.
+  public init(reason: String) { self.reason = reason }
+
+  /// The reason.
+  public var description: String { reason }
+}
+
+/// The examples of each client.
+public struct Partition: Sendable, Equatable {
+  /// The indices of each client's examples, ascending.
+  public let clients: [[Int]]
+
+  /// A partition as it is given, only sorted; `init(checking:exampleCount:)` is for what others
+  /// made.
+  public init(clients: [[Int]]) { self.clients = clients.map { $0.sorted() } }
+
+  /// A partition in which each client has examples, and no example belongs to two.
+  ///
+  /// Examples may be left out, as for a corpus of which a part is set aside.
+  /// - Throws: `PartitionError` for an empty client, an index outside 0 ..< `exampleCount`, or one
+  ///   that is there twice.
+  public init(checking clients: [[Int]], exampleCount: Int) throws {
+    guard !clients.isEmpty else { throw PartitionError(reason: "a partition without clients") }
+    var owner = [Int](repeating: -1, count: exampleCount)
+    for (client, examples) in clients.enumerated() {
+      if examples.isEmpty { throw PartitionError(reason: "client \(client) has no examples") }
+      for example in examples {
+        guard owner.indices.contains(example) else {
+          throw PartitionError(
+            reason: "client \(client) has example \(example); there are 0 ..< \(exampleCount)")
+        }
+        guard owner[example] < 0 else {
+          let other = owner[example] == client ? "twice" : "and so has client \(owner[example])"
+          throw PartitionError(reason: "client \(client) has example \(example) \(other)")
+        }
+        owner[example] = client
+      }
+    }
+    self.init(clients: clients)
+  }
+
+  /// All examples in random order, cut into shares that differ by one example at most.
+  ///
+  /// - Throws: `PartitionError` when there are fewer examples than clients.
+  public static func iid(exampleCount: Int, clients: Int, seed: UInt64) throws -> Partition {
+    try checkPopulation(exampleCount, clients, minimumExamples: 1)
+    var stream = RandomStream(seed: seed, purpose: .partition)
+    var order = Array(0..<exampleCount)
+    stream.shuffle(&order)
+    return Partition(
+      clients: (0..<clients).map { client in
+        Array(order[client * exampleCount / clients..<(client + 1) * exampleCount / clients])
+      })
+  }
+
+  /// The corpus's own clients, in the order of their numbers; numbers without examples are left
+  /// out.
+  ///
+  /// - Throws: `PartitionError` when there is no example.
+  public static func natural(owners: [Int32]) throws -> Partition {
+    guard !owners.isEmpty else { throw PartitionError(reason: "no examples to give to clients") }
+    let examples = Dictionary(grouping: owners.indices) { owners[$0] }
+    return Partition(clients: examples.sorted { $0.key < $1.key }.map(\.value))
+  }
+
+  /// A partition made elsewhere: a JSON list that holds a list of example indices for each client.
+  ///
+  /// - Throws: `PartitionError` naming the file, for whatever is wrong with it.
+  public static func fromFile(path: String, exampleCount: Int) throws -> Partition {
+    let text: Data
+    do {
+      text = try Data(contentsOf: URL(filePath: path))
+    } catch {
+      let why = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
+      throw PartitionError(reason: "\(path): \(why)")
+    }
+    guard let clients = try? JSONDecoder().decode([[Int]].self, from: text) else {
+      throw PartitionError(
+        reason: "\(path): not a JSON list of lists of example indices, as [[0, 2], [1]]")
+    }
+    do {
+      return try Partition(checking: clients, exampleCount: exampleCount)
+    } catch let error as PartitionError {
+      throw PartitionError(reason: "\(path): \(error.reason)")
+    }
+  }
+
+  static func checkPopulation(_ examples: Int, _ clients: Int, minimumExamples: Int) throws {
+    guard clients > 0, minimumExamples > 0 else {
+      throw PartitionError(
+        reason:
+          "\(clients) clients with at least \(minimumExamples) examples; 1 is the least of both")
+    }
+    let (needed, overflowed) = clients.multipliedReportingOverflow(by: minimumExamples)
+    guard !overflowed, needed <= examples else {
+      throw PartitionError(
+        reason: "\(clients) clients with at least \(minimumExamples) examples each take "
+          + "\(overflowed ? "too many" : String(needed)) examples, but there are \(examples)")
+    }
+  }
+}

@@ -1,0 +1,202 @@
+// One split of a tokenized corpus: a safetensors file, mapped, so that the ranks of a node share
+// its pages.
+//   tokens   U16, U32 or I32, (T): all examples end to end
+//   offsets  I64, (examples + 1): example i is tokens[offsets[i] ..< offsets[i + 1]]
+//   labels   I32, (examples), optional: the class of each example
+//   clients  I32, (examples), optional: the natural owner of each example
+// Metadata: label_names (a JSON list of texts), tokenizer_sha256. It is written by `prepare`.
+
+import FoundationEssentials
+import Safetensors
+
+/// What is wrong with a token data set, in one line.
+public struct CorpusError: Error, CustomStringConvertible, Sendable {
+  /// The file or directory.
+  public let path: String
+  /// What was found, where, and what is allowed.
+  public let reason: String
+
+  /// `path: reason`.
+  public var description: String { "\(path): \(reason)" }
+}
+
+/// The examples of one split, checked when the file is opened.
+public final class TokenDataset: Sendable {
+  /// The file, as it was given.
+  public let path: String
+  /// The number of examples, at least 1.
+  public let count: Int
+  /// The class of each example, from 0; nil where the corpus has none.
+  public let labels: [Int32]?
+  /// The natural owner of each example, from 0; nil where the corpus has none.
+  public let owners: [Int32]?
+  /// The names of the classes by number; empty where the file does not say.
+  public let labelNames: [String]
+  /// The number of classes: of `labelNames`, or else the largest label plus 1; 0 without labels.
+  public let labelCount: Int
+  /// The SHA-256 of the tokenizer's file, where it is known.
+  public let tokenizerHash: String?
+  /// The largest token, which has to be less than the model's vocabulary.
+  public let largestToken: Int32
+
+  private let file: SafetensorsFile
+  private let offsets: [Int]
+  private let tokenType: ElementType
+  nonisolated(unsafe) private let tokens: UnsafeRawBufferPointer
+
+  /// Maps and checks the file.
+  ///
+  /// - Throws: `SafetensorsError` for a file that is not safetensors, `CorpusError` for one that is
+  ///   no data set.
+  public init(path: String) throws {
+    func refuse(_ reason: String) -> CorpusError { CorpusError(path: path, reason: reason) }
+    self.path = path
+    file = try SafetensorsFile(path: path)
+
+    let tokenTensor = try Self.vector("tokens", in: file, of: [.u16, .u32, .i32])
+    let offsetTensor = try Self.vector("offsets", in: file, of: [.i64])
+    tokenType = tokenTensor.elementType
+    tokens = file.bytes(of: tokenTensor)
+    guard offsetTensor.elementCount >= 2 else {
+      throw refuse("no examples: offsets hold \(offsetTensor.elementCount) numbers")
+    }
+    offsets = try file.readIntegers(named: "offsets")
+    count = offsets.count - 1
+    guard offsets[0] == 0 else { throw refuse("offsets start with \(offsets[0]), not 0") }
+    for example in 0..<count where offsets[example] >= offsets[example + 1] {
+      let what = offsets[example] == offsets[example + 1] ? "is empty" : "has reversed offsets"
+      throw refuse(
+        "example \(example) \(what): offsets \(offsets[example]), \(offsets[example + 1])")
+    }
+    guard offsets[count] == tokenTensor.elementCount else {
+      throw refuse(
+        "offsets end at \(offsets[count]), but there are \(tokenTensor.elementCount) tokens")
+    }
+    let range = Self.range(of: tokens, tokenType)
+    guard range.lowerBound >= 0, range.upperBound <= Int(Int32.max) else {
+      let token = range.lowerBound < 0 ? range.lowerBound : range.upperBound
+      throw refuse("a token is \(token); 0 to 2^31-1 are allowed")
+    }
+    largestToken = Int32(range.upperBound)
+
+    labels = try Self.column("labels", in: file, count: count)
+    owners = try Self.column("clients", in: file, count: count)
+    labelNames = try Self.labelNames(file)
+    tokenizerHash = file.metadata["tokenizer_sha256"]
+    let largestLabel = Int(labels?.max() ?? -1)
+    labelCount = labels == nil ? 0 : labelNames.isEmpty ? largestLabel + 1 : labelNames.count
+    if !labelNames.isEmpty, largestLabel >= labelNames.count {
+      let example = labels?.firstIndex { $0 >= labelNames.count } ?? 0
+      throw refuse(
+        "example \(example) has label \(labels?[example] ?? 0) of \(labelNames.count) label_names"
+      )
+    }
+  }
+
+  /// Whether each example has a class.
+  public var hasLabels: Bool { labels != nil }
+
+  /// The class of an example.
+  ///
+  /// - Precondition: `hasLabels`.
+  public func label(of example: Int) -> Int32 {
+    guard let labels else { preconditionFailure("\(path) has no labels") }
+    return labels[example]
+  }
+
+  /// The natural owner of an example; nil where the corpus has none.
+  public func owner(of example: Int) -> Int32? { owners?[example] }
+
+  /// The tokens of an example, or `limit` when it has more.
+  public func tokenCount(of example: Int, limit: Int = .max) -> Int {
+    min(offsets[example + 1] - offsets[example], limit)
+  }
+
+  /// Appends the first tokens of an example, `limit` at most.
+  public func appendTokens(of example: Int, limit: Int = .max, to tokens: inout [Int32]) {
+    precondition(limit > 0, "an example of at most \(limit) tokens")
+    let first = offsets[example]
+    let range = first..<first + tokenCount(of: example, limit: limit)
+    let source = self.tokens
+    func append<Token: FixedWidthInteger & BitwiseCopyable>(_: Token.Type) {
+      for place in range {
+        let token = source.loadUnaligned(
+          fromByteOffset: place &* MemoryLayout<Token>.size, as: Token.self)
+        tokens.append(Int32(truncatingIfNeeded: token))
+      }
+    }
+    tokens.reserveCapacity(tokens.count + range.count)
+    switch tokenType {
+    case .u16: append(UInt16.self)
+    default: append(Int32.self)
+    }
+  }
+}
+
+extension TokenDataset {
+  /// A tensor of one dimension and one of the `allowed` types.
+  private static func vector(
+    _ name: String, in file: SafetensorsFile, of allowed: [ElementType]
+  ) throws -> TensorDescriptor {
+    let types = allowed.map(\.rawValue).joined(separator: ", ")
+    guard let tensor = file[name] else {
+      throw CorpusError(
+        path: file.path, reason: "no tensor \(name); a token data set has one, \(types)")
+    }
+    guard allowed.contains(tensor.elementType), tensor.shape.count == 1 else {
+      throw CorpusError(
+        path: file.path,
+        reason:
+          "\(name) is \(tensor.elementType.rawValue) \(tensor.shape), not \(types) of one dimension"
+      )
+    }
+    return tensor
+  }
+
+  /// A number of 0 or more for each example, where the file has such a tensor.
+  private static func column(
+    _ name: String, in file: SafetensorsFile, count: Int
+  ) throws -> [Int32]? {
+    guard file[name] != nil else { return nil }
+    let tensor = try vector(name, in: file, of: [.i32])
+    guard tensor.elementCount == count else {
+      throw CorpusError(
+        path: file.path, reason: "\(tensor.elementCount) \(name) for \(count) examples")
+    }
+    let values = try file.readIntegers(named: name).map { Int32($0) }
+    if let example = values.firstIndex(where: { $0 < 0 }) {
+      throw CorpusError(
+        path: file.path,
+        reason: "\(name), example \(example): \(values[example]); only 0 and above are allowed")
+    }
+    return values
+  }
+
+  private static func labelNames(_ file: SafetensorsFile) throws -> [String] {
+    guard let text = file.metadata["label_names"] else { return [] }
+    guard let names = try? JSONDecoder().decode([String].self, from: Data(text.utf8)) else {
+      throw CorpusError(path: file.path, reason: "metadata label_names is not a JSON list of texts")
+    }
+    return names
+  }
+
+  private static func range(of tokens: UnsafeRawBufferPointer, _ type: ElementType) -> ClosedRange<
+    Int
+  > {
+    func scan<Token: FixedWidthInteger & BitwiseCopyable>(_: Token.Type) -> ClosedRange<Int> {
+      var smallest = Token.max
+      var largest = Token.min
+      for place in stride(from: 0, to: tokens.count, by: MemoryLayout<Token>.size) {
+        let token = tokens.loadUnaligned(fromByteOffset: place, as: Token.self)
+        smallest = min(smallest, token)
+        largest = max(largest, token)
+      }
+      return Int(smallest)...Int(largest)
+    }
+    switch type {
+    case .u16: return scan(UInt16.self)
+    case .u32: return scan(UInt32.self)
+    default: return scan(Int32.self)
+    }
+  }
+}

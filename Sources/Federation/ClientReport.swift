@@ -1,0 +1,75 @@
+// What a rank tells the others about a client that it trained: fixed-size bookkeeping of the
+// simulation, not part of the simulated message. Every rank gets all of them, so that every rank
+// knows the size of every upload before the first one moves.
+internal import Communication
+internal import Sparsity
+
+/// One client's numbers after training and encoding.
+struct ClientReport: Equatable {
+  var position: Int
+  var rank: Int
+  var examples: Int
+  var steps: Int
+  var sums: LossSums
+  var seconds: Double
+  var upload: PayloadSize
+  var uploadNonzeros: Int
+  /// The largest magnitude in the upload: the cohort's maximum fixes the scale of the exact sum.
+  var largestMagnitude: Float
+
+  static let wordCount = 14
+
+  var words: [UInt64] {
+    let numbers = [
+      position, rank, examples, steps, sums.correct, sums.count, sums.tokens, upload.values,
+      upload.indices, upload.header, uploadNonzeros,
+    ]
+    return numbers.map { UInt64(bitPattern: Int64($0)) } + [
+      sums.loss.bitPattern, seconds.bitPattern, UInt64(largestMagnitude.bitPattern),
+    ]
+  }
+}
+
+extension ClientReport {
+  init(words: ArraySlice<UInt64>) {
+    precondition(words.count == Self.wordCount, "a client report of \(words.count) words")
+    var rest = words
+    func number() -> Int { Int(Int64(bitPattern: rest.removeFirst())) }
+    position = number()
+    rank = number()
+    examples = number()
+    steps = number()
+    sums = LossSums()
+    sums.correct = number()
+    sums.count = number()
+    sums.tokens = number()
+    upload = .zero
+    upload.values = number()
+    upload.indices = number()
+    upload.header = number()
+    uploadNonzeros = number()
+    sums.loss = Double(bitPattern: rest.removeFirst())
+    seconds = Double(bitPattern: rest.removeFirst())
+    largestMagnitude = Float(bitPattern: UInt32(rest.removeFirst()))
+  }
+}
+
+extension Communicator {
+  /// Gives every rank the reports of all, in cohort order.
+  ///
+  /// - Parameter assigned: The cohort positions of each rank, the same on every rank.
+  /// - Communication: One all-gather of 112 bytes a client; the counts are known.
+  func exchange(_ reports: [ClientReport], assigned: [[Int]]) throws -> [ClientReport] {
+    let own = reports.flatMap(\.words)
+    let byteCounts = assigned.map { $0.count * ClientReport.wordCount * 8 }
+    var all = [UInt64](repeating: 0, count: byteCounts.reduce(0, +) / 8)
+    try own.withUnsafeBytes { send in
+      try all.withUnsafeMutableBytes { receive in
+        try allGatherVariable(send, into: receive, byteCounts: byteCounts)
+      }
+    }
+    return stride(from: 0, to: all.count, by: ClientReport.wordCount)
+      .map { ClientReport(words: all[$0..<($0 + ClientReport.wordCount)]) }
+      .sorted { $0.position < $1.position }
+  }
+}

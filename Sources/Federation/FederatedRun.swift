@@ -1,0 +1,177 @@
+// A federated run: rounds over a fixed plan, population and objective, from a server state to a
+// server state. It can start from any state that was saved, on any number of ranks, and gives the
+// same bits as the run that was not interrupted.
+public import Communication
+public import Corpora
+internal import Sparsity
+
+/// The rounds of a plan, played by all ranks of a communicator together.
+///
+/// Every rank makes one with the same plan and partition and makes the same calls. Rank 0 holds the
+/// server's state; a rank's memory is four vectors and its encoded uploads of one round.
+///
+/// An error on one rank, such as a client whose update is not finite, is thrown there at once as a
+/// `FederationError`; the other ranks cannot go on and learn of it from their communicator (threads)
+/// or are ended by the program's abort (MPI).
+public final class FederatedRun {
+  /// What is played.
+  public let plan: FederationPlan
+  /// The rounds finished, which is also the number of the next round; the same on every rank.
+  public internal(set) var round: Int
+  /// The server's state after `round` rounds; on rank 0 only.
+  public internal(set) var state: ServerState?
+
+  let clients: [[Int]]
+  let objective: any LocalObjective
+  let communicator: any Communicator
+  let trainer: LocalTrainer
+
+  /// A run from round 0.
+  ///
+  /// - Parameters:
+  ///   - plan: The same on every rank.
+  ///   - partition: The same on every rank; every client has an example.
+  ///   - objective: This rank's.
+  ///   - initialVector: The trainable vector P before round 0; that of rank 0 counts, the others'
+  ///     may be empty.
+  ///   - communicator: The ranks.
+  /// - Throws: On every rank, when the plan does not fit the population or the objective.
+  public convenience init(
+    plan: FederationPlan, partition: Partition, objective: any LocalObjective,
+    initialVector: [Float], communicator: any Communicator
+  ) throws {
+    let isServer = communicator.rank == 0
+    try self.init(
+      plan: plan, partition: partition, objective: objective,
+      state: isServer ? ServerState(vector: initialVector, optimizer: plan.server) : nil,
+      communicator: communicator)
+  }
+
+  /// A run that goes on from a state that was saved.
+  ///
+  /// - Parameter state: Needed on rank 0 only; the others' is dropped.
+  /// - Throws: On every rank, when the plan does not fit the population, the objective or the state.
+  public init(
+    plan: FederationPlan, partition: Partition, objective: any LocalObjective,
+    state: ServerState?, communicator: any Communicator
+  ) throws {
+    let isServer = communicator.rank == 0
+    try communicator.together {
+      try Self.check(plan, partition, objective, isServer ? state : nil)
+    }
+    try communicator.requireSame("\(plan)", as: "the federation plan")
+    try communicator.requireSame(partition.digest, as: "the partition")
+    try communicator.requireSame(objective.parameterCount, as: "the trainable vector's length")
+    self.plan = plan
+    self.objective = objective
+    self.communicator = communicator
+    clients = partition.clients
+    self.state = isServer ? state : nil
+    var round = [isServer ? state?.round ?? 0 : 0]
+    try communicator.broadcast(&round)
+    self.round = round[0]
+    trainer = LocalTrainer(objective: objective)
+  }
+
+  /// Whether all rounds of the plan are finished.
+  public var isFinished: Bool { round >= plan.rounds }
+
+  /// Plays the rounds that are left.
+  ///
+  /// - Parameters:
+  ///   - onProgress: Called on rank 0 after each local step and each evaluated example.
+  ///   - onRound: Called on rank 0 after each round; `state` is that round's then.
+  /// - Returns: The last state on rank 0, and its digest on every rank.
+  public func run(
+    onProgress: (RoundProgress) -> Void = { _ in }, onRound: (RoundRecord) throws -> Void
+  ) throws -> FinalState {
+    while !isFinished {
+      if let record = try advance(onProgress: onProgress) { try onRound(record) }
+    }
+    return try finalState()
+  }
+
+  /// Plays one round: for callers that decide between rounds whether to go on.
+  ///
+  /// - Precondition: Not `isFinished`; called on all ranks.
+  /// - Returns: The round's record on rank 0, nil elsewhere.
+  public func advance(onProgress: (RoundProgress) -> Void = { _ in }) throws -> RoundRecord? {
+    precondition(!isFinished, "round \(round) of a run of \(plan.rounds)")
+    return try playRound(onProgress: onProgress)
+  }
+
+  /// The state on rank 0 and its digest on every rank, as things stand between two rounds.
+  public func finalState() throws -> FinalState {
+    FinalState(
+      state: state, digest: try communicator.broadcast(state?.digest ?? "", root: 0))
+  }
+
+  private static func check(
+    _ plan: FederationPlan, _ partition: Partition, _ objective: any LocalObjective,
+    _ state: ServerState?
+  ) throws {
+    let population = partition.clients.count
+    let problems = plan.problems(population: population)
+    guard problems.isEmpty else {
+      throw FederationError(reason: problems.joined(separator: "; "), exitCode: 64)
+    }
+    let examples = objective.exampleCount(.train)
+    for (client, own) in partition.clients.enumerated() {
+      guard !own.isEmpty else {
+        throw FederationError(
+          reason:
+            "client \(client) of the partition has no training example; every client needs one")
+      }
+      if let stranger = own.first(where: { !(0..<examples).contains($0) }) {
+        throw FederationError(
+          reason: "client \(client) of the partition has example \(stranger); "
+            + "the train split has 0 to \(examples - 1)")
+      }
+    }
+    for split in plan.evaluation.splits where objective.exampleCount(split) == 0 {
+      throw FederationError(
+        reason: "the evaluation asks for split \(split.rawValue), which the corpus does not have")
+    }
+    try check(state, plan, objective)
+  }
+
+  /// What rank 0 starts from.
+  private static func check(
+    _ state: ServerState?, _ plan: FederationPlan, _ objective: any LocalObjective
+  ) throws {
+    guard let state else { return }
+    guard state.vector.count == objective.parameterCount else {
+      throw FederationError(
+        reason: "the server's vector has \(state.vector.count) coordinates; "
+          + "the objective has \(objective.parameterCount)")
+    }
+    let moments = plan.server.momentCount == 0 ? 0 : state.vector.count
+    guard state.firstMoment.count == moments else {
+      throw FederationError(
+        reason: "the server's state has moments of \(state.firstMoment.count) coordinates; "
+          + "the plan's optimizer needs \(moments)")
+    }
+    guard state.round <= plan.rounds else {
+      throw FederationError(
+        reason: "the server's state is after \(state.round) rounds; the plan has \(plan.rounds)",
+        exitCode: 64)
+    }
+    if let index = state.vector.withUnsafeBufferPointer({ firstNonFinite(in: $0) }) {
+      throw FederationError(
+        reason: "the server's vector is \(state.vector[index]) at coordinate \(index); "
+          + "every coordinate must be finite")
+    }
+  }
+}
+
+extension Partition {
+  /// A hash of who has which examples.
+  fileprivate var digest: String {
+    var hash = XXHash64()
+    for examples in clients {
+      hash.update([examples.count])
+      hash.update(examples)
+    }
+    return hash.hexDigits
+  }
+}

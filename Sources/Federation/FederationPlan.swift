@@ -1,0 +1,176 @@
+// What a federated run does, as one value: the same plan, partition, objective and start give the
+// same bits on any number of ranks.
+internal import RandomStreams
+
+/// How much each client of a cohort counts in the pseudo-gradient.
+public enum Weighting: String, Sendable, CaseIterable {
+  /// Every client alike.
+  case uniform
+  /// Every client by its number of training examples.
+  case examples
+
+  /// The whole-number weight of a client.
+  public func weight(examples: Int) -> Int {
+    switch self {
+    case .uniform: 1
+    case .examples: examples
+    }
+  }
+}
+
+/// Who takes part in a round.
+public enum CohortPlan: Sendable, Equatable {
+  /// `size` different clients drawn uniformly, anew for each round.
+  case uniform(size: Int)
+  /// The clients of each round, one list a round.
+  case file([[Int]])
+
+  /// The clients of `round`: a function of (seed, round) alone, ascending where they are drawn and
+  /// as listed where they are given.
+  public func cohort(round: Int, population: Int, seed: UInt64) -> [Int] {
+    switch self {
+    case .uniform(let size):
+      var stream = RandomStream(seed: seed, purpose: .cohort, round: round)
+      return stream.sample(size, of: population)
+    case .file(let cohorts):
+      return cohorts[round]
+    }
+  }
+
+  /// What is wrong with it for so many rounds over so many clients, one line each.
+  public func problems(rounds: Int, population: Int) -> [String] {
+    switch self {
+    case .uniform(let size):
+      guard !(1...max(population, 1)).contains(size) else { return [] }
+      return [
+        "cohort_size is \(size); it must be at least 1 and at most the population, \(population)"
+      ]
+    case .file(let cohorts):
+      if cohorts.count < rounds {
+        return ["the cohort file has \(cohorts.count) rounds; the run has \(rounds)"]
+      }
+      return cohorts.prefix(max(0, rounds)).enumerated().compactMap { round, cohort in
+        if cohort.isEmpty { return "the cohort file has no client for round \(round)" }
+        if let stranger = cohort.first(where: { !(0..<population).contains($0) }) {
+          return "the cohort file has client \(stranger) in round \(round); "
+            + "clients are 0 to \(population - 1)"
+        }
+        if Set(cohort).count < cohort.count {
+          return "the cohort file has a client twice in round \(round)"
+        }
+        return nil
+      }
+    }
+  }
+}
+
+/// How the clients' messages reach rank 0.
+public enum UploadCollective: String, Sendable, CaseIterable {
+  /// Only rank 0 receives them.
+  case gather
+  /// Every rank receives them (and all but rank 0 drop them): what a run without a server would
+  /// move.
+  case allGather = "all_gather"
+}
+
+/// When and on what the server's vector is evaluated.
+public struct EvaluationPlan: Sendable, Equatable {
+  /// Evaluates after every so many rounds, and after the last.
+  public var every: Int
+  /// The splits to evaluate on; none switches evaluation off.
+  public var splits: [Split]
+  /// The largest number of examples of a split; nil for all of them.
+  public var maximumExamples: Int?
+  /// Whether coordinates outside of the round's download mask are zero, as clients would see it.
+  public var masked: Bool
+
+  /// An evaluation with these values.
+  public init(
+    every: Int = 10, splits: [Split] = [.test], maximumExamples: Int? = nil, masked: Bool = true
+  ) {
+    self.every = every
+    self.splits = splits
+    self.maximumExamples = maximumExamples
+    self.masked = masked
+  }
+
+  /// Whether `round` of `rounds` is followed by an evaluation.
+  public func isDue(after round: Int, of rounds: Int) -> Bool {
+    !splits.isEmpty && ((round + 1) % every == 0 || round + 1 == rounds)
+  }
+
+  /// The examples of `split` to evaluate, ascending: all `count`, or `maximumExamples` of them.
+  ///
+  /// The sample is drawn without replacement by (seed, split) and is the same after every round.
+  /// The first ones would not do: test files are often sorted by label.
+  public func examples(of split: Split, count: Int, seed: UInt64) -> [Int] {
+    guard let maximumExamples, maximumExamples < count else { return Array(0..<count) }
+    let index = Split.allCases.firstIndex(of: split) ?? 0
+    var stream = RandomStream(seed: seed, purpose: .split, round: index)
+    return stream.sample(maximumExamples, of: count)
+  }
+}
+
+/// Everything that determines a federated run besides data, objective and start.
+public struct FederationPlan: Sendable, Equatable {
+  /// How many rounds the whole run has.
+  public var rounds: Int
+  /// Who takes part.
+  public var cohort: CohortPlan
+  /// How clients count.
+  public var weighting: Weighting
+  /// What travels.
+  public var method: Method
+  /// How the server steps.
+  public var server: ServerOptimizer
+  /// How clients train.
+  public var local: LocalTraining
+  /// When to evaluate.
+  public var evaluation: EvaluationPlan
+  /// Names all the randomness.
+  public var seed: UInt64
+  /// Who computes what; changes no result.
+  public var schedule: ClientSchedule
+  /// How messages move between ranks; changes no result.
+  public var uploads: UploadCollective
+
+  /// A plan of these values.
+  public init(
+    rounds: Int, cohort: CohortPlan, weighting: Weighting = .uniform, method: Method,
+    server: ServerOptimizer, local: LocalTraining, evaluation: EvaluationPlan, seed: UInt64,
+    schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather
+  ) {
+    self.rounds = rounds
+    self.cohort = cohort
+    self.weighting = weighting
+    self.method = method
+    self.server = server
+    self.local = local
+    self.evaluation = evaluation
+    self.seed = seed
+    self.schedule = schedule
+    self.uploads = uploads
+  }
+
+  /// What is wrong with its values over a population of so many clients, one line each; empty when
+  /// nothing is.
+  public func problems(population: Int) -> [String] {
+    var found: [String] = []
+    if rounds < 1 { found.append("rounds is \(rounds); it must be at least 1") }
+    if population < 1 { found.append("the population is \(population) clients") }
+    found += cohort.problems(rounds: rounds, population: population)
+    found += method.problems
+    found += server.problems
+    found += local.problems
+    if evaluation.every < 1 {
+      found.append("evaluation every is \(evaluation.every); it must be at least 1")
+    }
+    if let maximum = evaluation.maximumExamples, maximum < 1 {
+      found.append("evaluation maximum_examples is \(maximum); it must be at least 1, or all")
+    }
+    if Set(evaluation.splits).count < evaluation.splits.count {
+      found.append("evaluation splits has a split twice")
+    }
+    return found
+  }
+}

@@ -1,0 +1,118 @@
+// What one client minimizes, seen from the federation: a mean loss over training examples as a
+// function of one flat trainable vector. The federation knows nothing about models, adapters or
+// tasks; a transformer with its adapter is one conformance, closed forms in the tests are others.
+
+/// Identifies one local step, so that an objective can derive its dropout masks from it.
+public struct RandomKey: Sendable, Hashable {
+  /// The run's seed.
+  public var seed: UInt64
+  /// The round, from 0.
+  public var round: Int
+  /// The client's number in the population.
+  public var client: Int
+  /// The local step within the client's round, from 0 and counted over all local epochs.
+  public var step: Int
+
+  /// Names the local step `step` of `client` in `round`.
+  public init(seed: UInt64, round: Int, client: Int, step: Int) {
+    self.seed = seed
+    self.round = round
+    self.client = client
+    self.step = step
+  }
+}
+
+/// A part of the corpus.
+public enum Split: String, Sendable, CaseIterable {
+  /// What clients train on.
+  case train
+  /// What hyperparameters are chosen on.
+  case validation
+  /// What results are reported on.
+  case test
+}
+
+/// Sums over the counted items of some examples: an item is an example in classification and a
+/// predicted token in language modelling.
+public struct LossSums: Sendable, Equatable {
+  /// The sum of the items' losses (nats).
+  public var loss: Double
+  /// How many items were predicted right.
+  public var correct: Int
+  /// How many items were counted.
+  public var count: Int
+  /// How many input tokens were computed for them.
+  public var tokens: Int
+
+  /// Sums over no item at all, unless told otherwise.
+  public init(loss: Double = 0, correct: Int = 0, count: Int = 0, tokens: Int = 0) {
+    self.loss = loss
+    self.correct = correct
+    self.count = count
+    self.tokens = tokens
+  }
+
+  /// Adds the sums of other items.
+  public static func += (sums: inout LossSums, other: LossSums) {
+    sums.loss += other.loss
+    sums.correct += other.correct
+    sums.count += other.count
+    sums.tokens += other.tokens
+  }
+}
+
+/// What the evaluation of one example found.
+public struct ExampleOutcome: Sendable, Equatable {
+  /// The sum of the losses of the example's items (nats).
+  public var loss: Double
+  /// How many of its items were predicted right.
+  public var correct: Int
+  /// How many items it has: 1 in classification, the predicted tokens in language modelling.
+  public var count: Int
+  /// The predicted class, where there is one.
+  public var predicted: Int32?
+
+  /// The outcome of one example.
+  public init(loss: Double, correct: Int, count: Int, predicted: Int32? = nil) {
+    self.loss = loss
+    self.correct = correct
+    self.count = count
+    self.predicted = predicted
+  }
+}
+
+/// A mean loss over examples as a function of the trainable vector, with its gradient.
+///
+/// One object serves every client of a rank, one after the other, so it may own scratch memory but
+/// must carry nothing from one call to the next that changes a result: what a call returns depends
+/// on its arguments only, down to the last bit. It is used from one thread and need not be Sendable.
+public protocol LocalObjective: AnyObject {
+  /// The length of the trainable vector.
+  var parameterCount: Int { get }
+
+  /// How many examples a split has; 0 where the corpus lacks it.
+  func exampleCount(_ split: Split) -> Int
+
+  /// The tokens of a training example as it will be computed: the cost model of the schedule.
+  func tokenCount(ofTrainingExample example: Int) -> Int
+
+  /// Writes d(mean loss over the items of `examples`)/d`parameters` into `gradient`.
+  ///
+  /// - Parameters:
+  ///   - examples: One batch, indices into the train split, in the order in which to sum.
+  ///   - parameters: The trainable vector, `parameterCount` long.
+  ///   - gradient: `parameterCount` long; overwritten, not added to.
+  ///   - dropout: Names the step, for objectives with dropout.
+  /// - Returns: The sums of the batch at `parameters`, before any update.
+  func gradient(
+    ofTrainingExamples examples: [Int], at parameters: UnsafeBufferPointer<Float>,
+    into gradient: UnsafeMutableBufferPointer<Float>, dropout: RandomKey?
+  ) throws -> LossSums
+
+  /// Calls `each(example, outcome)` once for every one of `examples` (ascending indices into
+  /// `split`), in any order, without dropout.
+  func evaluate(
+    _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
+    each: (Int, ExampleOutcome) throws -> Void
+  ) throws
+}

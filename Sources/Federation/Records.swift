@@ -1,0 +1,191 @@
+// What a run reports on rank 0. Payload sizes come from the messages that were really built and
+// decoded; seconds (and ranks) are the only values that differ between two runs of the same plan.
+public import Sparsity
+
+/// Wall seconds of a round on rank 0, by what it was doing.
+public struct PhaseSeconds: Sendable, Equatable {
+  /// Selecting, encoding, broadcasting and decoding the download.
+  public var download = 0.0
+  /// Training this rank's clients.
+  public var train = 0.0
+  /// Selecting and encoding their uploads.
+  public var encode = 0.0
+  /// Waiting for ranks that still train.
+  public var wait = 0.0
+  /// Moving reports and uploads between ranks.
+  public var transfer = 0.0
+  /// Decoding and summing uploads, and the server's step.
+  public var server = 0.0
+  /// Evaluation, where one was due.
+  public var evaluate = 0.0
+
+  /// No time in any phase.
+  public init() {}
+
+  /// The whole round.
+  public var total: Double {
+    download + train + encode + wait + transfer + server + evaluate
+  }
+}
+
+/// One client in one round.
+public struct ClientRecord: Sendable, Equatable {
+  /// The round, from 0.
+  public var round: Int
+  /// The client's number in the population.
+  public var client: Int
+  /// The MPI rank that trained it.
+  public var rank: Int
+  /// Its training examples.
+  public var examples: Int
+  /// The local steps it made.
+  public var steps: Int
+  /// The tokens computed in them.
+  public var tokens: Int
+  /// The mean training loss over the items of all steps, each before its update.
+  public var loss: Double
+  /// The share of those items that were predicted right.
+  public var accuracy: Double
+  /// Wall seconds of training and encoding.
+  public var seconds: Double
+  /// The message that it received.
+  public var download: PayloadSize
+  /// The message that it sent.
+  public var upload: PayloadSize
+  /// The coordinates of the message that it received.
+  public var downloadNonzeros: Int
+  /// The coordinates of the message that it sent.
+  public var uploadNonzeros: Int
+}
+
+/// One evaluation of the server's vector on one split.
+public struct EvaluationRecord: Sendable, Equatable {
+  /// The round after which it was made.
+  public var round: Int
+  /// The split.
+  public var split: Split
+  /// How many examples were evaluated.
+  public var examples: Int
+  /// How many items (examples or predicted tokens) they have.
+  public var count: Int
+  /// How many of those were predicted right.
+  public var correct: Int
+  /// The mean loss over the items (nats).
+  public var loss: Double
+  /// Whether coordinates outside of the round's download mask were zero.
+  public var masked: Bool
+  /// Wall seconds on rank 0.
+  public var seconds: Double
+
+  /// The share of items that were predicted right.
+  public var accuracy: Double { count == 0 ? 0 : Double(correct) / Double(count) }
+}
+
+/// One round.
+public struct RoundRecord: Sendable, Equatable {
+  /// The round, from 0.
+  public var round: Int
+  /// The length of the trainable vector.
+  public var parameterCount: Int
+  /// The cohort, in its order.
+  public var clients: [ClientRecord]
+  /// The mean training loss over the items of all clients.
+  public var trainLoss: Double
+  /// The share of those items that were predicted right.
+  public var trainAccuracy: Double
+  /// What one message of the whole vector, densely coded, would be: the unit of dense LoRA.
+  public var denseMessage: PayloadSize
+  /// Wall seconds on rank 0.
+  public var seconds: PhaseSeconds
+  /// The digest of the server's state after the round, 16 hex digits.
+  public var digest: String
+  /// The evaluations after the round; empty where none was due.
+  public var evaluation: [EvaluationRecord]
+
+  /// The clients of the round.
+  public var cohort: [Int] { clients.map(\.client) }
+  /// What the cohort received.
+  public var downloadPayload: PayloadSize { clients.reduce(.zero) { $0 + $1.download } }
+  /// What the cohort sent.
+  public var uploadPayload: PayloadSize { clients.reduce(.zero) { $0 + $1.upload } }
+  /// What dense LoRA would have moved in one direction for the same cohort, in bytes.
+  public var denseBytes: Int { clients.count * denseMessage.total }
+  /// The measured share of coordinates that clients received.
+  public var downloadDensity: Double { density(of: \.downloadNonzeros) }
+  /// The measured share of coordinates that clients sent, averaged over the cohort.
+  public var uploadDensity: Double { density(of: \.uploadNonzeros) }
+
+  private func density(of nonzeros: KeyPath<ClientRecord, Int>) -> Double {
+    let sent = clients.reduce(0) { $0 + $1[keyPath: nonzeros] }
+    let all = clients.count * parameterCount
+    return all == 0 ? 0 : Double(sent) / Double(all)
+  }
+}
+
+/// How far rank 0 is within a round: what a progress line needs to estimate the time left.
+public struct RoundProgress: Sendable, Equatable {
+  /// What rank 0 is doing.
+  public enum Stage: Sendable, Equatable {
+    /// Local training of its clients.
+    case training
+    /// Evaluation of its share of a split.
+    case evaluation(Split)
+  }
+
+  /// The round, from 0.
+  public var round: Int
+  /// The rounds of the whole run.
+  public var rounds: Int
+  /// What is under way.
+  public var stage: Stage
+  /// Rank 0's clients that have finished, of `clientCount`.
+  public var clientsFinished: Int
+  /// Rank 0's clients of this round.
+  public var clientCount: Int
+  /// The work done in this stage (tokens in training, examples in evaluation), of `workCount`.
+  public var workFinished: Int
+  /// Rank 0's work in this stage.
+  public var workCount: Int
+  /// Wall seconds since this stage began.
+  public var stageSeconds: Double
+
+  /// The seconds that the rest of this stage takes at the rate so far; nil before anything is done.
+  ///
+  /// Rank 0's own work stands for the round: with the default schedule all ranks have about the
+  /// same.
+  public var secondsLeftInStage: Double? {
+    guard workFinished > 0 else { return nil }
+    return stageSeconds * Double(max(0, workCount - workFinished)) / Double(workFinished)
+  }
+}
+
+/// Where a run ended.
+public struct FinalState: Sendable, Equatable {
+  /// The server's state; on rank 0 only.
+  public var state: ServerState?
+  /// Its digest, on every rank.
+  public var digest: String
+}
+
+/// Splits the time of a round into its phases.
+struct PhaseClock {
+  private(set) var seconds = PhaseSeconds()
+  private var last = ContinuousClock.now
+
+  /// Adds the time since the last mark to a phase and returns it.
+  @discardableResult
+  mutating func mark(_ phase: WritableKeyPath<PhaseSeconds, Double>) -> Double {
+    let now = ContinuousClock.now
+    let elapsed = (now - last).seconds
+    seconds[keyPath: phase] += elapsed
+    last = now
+    return elapsed
+  }
+}
+
+extension Duration {
+  /// The duration in seconds.
+  var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

@@ -1,0 +1,14 @@
+// Measures the parts that decide the simulator's speed. Each subcommand prints a line for people
+// and a self-describing CSV line; rates are fractions of what the machine's own sgemm does in the
+// same process, just before.
+
+import ArgumentParser
+import Kernels
+
+@main
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cellm-bench",
+    abstract: "Measures kernels and the local training step against the machine's own limits.",
+    subcommands: [StepBench.self])
+}

@@ -1,0 +1,77 @@
+// Reads the goldens of Tests/Goldens/transformers: a model directory, a PEFT adapter, and what
+// PyTorch computed from them in double precision. `make_goldens.py` beside them makes them anew.
+
+import Adapters
+import Foundation
+import Kernels
+import Safetensors
+import Transformers
+
+/// One golden case.
+struct Golden {
+  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appendingPathComponent("Goldens/transformers").path
+
+  /// Names of all cases.
+  static let names: [String] = (try! FileManager.default.contentsOfDirectory(atPath: root))
+    .filter { FileManager.default.fileExists(atPath: "\(root)/\($0)/golden.safetensors") }.sorted()
+
+  let name: String
+  let model: PretrainedModel
+  let layout: TrainableLayout
+  let vector: [Float]
+  let sequences: [[Int32]]
+  let labels: [Int32]
+  let file: SafetensorsFile
+
+  init(_ name: String) throws {
+    self.name = name
+    let directory = "\(Self.root)/\(name)"
+    model = try PretrainedModel(directory: directory)
+    file = try SafetensorsFile(path: directory + "/golden.safetensors")
+    let tokens = try file.readIntegers(named: "tokens").map(Int32.init)
+    let offsets = try file.readIntegers(named: "offsets")
+    sequences = zip(offsets, offsets.dropFirst()).map { Array(tokens[$0..<$1]) }
+    labels = file["labels"] == nil ? [] : try file.readIntegers(named: "labels").map(Int32.init)
+    let task: TrainingTask
+    if labels.isEmpty {
+      task = .languageModelling
+    } else {
+      task = .classification(
+        labels: file["logits"]!.shape[1], pooling: .standard(for: model.configuration.family))
+    }
+    layout = try TrainableLayout(
+      model: model, lora: try AdapterDirectory.configuration(at: directory + "/adapter"),
+      task: task)
+    vector = try AdapterDirectory.read(directory + "/adapter", layout: layout)
+  }
+
+  func floats(_ tensor: String) throws -> [Float] {
+    let count = file[tensor]!.elementCount
+    var values = [Float](repeating: 0, count: count)
+    try values.withUnsafeMutableBufferPointer { try file.readFloats(named: tensor, into: $0) }
+    return values
+  }
+
+  /// A model that takes the whole batch, or `capacity` tokens, at a time.
+  func adaptedModel(capacity: Int? = nil) -> AdaptedModel {
+    let longest = sequences.map(\.count).max()!
+    return AdaptedModel(
+      model: model, layout: layout,
+      capacity: max(capacity ?? sequences.reduce(0) { $0 + $1.count }, longest),
+      longestSequence: longest)
+  }
+}
+
+/// max |a - b| / max |b|: the relative error of a tensor.
+func relativeError(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Double {
+  precondition(a.count == b.count, "\(a.count) values against \(b.count)")
+  var difference = 0.0
+  var largest = 0.0
+  for (x, y) in zip(a, b) {
+    guard x.isFinite else { return .infinity }
+    difference = max(difference, abs(Double(x) - Double(y)))
+    largest = max(largest, abs(Double(y)))
+  }
+  return largest == 0 ? (difference == 0 ? 0 : .infinity) : difference / largest
+}

@@ -1,0 +1,86 @@
+// Parity with PyTorch, transformers and PEFT: logits, loss and every gradient of LoRA and the head,
+// each within 1e-5 of the double-precision reference.
+
+import Adapters
+import Foundation
+import Kernels
+import Testing
+import Transformers
+
+let tolerance = 1e-5
+let remedy: Comment = "goldens: python Tests/Goldens/transformers/make_goldens.py"
+
+@Suite("Parity with transformers and PEFT")
+struct ParityTests {
+  @Test("there are goldens of both families, both tasks, shards and half precision")
+  func goldensExist() {
+    #expect(Golden.names.count >= 15, remedy)
+  }
+
+  @Test("logits agree with the reference", arguments: Golden.names)
+  func logits(_ name: String) throws {
+    let golden = try Golden(name)
+    let logits = golden.adaptedModel().logits(
+      PackedSequences(golden.sequences), parameters: golden.vector)
+    let error = relativeError(logits, try golden.floats("logits"))
+    #expect(error <= tolerance, remedy)
+  }
+
+  @Test("loss and gradients agree with the reference", arguments: Golden.names)
+  func gradients(_ name: String) throws {
+    let golden = try Golden(name)
+    let model = golden.adaptedModel()
+    var gradient = [Float](repeating: 0, count: golden.vector.count)
+    let batch = PackedSequences(golden.sequences)
+    let items =
+      golden.labels.isEmpty
+      ? golden.sequences.reduce(0) { $0 + $1.count - 1 } : golden.sequences.count
+    let outcomes = model.addGradient(
+      of: batch, labels: golden.labels, parameters: golden.vector, gradient: &gradient,
+      lossScale: 1 / Float(items))
+    let loss = outcomes.reduce(0) { $0 + $1.loss } / Double(items)
+    let reference = Double(try golden.floats("loss")[0])
+    #expect(abs(loss - reference) <= tolerance * abs(reference), remedy)
+    for segment in golden.layout.segments {
+      let expected = try golden.floats("gradient." + segment.name)
+      let error = relativeError(gradient[segment.range], expected)
+      #expect(error <= tolerance, "\(segment.name): \(remedy)")
+    }
+  }
+
+  @Test("micro-batches add up to the whole batch", arguments: Golden.names)
+  func microBatches(_ name: String) throws {
+    let golden = try Golden(name)
+    let model = golden.adaptedModel(capacity: 1)
+    var gradient = [Float](repeating: 0, count: golden.vector.count)
+    let items =
+      golden.labels.isEmpty
+      ? golden.sequences.reduce(0) { $0 + $1.count - 1 } : golden.sequences.count
+    for (index, sequence) in golden.sequences.enumerated() {
+      _ = model.addGradient(
+        of: PackedSequences([sequence]),
+        labels: golden.labels.isEmpty ? [] : [golden.labels[index]], parameters: golden.vector,
+        gradient: &gradient, lossScale: 1 / Float(items))
+    }
+    for segment in golden.layout.segments {
+      let expected = try golden.floats("gradient." + segment.name)
+      #expect(relativeError(gradient[segment.range], expected) <= tolerance, "\(segment.name)")
+    }
+  }
+
+  @Test("evaluation gives the loss that training gives", arguments: Golden.names)
+  func evaluation(_ name: String) throws {
+    let golden = try Golden(name)
+    let model = golden.adaptedModel()
+    let batch = PackedSequences(golden.sequences)
+    var gradient = [Float](repeating: 0, count: golden.vector.count)
+    let trained = model.addGradient(
+      of: batch, labels: golden.labels, parameters: golden.vector, gradient: &gradient,
+      lossScale: 1)
+    let evaluated = model.evaluate(batch, labels: golden.labels, parameters: golden.vector)
+    for (a, b) in zip(trained, evaluated) {
+      #expect(abs(a.loss - b.loss) <= 1e-5 * max(1, abs(a.loss)))
+      #expect(a.correct == b.correct && a.count == b.count && a.predicted == b.predicted)
+    }
+  }
+}

@@ -1,0 +1,91 @@
+// The objective of the tests: example e has a center c_e, and its loss is
+//   f_e(x) = 1/2 sum_i s_i (x_i - c_e,i)^2,   gradient s_i (x_i - c_e,i),
+// closed forms that are exact in Float when all numbers are small fractions of powers of two.
+import Federation
+
+final class QuadraticObjective: LocalObjective {
+  let scales: [Float]
+  let splits: [Split: [[Float]]]
+  /// Called before each batch with its examples and key; may throw, or change the gradient's sign,
+  /// by returning a factor for the gradient.
+  var beforeBatch: ([Int], RandomKey?) throws -> Float = { _, _ in 1 }
+  private(set) var batches: [[Int]] = []
+  private(set) var evaluatedAt: [Float] = []
+
+  init(scales: [Float], train: [[Float]], validation: [[Float]] = [], test: [[Float]] = []) {
+    self.scales = scales
+    splits = [.train: train, .validation: validation, .test: test]
+  }
+
+  var parameterCount: Int { scales.count }
+
+  func exampleCount(_ split: Split) -> Int { splits[split]!.count }
+
+  /// Examples of very different cost, so that schedules have something to balance.
+  func tokenCount(ofTrainingExample example: Int) -> Int { 1 + example * 7 % 13 }
+
+  func gradient(
+    ofTrainingExamples examples: [Int], at parameters: UnsafeBufferPointer<Float>,
+    into gradient: UnsafeMutableBufferPointer<Float>, dropout: RandomKey?
+  ) throws -> LossSums {
+    batches.append(examples)
+    let factor = try beforeBatch(examples, dropout)
+    var sums = LossSums()
+    gradient.update(repeating: 0)
+    for example in examples {
+      let center = splits[.train]![example]
+      for i in scales.indices {
+        gradient[i] += factor * scales[i] * (parameters[i] - center[i]) / Float(examples.count)
+      }
+      let outcome = self.outcome(.train, example, parameters)
+      sums += LossSums(
+        loss: outcome.loss, correct: outcome.correct, count: 1,
+        tokens: tokenCount(ofTrainingExample: example))
+    }
+    return sums
+  }
+
+  func evaluate(
+    _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
+    each: (Int, ExampleOutcome) throws -> Void
+  ) throws {
+    evaluatedAt = Array(parameters)
+    // Not in order, as an objective is free to do.
+    for example in examples.reversed() { try each(example, outcome(split, example, parameters)) }
+  }
+
+  func outcome(
+    _ split: Split, _ example: Int, _ parameters: UnsafeBufferPointer<Float>
+  ) -> ExampleOutcome {
+    var loss = 0.0
+    for i in scales.indices {
+      let distance = Double(parameters[i] - splits[split]![example][i])
+      loss += 0.5 * Double(scales[i]) * distance * distance
+    }
+    return ExampleOutcome(loss: loss, correct: loss < 1 ? 1 : 0, count: 1)
+  }
+}
+
+/// Numbers between -1 and 1 that look random but are the same everywhere.
+func wobble(_ count: Int, salt: Int) -> [Float] {
+  var state = UInt64(truncatingIfNeeded: salt) &* 0x9E37_79B9_7F4A_7C15 | 1
+  return (0..<count).map { _ in
+    state ^= state << 13
+    state ^= state >> 7
+    state ^= state << 17
+    return Float(Int32(truncatingIfNeeded: state >> 32)) / 0x1p31
+  }
+}
+
+/// Values of a plan that most tests do not care about.
+func plan(
+  rounds: Int = 1, cohort: CohortPlan, weighting: Weighting = .uniform,
+  method: Method = .denseLoRA, server: ServerOptimizer = .sgd(learningRate: 1),
+  local: LocalTraining = LocalTraining(learningRate: 0.5, momentum: 0),
+  evaluation: EvaluationPlan = EvaluationPlan(splits: []), seed: UInt64 = 1,
+  schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather
+) -> FederationPlan {
+  FederationPlan(
+    rounds: rounds, cohort: cohort, weighting: weighting, method: method, server: server,
+    local: local, evaluation: evaluation, seed: seed, schedule: schedule, uploads: uploads)
+}

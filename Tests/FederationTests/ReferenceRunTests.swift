@@ -1,0 +1,213 @@
+// Whole federated runs against an independent PyTorch and PEFT program
+// (Tests/Goldens/federation/reference_run.py): after each round the trainable vector agrees to
+// 1e-4, and every kept index set, of the download and of each client's upload, is identical.
+
+import Adapters
+import Communication
+import Corpora
+import Federation
+import Foundation
+import Safetensors
+import Sparsity
+import Testing
+import Transformers
+
+/// A golden run: what was run, and what PyTorch found.
+struct ReferenceRun {
+  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appendingPathComponent("Goldens/federation").path
+  static let names: [String] = (try! FileManager.default.contentsOfDirectory(atPath: root))
+    .filter { FileManager.default.fileExists(atPath: "\(root)/\($0)/golden.safetensors") }.sorted()
+
+  let golden: SafetensorsFile
+  let plan: FederationPlan
+  let partition: Partition
+  let cohorts: [[Int]]
+  let initial: [Float]
+  let layout: TrainableLayout
+  private let model: PretrainedModel
+  private let corpus: TokenCorpus
+  private let maximumLength: Int
+
+  init(_ name: String) throws {
+    let directory = "\(Self.root)/\(name)"
+    func json(_ file: String) throws -> Any {
+      try JSONSerialization.jsonObject(
+        with: Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(file).json")))
+    }
+    golden = try SafetensorsFile(path: directory + "/golden.safetensors")
+    model = try PretrainedModel(directory: directory + "/model")
+    corpus = try TokenCorpus(directory: directory + "/corpus")
+    let text = try json("plan") as! [String: Any]
+    maximumLength = text["max_length"] as! Int
+    let clients = try json("partition") as! [[Int]]
+    partition = try Partition(checking: clients, exampleCount: corpus.train.count)
+    cohorts = try json("cohorts") as! [[Int]]
+    let task: TrainingTask =
+      text["task"] as! String == "classification"
+      ? .classification(
+        labels: text["label_count"] as! Int, pooling: .standard(for: model.configuration.family))
+      : .languageModelling
+    let adapter = directory + "/initial_adapter"
+    layout = try TrainableLayout(
+      model: model, lora: try AdapterDirectory.configuration(at: adapter), task: task)
+    initial = try AdapterDirectory.read(adapter, layout: layout)
+    plan = Self.plan(text, cohorts: cohorts)
+  }
+
+  private static func plan(_ text: [String: Any], cohorts: [[Int]]) -> FederationPlan {
+    func number(_ map: [String: Any], _ key: String) -> Double { (map[key] as! NSNumber).doubleValue }
+    func selection(_ direction: String) -> Selection {
+      let map = (text["method"] as! [String: Any])[direction] as! [String: Any]
+      if map["select"] as! String == "all" { return .all }
+      guard let schedule = map["density"] as? [String: Any] else {
+        return .topMagnitude(.constant(number(map, "density")))
+      }
+      return .topMagnitude(
+        .geometric(
+          initial: number(schedule, "initial"), factor: number(schedule, "factor"),
+          period: schedule["period"] as! Int))
+    }
+    let server = text["server"] as! [String: Any]
+    let rate = Float(number(server, "learning_rate"))
+    let optimizer: ServerOptimizer =
+      switch server["optimizer"] as! String {
+      case "sgd": .sgd(learningRate: rate)
+      case "fed_adam":
+        .fedAdam(
+          learningRate: rate, beta1: Float(number(server, "beta1")),
+          beta2: Float(number(server, "beta2")), tau: Float(number(server, "tau")))
+      default:
+        .adamW(
+          learningRate: rate, beta1: Float(number(server, "beta1")),
+          beta2: Float(number(server, "beta2")), epsilon: Float(number(server, "epsilon")),
+          weightDecay: Float(number(server, "weight_decay")))
+      }
+    let local = text["local"] as! [String: Any]
+    return FederationPlan(
+      rounds: text["rounds"] as! Int, cohort: .file(cohorts),
+      weighting: Weighting(rawValue: text["weighting"] as! String)!,
+      method: Method(download: selection("download"), upload: selection("upload")),
+      server: optimizer,
+      local: LocalTraining(
+        epochs: local["epochs"] as! Int, batchSize: local["batch_size"] as! Int,
+        learningRate: Float(number(local, "learning_rate")),
+        momentum: Float(number(local, "momentum")), shuffle: false),
+      evaluation: EvaluationPlan(every: 1, splits: [.test], maximumExamples: nil, masked: true),
+      seed: 0)
+  }
+
+  func objective(microBatchTokens: Int = 32) -> TransformerObjective {
+    TransformerObjective(
+      model: AdaptedModel(
+        model: model, layout: layout, capacity: max(microBatchTokens, maximumLength),
+        longestSequence: maximumLength), corpus: corpus, maximumLength: maximumLength)
+  }
+
+  func floats(_ name: String) throws -> [Float] {
+    var values = [Float](repeating: 0, count: golden[name]!.elementCount)
+    try values.withUnsafeMutableBufferPointer { try golden.readFloats(named: name, into: $0) }
+    return values
+  }
+
+  func indices(_ name: String) throws -> [UInt32] {
+    try golden.readIntegers(named: name).map(UInt32.init)
+  }
+}
+
+@Suite("Federated runs against PyTorch")
+struct ReferenceRunTests {
+  static let remedy: Comment = "goldens: python Tests/Goldens/federation/make_federation_goldens.py"
+
+  @Test("there are goldens of both families, tasks, and all server optimizers")
+  func exist() { #expect(ReferenceRun.names.count >= 6, Self.remedy) }
+
+  @Test("the vector after each round, losses and evaluation agree", arguments: ReferenceRun.names)
+  func rounds(_ name: String) throws {
+    let reference = try ReferenceRun(name)
+    #expect(reference.initial == (try reference.floats("initial_vector")))
+    for rounds in 1...reference.plan.rounds {
+      // A run of so many rounds: its last record and final state are round `rounds - 1`'s.
+      var plan = reference.plan
+      plan.rounds = rounds
+      let run = try FederatedRun(
+        plan: plan, partition: reference.partition, objective: reference.objective(),
+        initialVector: reference.initial, communicator: SingleProcessCommunicator())
+      var last: RoundRecord?
+      try run.run(onRound: { last = $0 })
+      let t = rounds - 1
+      let vector = try #require(run.state?.vector)
+      let expected = try reference.floats("round\(t).vector")
+      let difference = zip(vector, expected).reduce(0) { max($0, abs($1.0 - $1.1)) }
+      let largest = expected.reduce(0) { max($0, abs($1)) }
+      #expect(difference <= 1e-4 * largest, "round \(t): \(Self.remedy)")
+      let record = try #require(last)
+      for (client, loss) in zip(record.clients, try reference.floats("round\(t).client_loss")) {
+        #expect(abs(Float(client.loss) - loss) <= 1e-4 * loss)
+      }
+      let test = try #require(record.evaluation.first)
+      #expect(test.correct == (try reference.golden.readIntegers(named: "round\(t).test_correct"))[0])
+      let loss = try reference.floats("round\(t).test_loss")[0]
+      #expect(abs(Float(test.loss) - loss) <= 1e-4 * loss)
+    }
+  }
+
+  @Test("the kept index sets of downloads and uploads are identical", arguments: ReferenceRun.names)
+  func indices(_ name: String) throws {
+    let reference = try ReferenceRun(name)
+    let objective = reference.objective()
+    let trainer = LocalTrainer(objective: objective)
+    let plan = reference.plan
+    for t in 0..<plan.rounds {
+      // The server's vector before round t comes from the reference, so that rounds are independent.
+      let before =
+        t == 0 ? reference.initial : try reference.floats("round\(t - 1).vector")
+      let download = before.withUnsafeBufferPointer { vector -> SupportMask in
+        let mask = plan.method.download.mask(of: vector, round: t)
+        SparseVector(gathering: vector, at: mask).scatter(into: trainer.start)
+        return mask
+      }
+      #expect(
+        download.indices == (try reference.indices("round\(t).download_indices")), "round \(t)")
+      for (position, client) in reference.cohorts[t].enumerated() {
+        let outcome = try trainer.train(
+          plan.local, examples: reference.partition.clients[client], round: t, client: client,
+          seed: plan.seed)
+        let mask = plan.method.upload.mask(of: outcome.clientDelta, round: t)
+        #expect(
+          mask.indices == (try reference.indices("round\(t).upload_indices.\(position)")),
+          "round \(t), client \(client)")
+      }
+    }
+  }
+
+  @Test("transformers train to the same bits on 1, 2, 3 and 8 ranks and with either collective")
+  func sameBits() throws {
+    for name in ["llama_adam_w", "bert_adam_w", "llama_lm"] {
+      var digests: Set<String> = []
+      var evaluations: Set<String> = []
+      for uploads in UploadCollective.allCases {
+        for size in [1, 2, 3, 8] {
+          let results = try ThreadCommunicators.run(size: size) { communicator in
+            let reference = try ReferenceRun(name)
+            var plan = reference.plan
+            plan.uploads = uploads
+            plan.rounds = 2
+            let run = try FederatedRun(
+              plan: plan, partition: reference.partition, objective: reference.objective(),
+              initialVector: reference.initial, communicator: communicator)
+            var lines: [String] = []
+            let final = try run.run(onRound: { record in
+              lines.append("\(record.trainLoss) \(record.evaluation.map { [$0.loss, $0.accuracy] })")
+            })
+            return (final.digest, lines.joined(separator: ";"))
+          }
+          digests.insert(results[0].0)
+          evaluations.insert(results[0].1)
+        }
+      }
+      #expect(digests.count == 1, "\(name)")
+      #expect(evaluations.count == 1, "\(name)")
+    }
+  }
+}

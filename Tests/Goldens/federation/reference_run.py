@@ -1,0 +1,322 @@
+"""The federated round of FLASC (arXiv 2406.05233), in plain PyTorch and PEFT.
+
+Written to check the Swift program against, from the method's description; they share no code.
+Gradients come from autograd, the client is torch.optim.SGD, AdamW is torch.optim.AdamW.
+Everything runs in float64, so that the kept coordinates do not hang on rounding; the relative gap
+between the smallest kept and the largest dropped magnitude is recorded for every selection, and the
+run is repeated in float32 to see that it keeps the same coordinates.
+
+    python reference_run.py CASE_DIRECTORY
+
+reads from the case directory
+    plan.json         task, rounds, method, server, local, weighting, max_length
+    model/            base model; initial_adapter/ PEFT directory the run starts from
+    corpus/           train.safetensors, test.safetensors
+    partition.json    [[example, ...] per client]; cohorts.json [[client, ...] per round]
+and writes
+    layout.json           the trainable vector: tensors in order, each with name, shape, offset
+    golden.safetensors    initial_vector F32; round{t}.vector F32, after the server step;
+                          round{t}.download_indices, round{t}.upload_indices.{cohort position} I64;
+                          round{t}.client_loss F32 (cohort); round{t}.train_loss, .test_loss,
+                          .test_accuracy F32 [1]; .test_correct, .test_count I64 [1]
+    golden.json           margins and versions
+"""
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+import peft
+import torch
+import torch.nn.functional as F
+import transformers
+from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from reference_model import (  # noqa: E402
+    in_double_precision,
+    largest_relative_error,
+    load_with_adapter,
+    trainable_parameters,
+)
+
+GROUPS = {
+    "llama": [["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"]],
+    "bert": [
+        ["attention.self.query", "attention.self.key", "attention.self.value"],
+        ["attention.output.dense"],
+        ["intermediate.dense"],
+        ["output.dense"],
+    ],
+}
+GROUPS["qwen2"] = GROUPS["llama"]
+
+
+def canonical_order(names, family):
+    """Layers ascending, in each group by group, A's before B's; then the pooler, then the head."""
+    layer_pattern = re.compile(r"\.layers?\.(\d+)\.(.+)\.lora_([AB])\.weight$")
+
+    def key(name):
+        match = layer_pattern.search(name)
+        if match:
+            matrix = match[2]
+            for g, group in enumerate(GROUPS[family]):
+                for m, target in enumerate(group):
+                    exact = matrix == target if family == "bert" else matrix.endswith("." + target)
+                    if exact:
+                        return (0, int(match[1]), g, match[3], m)
+            raise SystemExit(f"{name}: no group of {family} has this matrix")
+        if ".pooler." in name:
+            return (1, 0, 0, "A" if "lora_A" in name else "B", 0)
+        return (2, 0, 0, name.rsplit(".", 1)[1] == "bias", 0)
+
+    return sorted(names, key=key)
+
+
+def layout_of(model, family):
+    parameters = trainable_parameters(model)
+    layout, offset = [], 0
+    for name in canonical_order(parameters, family):
+        shape = list(parameters[name].shape)
+        layout.append({"name": name, "shape": shape, "offset": offset})
+        offset += math.prod(shape)
+    return layout, [parameters[entry["name"]] for entry in layout]
+
+
+def read_vector(parameters):
+    return torch.cat([p.detach().reshape(-1) for p in parameters]).clone()
+
+
+def write_vector(vector, parameters):
+    start = 0
+    with torch.no_grad():
+        for p in parameters:
+            p.copy_(vector[start : start + p.numel()].reshape(p.shape))
+            start += p.numel()
+
+
+class Examples:
+    """One split of a token data set."""
+
+    def __init__(self, path, maximum_length):
+        tensors = load_file(path)
+        tokens, offsets = tensors["tokens"].long(), tensors["offsets"].tolist()
+        self.sequences = [tokens[a:b][:maximum_length] for a, b in zip(offsets, offsets[1:])]
+        self.labels = tensors["labels"].long() if "labels" in tensors else None
+
+    def __len__(self):
+        return len(self.sequences)
+
+
+def item_logits(model, examples, indices, task):
+    """Logits and targets of every counted item: an example, or a token with a predecessor."""
+    sequences = [examples.sequences[i] for i in indices]
+    tokens = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True)  # no sequence has token 0
+    logits = model(input_ids=tokens, attention_mask=(tokens != 0).long()).logits
+    if task == "classification":
+        return logits, examples.labels[indices]
+    predicted = (tokens != 0)[:, 1:]
+    return logits[:, :-1][predicted], tokens[:, 1:][predicted]
+
+
+def density(specification, round_number):
+    value = specification.get("density", 1.0)
+    if isinstance(value, dict):
+        return value["initial"] * value["factor"] ** (round_number // value["period"])
+    return value
+
+
+def largest_magnitudes(vector, fraction):
+    """Ascending indices of the floor(n * fraction) largest |x|; the relative gap to the next."""
+    magnitudes = vector.abs()
+    count = math.floor(len(vector) * fraction)
+    # A stable sort leaves equal magnitudes in ascending order of their indices.
+    order = torch.sort(magnitudes, descending=True, stable=True).indices
+    margin = math.inf
+    if 0 < count < len(vector):
+        last, following = magnitudes[order[count - 1]].item(), magnitudes[order[count]].item()
+        margin = (last - following) / last if last > 0 else 0.0
+    return torch.sort(order[:count]).values, margin
+
+
+def masked(vector, indices):
+    result = torch.zeros_like(vector)
+    result[indices] = vector[indices]
+    return result
+
+
+class ServerSGD:
+    def __init__(self, vector, learning_rate):
+        self.learning_rate = learning_rate
+
+    def step(self, vector, pseudo_gradient):
+        return vector - self.learning_rate * pseudo_gradient
+
+
+class ServerFedAdam:
+    """Reddi et al. 2021, Algorithm 2: v starts at tau^2, no bias correction."""
+
+    def __init__(self, vector, learning_rate, beta1, beta2, tau):
+        self.learning_rate, self.beta1, self.beta2, self.tau = learning_rate, beta1, beta2, tau
+        self.m, self.v = torch.zeros_like(vector), torch.full_like(vector, tau**2)
+
+    def step(self, vector, pseudo_gradient):
+        delta = -pseudo_gradient
+        self.m = self.beta1 * self.m + (1 - self.beta1) * delta
+        self.v = self.beta2 * self.v + (1 - self.beta2) * delta**2
+        return vector + self.learning_rate * self.m / (self.v.sqrt() + self.tau)
+
+
+class ServerAdamW:
+    """torch.optim.AdamW with the pseudo-gradient as its gradient."""
+
+    def __init__(self, vector, learning_rate, beta1, beta2, epsilon, weight_decay):
+        self.parameter = torch.nn.Parameter(vector.clone())
+        self.optimizer = torch.optim.AdamW(
+            [self.parameter], learning_rate, (beta1, beta2), epsilon, weight_decay
+        )
+
+    def step(self, vector, pseudo_gradient):
+        assert torch.equal(vector, self.parameter.detach())
+        self.parameter.grad = pseudo_gradient.clone()
+        self.optimizer.step()
+        return self.parameter.detach().clone()
+
+
+SERVERS = {"sgd": ServerSGD, "fed_adam": ServerFedAdam, "adam_w": ServerAdamW}
+
+
+def train_client(model, parameters, start, examples, indices, plan):
+    """SGD on the client's examples in ascending order; its trained vector and mean loss."""
+    local = plan["local"]
+    write_vector(start, parameters)
+    optimizer = torch.optim.SGD(parameters, local["learning_rate"], local["momentum"])
+    loss_sum, items = 0.0, 0
+    for _ in range(local["epochs"]):
+        for first in range(0, len(indices), local["batch_size"]):
+            batch = indices[first : first + local["batch_size"]]
+            optimizer.zero_grad()
+            logits, targets = item_logits(model, examples, batch, plan["task"])
+            loss = F.cross_entropy(logits, targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(targets)
+            items += len(targets)
+    return read_vector(parameters), loss_sum / items
+
+
+def evaluate(model, parameters, vector, examples, task):
+    """Loss sum, correct and counted items, and the smallest lead of a first over a second logit."""
+    write_vector(vector, parameters)
+    loss, correct, count, lead = 0.0, 0, 0, math.inf
+    with torch.no_grad():
+        for first in range(0, len(examples), 8):
+            batch = list(range(first, min(first + 8, len(examples))))
+            logits, targets = item_logits(model, examples, batch, task)
+            loss += F.cross_entropy(logits, targets, reduction="sum").item()
+            correct += (logits.argmax(-1) == targets).sum().item()
+            count += len(targets)
+            best = logits.topk(2, dim=-1).values
+            lead = min(lead, (best[:, 0] - best[:, 1]).min().item())
+    return loss, correct, count, lead
+
+
+def federated_run(case, precision):
+    case = Path(case)
+    read = lambda name: json.loads((case / name).read_text())  # noqa: E731
+    plan, partition, cohorts = read("plan.json"), read("partition.json"), read("cohorts.json")
+    model = load_with_adapter(
+        case / "model", case / "initial_adapter", plan["task"], plan.get("label_count")
+    )
+    family = model.config.model_type
+    if precision == torch.float64:
+        model = in_double_precision(model)
+    layout, parameters = layout_of(model, family)
+    train = Examples(case / "corpus" / "train.safetensors", plan["max_length"])
+    test = Examples(case / "corpus" / "test.safetensors", plan["max_length"])
+
+    vector = read_vector(parameters)
+    options = dict(plan["server"])
+    server = SERVERS[options.pop("optimizer")](vector, **options)
+    tensors, margins, leads = {"initial_vector": vector.clone()}, {}, {}
+    for t, cohort in enumerate(cohorts[: plan["rounds"]]):
+        download, margins[f"round{t}.download"] = largest_magnitudes(
+            vector, density(plan["method"]["download"], t)
+        )
+        start = masked(vector, download)
+        total, weight_sum, losses = torch.zeros_like(vector), 0, []
+        for position, client in enumerate(cohort):
+            indices = sorted(partition[client])
+            trained, loss = train_client(model, parameters, start, train, indices, plan)
+            delta = start - trained
+            upload, margins[f"round{t}.upload.{position}"] = largest_magnitudes(
+                delta, density(plan["method"]["upload"], t)
+            )
+            weight = len(indices) if plan["weighting"] == "examples" else 1
+            total += weight * masked(delta, upload)
+            weight_sum += weight
+            losses.append(loss)
+            tensors[f"round{t}.upload_indices.{position}"] = upload
+        vector = server.step(vector, total / weight_sum)
+        loss, correct, count, leads[f"round{t}"] = evaluate(
+            model, parameters, masked(vector, download), test, plan["task"]
+        )
+        tensors[f"round{t}.download_indices"] = download
+        tensors[f"round{t}.vector"] = vector.clone()
+        tensors[f"round{t}.client_loss"] = torch.tensor(losses, dtype=torch.float64)
+        tensors[f"round{t}.train_loss"] = torch.tensor([sum(losses) / len(losses)]).double()
+        tensors[f"round{t}.test_loss"] = torch.tensor([loss / count], dtype=torch.float64)
+        tensors[f"round{t}.test_accuracy"] = torch.tensor([correct / count], dtype=torch.float64)
+        tensors[f"round{t}.test_correct"] = torch.tensor([correct])
+        tensors[f"round{t}.test_count"] = torch.tensor([count])
+    return layout, tensors, margins, leads
+
+
+def float32_comparison(double, single):
+    """Same kept coordinates in float32?  And how far do vectors and losses drift?"""
+    integers = [n for n in double if not double[n].is_floating_point()]
+    same = all(torch.equal(double[n], single[n]) for n in integers)
+    return {
+        "same_indices_and_counts": same,
+        "vector": {
+            n: largest_relative_error(single[n], double[n]) for n in double if n.endswith(".vector")
+        },
+        "loss": max(
+            largest_relative_error(single[n], double[n]) for n in double if n.endswith("_loss")
+        ),
+    }
+
+
+def make_golden(case):
+    """Writes layout.json, golden.safetensors and golden.json; returns the record."""
+    case = Path(case)
+    layout, tensors, margins, leads = federated_run(case, torch.float64)
+    single = federated_run(case, torch.float32)[1]
+    record = {
+        "description": json.loads((case / "plan.json").read_text())["description"],
+        "parameter_count": len(tensors["initial_vector"]),
+        "smallest_margin": min(margins.values()),
+        "smallest_margin_at": min(margins, key=margins.get),
+        "smallest_logit_lead": min(leads.values()),
+        "float32": float32_comparison(tensors, single),
+        "transformers": transformers.__version__,
+        "peft": peft.__version__,
+        "torch": torch.__version__,
+    }
+    if math.isinf(record["smallest_margin"]):
+        record["smallest_margin"], record["smallest_margin_at"] = None, "every coordinate is kept"
+    stored = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
+    save_file(stored, case / "golden.safetensors")
+    (case / "layout.json").write_text(
+        "[\n" + ",\n".join("  " + json.dumps(entry) for entry in layout) + "\n]\n"
+    )
+    (case / "golden.json").write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    print(json.dumps(make_golden(sys.argv[1]), indent=2))
