@@ -50,7 +50,7 @@ let package = Package(
       "Experiments",
       [
         "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
-        "Sparsity", "Safetensors", .product(name: "Yams", package: "Yams"),
+        "Sparsity", "Safetensors", "RandomStreams", .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(

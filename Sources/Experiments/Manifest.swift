@@ -12,7 +12,7 @@ public struct RunEnvironment: Sendable {
   public var variables: [String: String]
 
   /// The environment of this process.
-  public init(mpiLibrary: String?) {
+  public init(mpiLibrary: String? = nil) {
     commandLine = CommandLine.arguments
     self.mpiLibrary = mpiLibrary
     variables = ProcessInfo.processInfo.environment

@@ -183,6 +183,7 @@ private final class RunRecord {
     manifest.totals = summary.totals(after: manifest.totals, wire: wire)
     manifest.digest = round.digest
     try tables.append(round, wire: wire)
+    if !round.evaluation.isEmpty { try manifest.write(to: directory) }
   }
 
   func finish(digest: String, ranks: [Manifest.RankPlace], splits: [Split]) throws -> RunOutcome {

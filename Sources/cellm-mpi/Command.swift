@@ -38,9 +38,10 @@ struct Command: ParsableCommand {
   /// Runs the command line; returns the exit code.
   static func main(_ arguments: [String]) -> Int32 {
     do {
-      let command = try parseAsRoot(arguments)
+      var command = try parseAsRoot(arguments)
       guard let executable = command as? any ExecutableCommand else {
-        throw CleanExit.helpRequest(command)
+        try command.run()  // help and version: they throw what is to be printed
+        return 0
       }
       return try executable.execute()
     } catch {

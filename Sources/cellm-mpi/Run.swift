@@ -32,6 +32,8 @@ struct Run: ExecutableCommand {
   var output: String?
 
   func execute() throws -> Int32 {
+    // Before MPI starts, as that adds variables of its own.
+    var environment = RunEnvironment()
     let communicator: MPICommunicator
     do {
       communicator = try MPIRuntime.initialize()
@@ -39,12 +41,12 @@ struct Run: ExecutableCommand {
       writeToStandardError("cellm-mpi: \(error)\n")
       return Experiments.ExitCode.software
     }
+    environment.mpiLibrary = MPIRuntime.libraryVersion
     var code: Int32 = 0
     do {
       let outcome = try runExperiment(
         arguments.request, output: output,
-        environment: RunEnvironment(mpiLibrary: MPIRuntime.libraryVersion),
-        communicator: communicator, assemble: assembleTransformer)
+        environment: environment, communicator: communicator, assemble: assembleTransformer)
       if let outcome {
         do {
           try writeToStandardOutput(outcome.text)
