@@ -39,5 +39,5 @@ format:  ## lay out the Swift sources
 lint:  ## check the layout of the Swift sources
 	@swift format lint --strict -r Package.swift Sources $(wildcard Tests)
 
-clean:  ## remove build outputs ($$CELLM_HOME stays)
+clean:  ## remove build outputs (what is prepared stays)
 	rm -rf .build

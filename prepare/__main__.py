@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -128,6 +129,8 @@ def prepare_text(arguments: argparse.Namespace, common: dict) -> None:
 def main() -> int:
     """Exit code 0, or 1 with one line on standard error."""
     arguments = parser().parse_args()
+    # Being ended by the system unwinds like Ctrl-C, so that temporary folders go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with plain_errors(arguments.command):
             run(arguments)

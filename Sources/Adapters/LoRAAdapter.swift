@@ -91,7 +91,8 @@ public final class LoRAAdapter: LinearAdapter {
   /// Bytes that an adapter of this size allocates.
   public static func bufferBytes(layout: TrainableLayout, capacity: Int) -> Int {
     let rows = layout.placements.compactMap { $0?.rows }
-    let inputs = layout.lora.dropout > 0 ? layout.placements.compactMap { $0?.inputs }.max() ?? 0 : 0
+    let inputs =
+      layout.lora.dropout > 0 ? layout.placements.compactMap { $0?.inputs }.max() ?? 0 : 0
     return (rows.reduce(0, +) + (rows.max() ?? 0) + 2 * inputs) * capacity * 4
   }
 

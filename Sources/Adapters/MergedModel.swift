@@ -103,8 +103,9 @@ extension TrainableLayout {
     for segment in segments {
       guard case .loraB(let role) = segment.kind else { continue }
       let module = model.configuration.moduleName(of: role, layer: segment.layer ?? 0)
-      guard tensor == module + ".weight"
-        || model.configuration.basePrefix + tensor == module + ".weight"
+      guard
+        tensor == module + ".weight"
+          || model.configuration.basePrefix + tensor == module + ".weight"
       else { continue }
       guard let a = segments.first(where: { $0.kind == .loraA(role) && $0.layer == segment.layer })
       else { preconditionFailure("\(segment.name) has no A") }

@@ -94,7 +94,8 @@ public struct TrainableLayout: Sendable, Equatable {
       builder.addOutsideBlocks(.languageHead, if: configuration.family == .bert)
     }
     if case .named(let names) = lora.targets {
-      for name in names where !builder.seenPaths.contains(where: { $0 == name || $0.hasSuffix("." + name) }) {
+      for name in names
+      where !builder.seenPaths.contains(where: { $0 == name || $0.hasSuffix("." + name) }) {
         let known = Set(builder.seenPaths.map { $0.split(separator: ".").suffix(1).joined() })
         throw AdapterError(
           path: "adapter.targets",

@@ -45,7 +45,8 @@ extension FederatedRun {
       }
       precondition(
         sums.examples == share.joined().count,
-        "the objective reported \(sums.examples) of \(share.joined().count) \(split.rawValue) examples")
+        "the objective reported \(sums.examples) of \(share.joined().count) \(split.rawValue) examples"
+      )
       try sums.reduce(over: communicator)
       return EvaluationRecord(
         round: round, split: split, examples: sums.examples, count: sums.count,

@@ -170,13 +170,17 @@ private struct RawConfiguration: Decodable {
     case "llama3":
       guard let factor = rope?.factor, let low = rope?.low_freq_factor,
         let high = rope?.high_freq_factor, let old = rope?.original_max_position_embeddings
-      else { throw Refusal("llama3 rope scaling needs factor, low_freq_factor, high_freq_factor "
-        + "and original_max_position_embeddings") }
+      else {
+        throw Refusal(
+          "llama3 rope scaling needs factor, low_freq_factor, high_freq_factor "
+            + "and original_max_position_embeddings")
+      }
       return RotaryConfiguration(
         theta: theta,
         scaling: .llama3(factor: factor, lowFactor: low, highFactor: high, originalPositions: old))
     case let other:
-      throw Refusal("rope scaling \"\(other)\" is not supported; supported: default, linear, llama3")
+      throw Refusal(
+        "rope scaling \"\(other)\" is not supported; supported: default, linear, llama3")
     }
   }
 

@@ -6,14 +6,20 @@ import Federation
 final class QuadraticObjective: LocalObjective {
   let scales: [Float]
   let splits: [Split: [[Float]]]
+  /// Examples of a smaller loss count as predicted right.
+  let threshold: Double
   /// Called before each batch with its examples and key; may throw, or change the gradient's sign,
   /// by returning a factor for the gradient.
   var beforeBatch: ([Int], RandomKey?) throws -> Float = { _, _ in 1 }
   private(set) var batches: [[Int]] = []
   private(set) var evaluatedAt: [Float] = []
 
-  init(scales: [Float], train: [[Float]], validation: [[Float]] = [], test: [[Float]] = []) {
+  init(
+    scales: [Float], train: [[Float]], validation: [[Float]] = [], test: [[Float]] = [],
+    threshold: Double = 1
+  ) {
     self.scales = scales
+    self.threshold = threshold
     splits = [.train: train, .validation: validation, .test: test]
   }
 
@@ -62,7 +68,7 @@ final class QuadraticObjective: LocalObjective {
       let distance = Double(parameters[i] - splits[split]![example][i])
       loss += 0.5 * Double(scales[i]) * distance * distance
     }
-    return ExampleOutcome(loss: loss, correct: loss < 1 ? 1 : 0, count: 1)
+    return ExampleOutcome(loss: loss, correct: loss < threshold ? 1 : 0, count: 1)
   }
 }
 

@@ -56,7 +56,9 @@ struct ReferenceRun {
   }
 
   private static func plan(_ text: [String: Any], cohorts: [[Int]]) -> FederationPlan {
-    func number(_ map: [String: Any], _ key: String) -> Double { (map[key] as! NSNumber).doubleValue }
+    func number(_ map: [String: Any], _ key: String) -> Double {
+      (map[key] as! NSNumber).doubleValue
+    }
     func selection(_ direction: String) -> Selection {
       let map = (text["method"] as! [String: Any])[direction] as! [String: Any]
       if map["select"] as! String == "all" { return .all }
@@ -69,19 +71,19 @@ struct ReferenceRun {
           period: schedule["period"] as! Int))
     }
     let server = text["server"] as! [String: Any]
-    let rate = Float(number(server, "learning_rate"))
+    let rate = number(server, "learning_rate")
     let optimizer: ServerOptimizer =
       switch server["optimizer"] as! String {
       case "sgd": .sgd(learningRate: rate)
       case "fed_adam":
         .fedAdam(
-          learningRate: rate, beta1: Float(number(server, "beta1")),
-          beta2: Float(number(server, "beta2")), tau: Float(number(server, "tau")))
+          learningRate: rate, beta1: number(server, "beta1"),
+          beta2: number(server, "beta2"), tau: number(server, "tau"))
       default:
         .adamW(
-          learningRate: rate, beta1: Float(number(server, "beta1")),
-          beta2: Float(number(server, "beta2")), epsilon: Float(number(server, "epsilon")),
-          weightDecay: Float(number(server, "weight_decay")))
+          learningRate: rate, beta1: number(server, "beta1"),
+          beta2: number(server, "beta2"), epsilon: number(server, "epsilon"),
+          weightDecay: number(server, "weight_decay"))
       }
     let local = text["local"] as! [String: Any]
     return FederationPlan(
@@ -134,7 +136,7 @@ struct ReferenceRunTests {
         plan: plan, partition: reference.partition, objective: reference.objective(),
         initialVector: reference.initial, communicator: SingleProcessCommunicator())
       var last: RoundRecord?
-      try run.run(onRound: { last = $0 })
+      _ = try run.run(onRound: { last = $0 })
       let t = rounds - 1
       let vector = try #require(run.state?.vector)
       let expected = try reference.floats("round\(t).vector")
@@ -146,7 +148,8 @@ struct ReferenceRunTests {
         #expect(abs(Float(client.loss) - loss) <= 1e-4 * loss)
       }
       let test = try #require(record.evaluation.first)
-      #expect(test.correct == (try reference.golden.readIntegers(named: "round\(t).test_correct"))[0])
+      #expect(
+        test.correct == (try reference.golden.readIntegers(named: "round\(t).test_correct"))[0])
       let loss = try reference.floats("round\(t).test_loss")[0]
       #expect(abs(Float(test.loss) - loss) <= 1e-4 * loss)
     }
@@ -198,7 +201,8 @@ struct ReferenceRunTests {
               initialVector: reference.initial, communicator: communicator)
             var lines: [String] = []
             let final = try run.run(onRound: { record in
-              lines.append("\(record.trainLoss) \(record.evaluation.map { [$0.loss, $0.accuracy] })")
+              lines.append(
+                "\(record.trainLoss) \(record.evaluation.map { [$0.loss, $0.accuracy] })")
             })
             return (final.digest, lines.joined(separator: ";"))
           }

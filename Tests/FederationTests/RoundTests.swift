@@ -150,7 +150,7 @@ import Testing
   @Test("rank 0 reports progress that ends where the work ends")
   func progress() throws {
     let objective = QuadraticObjective(
-      scales: [1], train: (0..<10).map { [Float($0)] }, test: (0..<4).map { [Float($0)] })
+      scales: [1], train: (0..<10).map { [Float($0)] }, test: (0..<20).map { [Float($0)] })
     let run = try FederatedRun(
       plan: plan(
         cohort: .uniform(size: 2), local: LocalTraining(epochs: 2, batchSize: 2),
@@ -167,6 +167,7 @@ import Testing
     #expect(training.last?.clientsFinished == 2 && training.last?.clientCount == 2)
     #expect(training.last?.secondsLeftInStage == 0)
     let evaluating = seen.filter { $0.stage == .evaluation(.test) }
-    #expect(evaluating.map(\.workFinished) == [1, 2, 3, 4])
+    // Once for each block of 16 examples.
+    #expect(evaluating.map(\.workFinished) == [16, 20])
   }
 }

@@ -269,7 +269,8 @@ struct SumTests {
     #expect(z == x.map { $0 + $0 })
   }
 
-  @Test("one value that is not finite is found wherever it stands", arguments: [1, 15, 16, 17, 100])
+  @Test(
+    "one value that is not finite is found wherever it stands", arguments: [1, 15, 16, 17, 100])
   func finite(_ count: Int) {
     let zeros = [Float](repeating: 0, count: count)
     #expect(allFinite(zeros, count: count))

@@ -62,7 +62,8 @@ func referenceAttention(
         let row = ((span.start + position) * shape.heads + head) * size
         let scores = (0..<keys).map { key -> Double in
           let other = ((span.start + key) * shape.keyValueHeads + pair) * size
-          return (0..<size).reduce(0) { $0 + q[row + $1] * k[other + $1] } / Double(size).squareRoot()
+          return (0..<size).reduce(0) { $0 + q[row + $1] * k[other + $1] }
+            / Double(size).squareRoot()
         }
         let largest = scores.max()!
         let weights = scores.map { exp($0 - largest) }

@@ -73,6 +73,14 @@ ends "abort of rank 0 gives its exit code" 66 "text without a newline that is fl
 ends "abort without mpirun gives its exit code" 65 "text without a newline that is flushed" \
   "$program" abort 0 65
 ends "rank 0 knows where the ranks are" 0 "rank 2 on " mpirun -np 3 "$program" where
+ends "the ranks of a node share memory" 0 "kB, shared" mpirun -np 2 "$program" share 64
+if unshare -m true 2>/dev/null; then
+  ends "ranks have a copy each where /dev/shm is too small" 0 "No space left on device" \
+    unshare -m sh -c 'mount -t tmpfs -o size=48m tmpfs /dev/shm && exec "$@"' sh \
+    mpirun -np 2 "$program" share 64
+else
+  echo "skipped: a small /dev/shm needs the right to unshare the mounts"
+fi
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -1,5 +1,4 @@
-// What is written is read back, by us (here) and by Python (make_broken.py's package, in
-// test-long); a failure leaves the old file and no other.
+// What is written is read back, and is what Python writes; a failure leaves the old file and no other.
 
 import Foundation
 import Safetensors
@@ -57,6 +56,22 @@ struct WriterTests {
     try SafetensorsWriter.write([TensorToWrite(name: "a", shape: [1], floats: [9])], to: path)
     #expect(try old.readFloats(named: "a") == [1, 2])
     #expect(try SafetensorsFile(path: path).readFloats(named: "a") == [9])
+  }
+
+  @Test("the bytes are those that the Python package writes")
+  func asPython() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("x.safetensors")
+    try SafetensorsWriter.write(
+      [
+        TensorToWrite(name: "a ä\"", shape: [1, 3], floats: [1, 2, 3]),
+        TensorToWrite(name: "bytes", elementType: .u8, shape: [1], bytes: [7]),
+        TensorToWrite(name: "b", shape: [], floats: [4]),
+        TensorToWrite(name: "longs", shape: [2], int64s: [5, -6]),
+      ], metadata: ["format": "np"], to: path)
+    let theirs = Goldens.path("python_as_ours.safetensors")
+    let same = FileManager.default.contentsEqual(atPath: path, andPath: theirs)
+    #expect(same, "\(Goldens.howToMake)")
   }
 
   @Test("a file without tensors is a file")

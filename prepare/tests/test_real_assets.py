@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unittest
+from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
@@ -17,7 +18,7 @@ COUNTS = {"train": 9034, "validation": 2259, "test": 7528}
 class RealAssetTests(unittest.TestCase):
     """What the default commands leave in $CELLM_HOME"""
 
-    def sound(self, name: str):
+    def sound(self, name: str) -> Path:
         """The directory, or a skip where it was never prepared."""
         path = home.home() / name
         if not path.is_dir():
@@ -45,24 +46,29 @@ class RealAssetTests(unittest.TestCase):
             shape = file.get_slice("embeddings.word_embeddings.weight").get_shape()
             self.assertEqual(shape, [30522, 384])
 
-    def test_20_newsgroups_has_its_known_counts_and_classes(self) -> None:
-        for model, ends in (("smollm2-135m", None), ("minilm-l6", (101, 102))):
-            with self.subTest(model=model):
-                path = self.sound(f"20newsgroups.{model}")
-                tokenizer = home.sha256_of(home.home() / model / "tokenizer.json")
-                for split, expected in COUNTS.items():
-                    with safe_open(str(path / f"{split}.safetensors"), "numpy") as file:
-                        offsets, tokens = file.get_tensor("offsets"), file.get_tensor("tokens")
-                        labels, metadata = file.get_tensor("labels"), file.metadata()
-                    self.assertEqual(len(offsets) - 1, expected)
-                    lengths = np.diff(offsets)
-                    self.assertTrue((lengths > 0).all() and (lengths <= 128).all())
-                    self.assertEqual(len(json.loads(metadata["label_names"])), 20)
-                    self.assertEqual(len(np.unique(labels)), 20)
-                    self.assertEqual(metadata["tokenizer_sha256"], tokenizer)
-                    if ends:
-                        self.assertTrue((tokens[offsets[:-1]] == ends[0]).all())
-                        self.assertTrue((tokens[offsets[1:] - 1] == ends[1]).all())
+    def test_20_newsgroups_in_tokens_of_smollm2_has_its_known_counts(self) -> None:
+        self.check_newsgroups("smollm2-135m", None)
+
+    def test_20_newsgroups_in_tokens_of_minilm_has_its_known_counts(self) -> None:
+        self.check_newsgroups("minilm-l6", (101, 102))
+
+    def check_newsgroups(self, model: str, ends: tuple[int, int] | None) -> None:
+        """Counts, lengths, classes, and the tokens that every example begins and ends with."""
+        path = self.sound(f"20newsgroups.{model}")
+        tokenizer = home.sha256_of(home.home() / model / "tokenizer.json")
+        for split, expected in COUNTS.items():
+            with safe_open(str(path / f"{split}.safetensors"), "numpy") as file:
+                offsets, tokens = file.get_tensor("offsets"), file.get_tensor("tokens")
+                labels, metadata = file.get_tensor("labels"), file.metadata()
+            self.assertEqual(len(offsets) - 1, expected)
+            lengths = np.diff(offsets)
+            self.assertTrue((lengths > 0).all() and (lengths <= 128).all())
+            self.assertEqual(len(json.loads(metadata["label_names"])), 20)
+            self.assertEqual(len(np.unique(labels)), 20)
+            self.assertEqual(metadata["tokenizer_sha256"], tokenizer)
+            if ends:
+                self.assertTrue((tokens[offsets[:-1]] == ends[0]).all())
+                self.assertTrue((tokens[offsets[1:] - 1] == ends[1]).all())
 
 
 CAPITAL = [504, 3575, 282, 4649, 314]

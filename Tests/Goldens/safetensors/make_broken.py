@@ -190,6 +190,10 @@ def valid():
                                 dtype=dtype).reshape(3, 3)
     save_file(typed, FILES / "python_all_types.safetensors", metadata={"format": "np", "made by": "python"})
     cases.append(("python_all_types.safetensors", True, ""))
+    save_file({"a \u00e4\"": np.array([[1, 2, 3]], dtype="float32"), "b": np.array(4, dtype="float32"),
+               "longs": np.array([5, -6]), "bytes": np.array([7], dtype="uint8")},
+              FILES / "python_as_ours.safetensors", metadata={"format": "np"})
+    cases.append(("python_as_ours.safetensors", True, ""))
     import torch
     from safetensors.torch import save_file as save_torch
     save_torch({"w": torch.randn(4, 5, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16),

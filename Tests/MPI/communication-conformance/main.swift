@@ -4,6 +4,7 @@
 //   mpirun -np 3 communication-conformance throw RANK                 RANK throws while the others wait
 //   mpirun -np 3 communication-conformance abort RANK CODE            RANK aborts while the others wait
 //   mpirun -np 3 communication-conformance large MIB                  moves more than MIB MiB in one collective
+//   mpirun -np 3 communication-conformance share MIB                  MIB MiB of memory that the node shares
 //   mpirun -np 3 communication-conformance where                      where the ranks are, and the library
 
 import Communication
@@ -53,6 +54,24 @@ func moveLarge(mebibytes: Int, over communicator: any Communicator) throws {
   if rank == 0 { print("ok moved \(count * size) bytes") }
 }
 
+/// Memory that the node's ranks share, read by all of them; prints what each rank then accounts for.
+func share(mebibytes: Int, over communicator: any Communicator) throws {
+  let count = mebibytes << 20
+  let memory = try communicator.nodeShared(byteCount: count) {
+    memset($0.baseAddress!, 9, $0.count)
+  }
+  let isRight = memory.bytes.allSatisfy { $0 == 9 }
+  try communicator.barrier()
+  // The proportional set size counts a page that n processes map as 1/n of a page in each.
+  let rollup = try String(contentsOfFile: "/proc/self/smaps_rollup", encoding: .utf8)
+  let pss = rollup.split(separator: "\n").first { $0.hasPrefix("Pss:") } ?? "Pss: unknown"
+  let state = memory.isShared ? "shared" : "not shared: \(memory.warning ?? "one rank")"
+  let lines = try communicator.gather(
+    "rank \(communicator.rank): \(isRight ? "right" : "WRONG"), "
+      + "\(pss.split(separator: " ").dropFirst().joined(separator: " ")), \(state)")
+  for line in lines ?? [] { print(line) }
+}
+
 func run() throws {
   let arguments = CommandLine.arguments.dropFirst()
   let mode = arguments.first ?? ""
@@ -70,6 +89,7 @@ func run() throws {
     }
     try communicator.barrier()
   case ("large", 1): try moveLarge(mebibytes: numbers[0], over: communicator)
+  case ("share", 1): try share(mebibytes: numbers[0], over: communicator)
   case ("where", 0):
     let node = communicator.node
     let lines = try communicator.gather(
