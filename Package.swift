@@ -49,8 +49,8 @@ let package = Package(
     library(
       "Experiments",
       [
-        "Federation", "Adapters", "Transformers", "Corpora", "Communication", "Sparsity",
-        "Safetensors", .product(name: "Yams", package: "Yams"),
+        "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
+        "Sparsity", "Safetensors", "RandomStreams", .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
@@ -87,5 +87,6 @@ let package = Package(
       "Federation",
       ["Sparsity", "Communication", "Corpora", "Adapters", "Transformers", "Safetensors"]),
     tests("Corpora", ["Safetensors", "RandomStreams"]),
+    tests("Experiments", ["Federation", "Communication", "Corpora"]),
   ]
 )

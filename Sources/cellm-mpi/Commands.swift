@@ -1,0 +1,83 @@
+// The commands that start nothing: plan, inspect, export, keys.
+
+import ArgumentParser
+import Experiments
+
+struct Plan: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say what an experiment would take: sizes, clients, messages, memory.",
+    discussion: """
+      Reads and checks the experiment, opens model and corpus, and starts nothing.
+
+      Example:
+        cellm-mpi plan x.yaml --ranks 64 --ranks-per-node 16
+
+      \(Experiments.ExitCode.help)
+      """)
+
+  @OptionGroup var arguments: ExperimentArguments
+
+  @Option(help: "The number of MPI ranks of the run.")
+  var ranks = 1
+
+  @Option(help: "How many ranks share a node's memory. Default: all.")
+  var ranksPerNode: Int?
+
+  func execute() throws -> Int32 {
+    try onFirstProcess {
+      try planReport(
+        arguments.request, ranks: ranks, ranksPerNode: ranksPerNode ?? ranks)
+    }
+  }
+}
+
+struct Inspect: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what a model, corpus, adapter, run directory or safetensors file holds.",
+    discussion: """
+      Examples:
+        cellm-mpi inspect smollm2-135m                   a name in $CELLM_HOME
+        cellm-mpi inspect runs/x-20261122-130500
+        cellm-mpi inspect adapter/adapter_model.safetensors
+      """)
+
+  @Argument(help: "A path, or the name of a model or corpus in $CELLM_HOME.")
+  var path: String
+
+  func execute() throws -> Int32 { try onFirstProcess { try inspection(of: path) } }
+}
+
+struct Export: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write the adapter of a run for other programs.",
+    discussion: """
+      Examples:
+        cellm-mpi export runs/x-20261122-130500 --to adapter     for PeftModel.from_pretrained
+        cellm-mpi export runs/x-20261122-130500 --to model --merge
+      """)
+
+  @Argument(help: "The run directory.")
+  var run: String
+
+  @Option(name: .customLong("to"), help: ArgumentHelp("The new directory.", valueName: "dir"))
+  var target: String
+
+  @Flag(help: "Write the whole model with the adapter merged, as Hugging Face has it.")
+  var merge = false
+
+  func execute() throws -> Int32 {
+    try onFirstProcess { try exportRun(run, to: target, merge: merge) }
+  }
+}
+
+struct Keys: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List all keys of an experiment file: default, meaning, what can be given.")
+
+  @Flag(help: "As a table in Markdown.")
+  var markdown = false
+
+  func execute() throws -> Int32 {
+    try onFirstProcess { markdown ? ExperimentKey.markdown : ExperimentKey.reference }
+  }
+}
