@@ -104,8 +104,9 @@ private func adapterText(_ path: String) throws -> String {
     switch lora.targets {
     case .allLinear: "all linear layers"
     case .named(let names):
-      "\(names.count) modules: " + names.prefix(8).joined(separator: ", ")
-        + (names.count > 8 ? ", ..." : "")
+      "\(names.count) modules: "
+        + Set(names.map { $0.split(separator: ".").last.map(String.init) ?? $0 }).sorted()
+        .joined(separator: ", ")
     }
   let rows = [
     ["property", "value"], ["rank", "\(lora.loraRank)"], ["alpha", short(Double(lora.alpha))],

@@ -131,8 +131,8 @@ private struct PlanReport {
     }
     rows.append(["dense LoRA", "", "1", grouped(length), byteText(dense), "1.00x"])
     return "\npayload of one client\n" + alignedText(rows, indent: "  ")
-      + "  bytes: of messages that were encoded, with coordinates drawn at random; those of a run"
-      + " cluster more and are as long or shorter\n"
+      + "  bytes: of messages encoded with coordinates drawn at random; those of a run differ by"
+      + " about a percent\n"
   }
 
   /// The size of a message of so many coordinates at random places.

@@ -24,8 +24,8 @@ public enum ExitCode {
 
   /// The exit codes as the help shows them.
   public static let help = """
-    Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that
-    diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk
+    Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that \
+    diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk \
     full); 75 interrupted and resumable.
     """
 
@@ -102,7 +102,7 @@ public struct RunFailure: ErrorWithExitCode, CustomStringConvertible {
   /// A failure of this rank while the others go on.
   init(alone error: any Error, communicator: any Communicator) {
     exitCode = ExitCode.code(of: error)
-    needsAbort = true
+    needsAbort = communicator.size > 1
     lines = error is RankFailure ? [] : Self.lines(error, communicator, always: true)
   }
 

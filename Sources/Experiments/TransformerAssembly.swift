@@ -14,15 +14,10 @@ struct PreparedModel {
   let layout: TrainableLayout
   let partition: Partition
   let longestSequence: Int
-  /// Widened weights live here; they must live as long as the model.
-  let retained: [AnyObject]
-
   init(
-    _ experiment: Experiment, assets: AssetDirectory, model: PretrainedModel,
-    retained: [AnyObject] = []
+    _ experiment: Experiment, assets: AssetDirectory, model: PretrainedModel
   ) throws {
     self.model = model
-    self.retained = retained
     let path = try assets.existing(experiment.data.path, what: "data")
     corpus = try TokenCorpus(directory: path)
     try Self.check(experiment, model, corpus, path)

@@ -21,7 +21,7 @@ struct Command: ParsableCommand {
       the same bits for any number of ranks.
 
       Examples:
-        cellm-mpi                                   the built-in experiment, on one rank
+        cellm-mpi              (the built-in experiment, on one rank)
         mpirun -np 8 cellm-mpi run experiments/quickstart.yaml
         srun cellm-mpi run x.yaml --set federation.rounds=50 --output results/x
         cellm-mpi plan x.yaml --ranks 64 --ranks-per-node 16

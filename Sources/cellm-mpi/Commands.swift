@@ -36,7 +36,7 @@ struct Inspect: ExecutableCommand {
     abstract: "Show what a model, corpus, adapter, run directory or safetensors file holds.",
     discussion: """
       Examples:
-        cellm-mpi inspect smollm2-135m                   a name in $CELLM_HOME
+        cellm-mpi inspect smollm2-135m      (a name in $CELLM_HOME)
         cellm-mpi inspect runs/x-20261122-130500
         cellm-mpi inspect adapter/adapter_model.safetensors
       """)
@@ -52,7 +52,7 @@ struct Export: ExecutableCommand {
     abstract: "Write the adapter of a run for other programs.",
     discussion: """
       Examples:
-        cellm-mpi export runs/x-20261122-130500 --to adapter     for PeftModel.from_pretrained
+        cellm-mpi export runs/x-20261122-130500 --to adapter
         cellm-mpi export runs/x-20261122-130500 --to model --merge
       """)
 

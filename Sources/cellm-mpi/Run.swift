@@ -17,7 +17,7 @@ struct Run: ExecutableCommand {
       Examples:
         mpirun -np 4 cellm-mpi run experiments/quickstart.yaml
         cellm-mpi run x.yaml --set seed=1 --set method.upload.density=0.0625
-        cellm-mpi run runs/x-20261122-130500/config.yaml      repeats that run
+        cellm-mpi run runs/x-20261122-130500/config.yaml   (repeats that run)
 
       \(Experiments.ExitCode.help)
       """)

@@ -62,7 +62,10 @@ final class QuadraticObjective: LocalObjective {
 }
 
 /// Assembles a quadratic; `failing` is a rank on which that throws.
-func quadratic(parameters: Int = 40, failing: Int? = nil, poison: Int? = nil) -> Assembler {
+func quadratic(
+  parameters: Int = 40, failing: Int? = nil, poison: Int? = nil,
+  onSave: @escaping @Sendable (_ directory: String) throws -> Void = { _ in }
+) -> Assembler {
   { experiment, _, communicator in
     if let failing {
       try communicator.agreed {
@@ -81,6 +84,7 @@ func quadratic(parameters: Int = 40, failing: Int? = nil, poison: Int? = nil) ->
       partition: Partition(clients: owned),
       objective: objective, initialVector: [Float](repeating: 0.25, count: parameters)
     ) { vector, directory in
+      try onSave(directory)
       try FileManager.default.createDirectory(
         atPath: directory, withIntermediateDirectories: true)
       try "\(vector)".write(toFile: directory + "/vector.txt", atomically: true, encoding: .utf8)

@@ -203,6 +203,24 @@ struct RunFailureTests {
     #expect(!FileManager.default.fileExists(atPath: scratch.path + "/r"))
   }
 
+  @Test("a full disk ends the run with 74 and one line, and what was written stays whole")
+  func fullDisk() throws {
+    let scratch = try Scratch()
+    let file = try scratch.write(experiment, to: "small.yaml")
+    let output = scratch.path + "/r"
+    // The adapter is written after the evaluation of round 2.
+    let found = try failures(ExperimentRequest(path: file), output: output, scratch: scratch) {
+      quadratic(onSave: {
+        throw CommandFailure(ExitCode.inputOutput, "\($0): No space left on device")
+      })
+    }
+    #expect(found.map(\.exitCode) == [74])
+    #expect(found.flatMap(\.lines) == ["\(output)/adapter: No space left on device"])
+    let rounds = try scratch.read("r/rounds.csv")
+    #expect(rounds.split(separator: "\n").count == 3)
+    #expect(rounds.hasSuffix("\n"))
+  }
+
   @Test("a client that throws is named with its round, and the rank aborts")
   func client() throws {
     let scratch = try Scratch()
@@ -213,7 +231,7 @@ struct RunFailureTests {
         ExperimentRequest(path: file), output: output, ranks: ranks, scratch: scratch
       ) { quadratic(poison: 5) }
       #expect(found.count == ranks)
-      #expect(found.allSatisfy(\.needsAbort))
+      #expect(found.map(\.needsAbort) == Array(repeating: ranks > 1, count: ranks))
       let cause = found.flatMap(\.lines).first { $0.contains("a poisoned example") }
       #expect(cause?.contains("round ") == true, "\(found)")
       #expect(cause?.contains("client 5") == true, "\(found)")
