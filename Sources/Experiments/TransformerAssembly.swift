@@ -157,9 +157,10 @@ public func assembleTransformer(
   let directory = try communicator.agreed {
     try assets.existing(experiment.model.path, what: "model")
   }
+  let model = try communicator.openModel(directory)
   let shared = try communicator.agreed { () -> PreparedModel in
-    try PreparedModel(
-      experiment, assets: assets, model: try PretrainedModel(directory: directory))
+    try model.checkFinite(part: communicator.rank, of: communicator.size)
+    return try PreparedModel(experiment, assets: assets, model: model)
   }
   return try communicator.agreed {
     let layout = shared.layout
@@ -176,6 +177,29 @@ public func assembleTransformer(
     ) { vector, path in
       try AdapterDirectory.write(
         vector, layout: layout, configuration: configuration, baseModel: directory, to: path)
+    }
+  }
+}
+
+extension Communicator {
+  /// The model of a directory, with one copy of its weights on each node: F32 tensors are mapped
+  /// from the file, the others are widened by one rank into memory that the node's ranks share.
+  ///
+  /// - Communication: a few short agreements; and those of `nodeShared` if anything is widened.
+  fileprivate func openModel(_ directory: String) throws -> PretrainedModel {
+    let count = try agreed { try PretrainedModel.widenedCount(directory: directory) }
+    guard count > 0 else { return try agreed { try PretrainedModel(directory: directory) } }
+    let memory = try nodeShared(byteCount: count * MemoryLayout<Float>.stride) { bytes in
+      let slices = WidenedSlices(
+        bytes.assumingMemoryBound(to: Float.self).baseAddress!, isFilled: false)
+      _ = try PretrainedModel(directory: directory, storage: slices.take)
+    }
+    return try agreed {
+      let slices = WidenedSlices(
+        UnsafeMutablePointer(
+          mutating: memory.bytes.assumingMemoryBound(to: Float.self).baseAddress!),
+        isFilled: true)
+      return try PretrainedModel(directory: directory, storage: slices.take, owner: memory)
     }
   }
 }

@@ -46,7 +46,7 @@ public struct BlockWeights: Sendable {
   }
 }
 
-/// Provides memory for `count` floats, filled once by the closure and alive as long as the process.
+/// Provides memory for `count` floats; calls the closure to fill it unless that was done before.
 public typealias WidenedStorage = (_ count: Int, _ fill: (MutableFloats) throws -> Void) throws ->
   Floats
 
@@ -80,6 +80,8 @@ public final class PretrainedModel: @unchecked Sendable {
   public let storedBytes: Int
 
   let files: SafetensorsCollection
+  /// Whatever keeps widened weights alive.
+  private let owner: AnyObject?
 
   /// The product that gives a token's logits, and BERT's transform before it.
   public struct LanguageHead: @unchecked Sendable {
@@ -103,9 +105,12 @@ public final class PretrainedModel: @unchecked Sendable {
 
   /// Opens a model directory (`config.json` with `model.safetensors`, sharded or not).
   ///
-  /// - Parameter storage: where BF16 and F16 tensors are widened to; private memory by default.
+  /// - Parameters:
+  ///   - storage: where BF16 and F16 tensors are widened to; private memory by default.
+  ///   - owner: kept alive as long as the model, with the storage's memory.
   /// - Throws: `ModelError` or `SafetensorsError`: missing, malformed, wrong shape or type.
-  public init(directory: String, storage: WidenedStorage? = nil) throws {
+  public init(directory: String, storage: WidenedStorage? = nil, owner: AnyObject? = nil) throws {
+    self.owner = owner
     let configuration = try ModelConfiguration(directory: directory)
     let files = try SafetensorsCollection(directory: directory)
     let reader = TensorReader(
@@ -151,6 +156,16 @@ public final class PretrainedModel: @unchecked Sendable {
     storedBytes = files.tensors.reduce(0) { $0 + $1.byteRange.count }
   }
 
+  /// Floats of a block that holds all widened tensors of a model directory (`WidenedSlices`).
+  /// - Throws: as `init`.
+  public static func widenedCount(directory: String) throws -> Int {
+    let nothing = MutableFloats.allocate(capacity: 1)
+    defer { nothing.deallocate() }
+    let slices = WidenedSlices(nothing, isFilled: true)
+    _ = try PretrainedModel(directory: directory, storage: slices.take)
+    return slices.count
+  }
+
   /// Private memory, never freed: weights live as long as the process.
   private static func privateStorage(count: Int, fill: (MutableFloats) throws -> Void) throws
     -> Floats
@@ -160,10 +175,13 @@ public final class PretrainedModel: @unchecked Sendable {
     return Floats(memory)
   }
 
-  /// Throws where any weight is not finite, naming the tensor. Reads all weights: call it on one
-  /// rank.
-  public func checkFinite() throws {
-    for tensor in files.tensors where tensor.elementType == .f32 {
+  /// Throws where any weight is not finite, naming the tensor.
+  ///
+  /// Reads all weights in place, so ranks share the work: this is part `part` of `parts`. (Widened
+  /// tensors are checked when they are widened.)
+  public func checkFinite(part: Int = 0, of parts: Int = 1) throws {
+    for (index, tensor) in files.tensors.enumerated()
+    where tensor.elementType == .f32 && index % parts == part {
       if let values = try files.floats(named: tensor.name),
         !allFinite(values.baseAddress!, count: values.count)
       {
