@@ -56,7 +56,7 @@ let package = Package(
     .executableTarget(
       name: "cellm-mpi",
       dependencies: [
-        "Experiments", "MPICommunication",
+        "Experiments", "Federation", "MPICommunication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -28,18 +28,14 @@ extension Experiment {
       return .uniform(size: federation.cohortSize)
     }
     let path = assets.resolve(name)
-    let lines = try readText(path, what: "cohort file").split(separator: "\n")
-    return .file(
-      try lines.enumerated().map { number, line in
-        try line.split(whereSeparator: { ", \t\r".contains($0) }).map { word in
-          guard let client = Int(word), client >= 0 else {
-            throw CommandFailure(
-              ExitCode.data,
-              "\(path):\(number + 1): \(word) is no client; give numbers from 0, a line per round")
-          }
-          return client
-        }
-      })
+    let text = try readText(path, what: "cohort file")
+    guard let cohorts = try? JSONDecoder().decode([[Int]].self, from: Data(text.utf8)) else {
+      throw CommandFailure(
+        ExitCode.data,
+        "\(path): not a JSON list of lists of client numbers, a list for each round, as [[0, 2], [1]]"
+      )
+    }
+    return .file(cohorts)
   }
 }
 

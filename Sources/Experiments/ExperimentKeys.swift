@@ -97,7 +97,7 @@ extension ExperimentKey {
     ExperimentKey(
       "federation.cohort.path", optional: \.federation.cohort.path, required: true,
       only: when("federation.cohort.kind", \.federation.cohort.kind, is: .file),
-      "file with a line per round: the clients' numbers, separated by spaces or commas"),
+      "JSON file with a list of client numbers for each round, as [[0, 2], [1, 3]]"),
     ExperimentKey(
       "federation.cohort_size", \.federation.cohortSize, .integer(atLeast: 1),
       only: when("federation.cohort.kind", \.federation.cohort.kind, is: .uniform),

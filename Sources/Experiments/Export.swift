@@ -2,14 +2,19 @@
 
 internal import Adapters
 internal import Corpora
+public import Federation
 import Foundation
+internal import Safetensors
 internal import Transformers
 
-/// Writes the adapter of a run, or with `merge` the whole model, to a new directory.
+/// Writes the adapter of a run, or with `merge` the whole model, to a new directory; with `logits`
+/// also what the model says of that split, or of its first `examples`: `logits.safetensors`,
+/// (examples, labels).
 /// - Returns: A line for the user.
 /// - Throws: 66 where the run or its adapter is missing, 64 where `target` is taken, 65, 74.
 public func exportRun(
-  _ run: String, to target: String, merge: Bool, assets: AssetDirectory = AssetDirectory()
+  _ run: String, to target: String, merge: Bool, logits: Split? = nil,
+  examples: Int? = nil, assets: AssetDirectory = AssetDirectory()
 ) throws -> String {
   let configuration = run + "/config.yaml"
   guard FileManager.default.fileExists(atPath: configuration) else {
@@ -45,10 +50,59 @@ public func exportRun(
         vector, layout: layout, configuration: model.configuration, baseModel: directory,
         to: target)
     }
+    if let logits {
+      try writeLogits(
+        of: logits, examples: examples, corpus: corpus, limit: experiment.data.maximumLength,
+        model: model,
+        layout: layout, vector: vector, to: target + "/logits.safetensors")
+    }
+  } catch let failure as CommandFailure {
+    throw failure
   } catch {
     throw CommandFailure(ExitCode.inputOutput, "\(error)")
   }
   return merge
     ? "\(target): \(directory) with the adapter of \(run) merged\n"
     : "\(target): PEFT adapter of \(run) for \(directory)\n"
+}
+
+/// Writes the logits of a split's examples, in its order.
+private func writeLogits(
+  of split: Split, examples: Int?, corpus: TokenCorpus, limit: Int, model: PretrainedModel,
+  layout: TrainableLayout, vector: [Float], to path: String
+) throws {
+  guard case .classification(let labels, _) = layout.task else {
+    throw CommandFailure(
+      ExitCode.usage, "--logits: only classifiers; a language model's would be too large")
+  }
+  let found: TokenDataset? =
+    switch split {
+    case .train: corpus.train
+    case .validation: corpus.validation
+    case .test: corpus.test
+    }
+  guard let dataset = found else {
+    throw CommandFailure(ExitCode.usage, "--logits: the corpus has no split \(split.rawValue)")
+  }
+  let longest = corpus.longest(limit: limit)
+  let adapted = AdaptedModel(
+    model: model, layout: layout, capacity: max(512, longest), longestSequence: longest)
+  var logits: [Float] = []
+  logits.reserveCapacity(dataset.count * labels)
+  var batch = PackedSequences()
+  func flush() {
+    guard batch.count > 0 else { return }
+    logits += adapted.logits(batch, parameters: vector)
+    batch.removeAll()
+  }
+  let count = min(examples ?? dataset.count, dataset.count)
+  for example in 0..<count {
+    var tokens: [Int32] = []
+    dataset.appendTokens(of: example, limit: limit, to: &tokens)
+    if batch.tokenCount + tokens.count > adapted.capacity { flush() }
+    batch.append(tokens)
+  }
+  flush()
+  try SafetensorsWriter.write(
+    [TensorToWrite(name: "logits", shape: [count, labels], floats: logits)], to: path)
 }

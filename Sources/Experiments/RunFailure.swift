@@ -19,14 +19,12 @@ public enum ExitCode {
   public static let software: Int32 = 70
   /// Reading or writing failed: disk full, no permission.
   public static let inputOutput: Int32 = 74
-  /// Interrupted; can be resumed.
-  public static let interrupted: Int32 = 75
 
   /// The exit codes as the help shows them.
   public static let help = """
     Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that \
     diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk \
-    full); 75 interrupted and resumable.
+    full).
     """
 
   /// The exit code of an error.

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Experiments
+import Federation
 
 struct Plan: ExecutableCommand {
   static let configuration = CommandConfiguration(
@@ -54,6 +55,10 @@ struct Export: ExecutableCommand {
       Examples:
         cellm-mpi export runs/x-20261122-130500 --to adapter
         cellm-mpi export runs/x-20261122-130500 --to model --merge
+        cellm-mpi export runs/x-20261122-130500 --to adapter --logits test
+
+      PEFT loads the adapter: PeftModel.from_pretrained(model, "adapter"), the model being an
+      AutoModelForSequenceClassification with the corpus's number of labels.
       """)
 
   @Argument(help: "The run directory.")
@@ -65,8 +70,29 @@ struct Export: ExecutableCommand {
   @Flag(help: "Write the whole model with the adapter merged, as Hugging Face has it.")
   var merge = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Also write a classifier's logits of train, validation or test: logits.safetensors.",
+      valueName: "split"))
+  var logits: String?
+
+  @Option(help: ArgumentHelp("With --logits: only the first so many examples.", valueName: "n"))
+  var examples: Int?
+
+  func validate() throws {
+    if let examples, examples < 1 || logits == nil {
+      throw ValidationError("--examples \(examples): give a positive number, with --logits")
+    }
+    if let logits, Split(rawValue: logits) == nil {
+      throw ValidationError("--logits \(logits): give train, validation or test")
+    }
+  }
+
   func execute() throws -> Int32 {
-    try onFirstProcess { try exportRun(run, to: target, merge: merge) }
+    try onFirstProcess {
+      try exportRun(
+        run, to: target, merge: merge, logits: logits.flatMap(Split.init), examples: examples)
+    }
   }
 }
 

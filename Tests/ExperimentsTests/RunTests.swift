@@ -177,7 +177,7 @@ struct RunFailureTests {
   @Test("a plan that fits no population ends with 64 on all ranks")
   func plan() throws {
     let scratch = try Scratch()
-    let cohorts = try scratch.write("0 1\n0 99\n", to: "cohorts.txt")
+    let cohorts = try scratch.write("[[0, 1], [0, 99]]", to: "cohorts.json")
     let file = try scratch.write(experiment, to: "small.yaml")
     let settings = [
       "federation.rounds=2", "federation.cohort={kind: file, path: \(cohorts)}",
