@@ -45,7 +45,10 @@ let package = Package(
     library("Corpora", ["Safetensors", "RandomStreams"]),
     library(
       "Federation",
-      ["Adapters", "Transformers", "Corpora", "Communication", "Sparsity", "RandomStreams"]),
+      [
+        "Adapters", "Transformers", "Kernels", "Corpora", "Communication", "Sparsity",
+        "RandomStreams",
+      ]),
     library(
       "Experiments",
       [

@@ -170,7 +170,9 @@ extension ExperimentKey {
       "evaluation.masked", \.evaluation.masked, .boolean,
       "evaluate the vector as a client receives it, under the round's download mask"),
     ExperimentKey(
-      "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1), "threads of a rank"),
+      "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1024),
+      "threads of a rank, each on a micro-batch of its own with its own memory; never changes a bit"
+    ),
     ExperimentKey(
       "compute.micro_batch_tokens", \.compute.microBatchTokens,
       .either("auto", or: .integer(atLeast: 1)),

@@ -66,7 +66,8 @@ private struct Launch {
         .experiment
       return (experiment, try experiment.federationPlan(assets: assets))
     }
-    BLAS.setThreads(experiment.compute.threads)
+    // A rank's threads take a micro-batch each; a product stays on one thread.
+    BLAS.setThreads(1)
 
     let began = ContinuousClock.now
     let assembly = try assemble(experiment, assets, communicator)

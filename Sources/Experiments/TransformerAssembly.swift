@@ -168,10 +168,11 @@ public func assembleTransformer(
     return Assembly(
       partition: shared.partition,
       objective: TransformerObjective(
-        model: AdaptedModel(
-          model: shared.model, layout: layout, capacity: shared.capacity(experiment),
-          longestSequence: shared.longestSequence),
-        corpus: shared.corpus, maximumLength: experiment.data.maximumLength),
+        models: (0..<experiment.compute.threads).map { _ in
+          AdaptedModel(
+            model: shared.model, layout: layout, capacity: shared.capacity(experiment),
+            longestSequence: shared.longestSequence)
+        }, corpus: shared.corpus, maximumLength: experiment.data.maximumLength),
       initialVector: communicator.rank == 0
         ? try shared.initialVector(experiment, assets: assets) : []
     ) { vector, path in

@@ -1,29 +1,31 @@
 // The real objective: a transformer with an adapter on a token corpus.
 //
-// A batch is cut into micro-batches of bounded tokens in the order of its examples; their gradients
-// are added in that order. The cut depends on the examples and the bound alone, so a client's
-// update has the same bits wherever it is computed.
+// A batch is cut into micro-batches of bounded tokens in the order of its examples. Each has a
+// gradient of its own, on one of the rank's threads; the gradients are added in the order of the
+// micro-batches. The cut and the order depend on the examples and the bound alone, so a client's
+// update has the same bits wherever it is computed, and on any number of threads.
 
 public import Adapters
 public import Corpora
+internal import Dispatch
+internal import Kernels
 internal import Transformers
 
 /// Mean cross-entropy of a transformer with LoRA over examples of a token corpus.
 public final class TransformerObjective: LocalObjective {
-  /// The model, its adapter and head.
-  public let model: AdaptedModel
+  private let workers: [Worker]
   private let corpus: TokenCorpus
   private let maximumLength: Int
-  private var batch = PackedSequences()
-  private var tokens: [Int32] = []
-  private var labels: [Int32] = []
-  private var members: [Int] = []
+  private var layout: TrainableLayout { workers[0].model.layout }
 
   /// An objective over `corpus`, whose examples are cut to `maximumLength` tokens.
-  /// - Precondition: the corpus has labels where the task is classification, and the model's engine
-  ///   takes sequences of `maximumLength`.
-  public init(model: AdaptedModel, corpus: TokenCorpus, maximumLength: Int) {
-    self.model = model
+  ///
+  /// - Parameter models: one for each thread, alike; micro-batches are as large as they take.
+  /// - Precondition: the corpus has labels where the task is classification, and the models' engines
+  ///   take sequences of `maximumLength`.
+  public init(models: [AdaptedModel], corpus: TokenCorpus, maximumLength: Int) {
+    precondition(!models.isEmpty, "an objective needs a model")
+    workers = models.map(Worker.init)
     self.corpus = corpus
     self.maximumLength = maximumLength
     precondition(
@@ -31,7 +33,7 @@ public final class TransformerObjective: LocalObjective {
   }
 
   /// The length of the trainable vector.
-  public var parameterCount: Int { model.layout.parameterCount }
+  public var parameterCount: Int { layout.parameterCount }
 
   /// How many examples a split has.
   public func exampleCount(_ split: Split) -> Int { dataset(split)?.count ?? 0 }
@@ -48,23 +50,22 @@ public final class TransformerObjective: LocalObjective {
   ) throws -> LossSums {
     gradient.update(repeating: 0)
     let items = examples.reduce(0) { $0 + itemCount(corpus.train, $1) }
+    let scale = items == 0 ? 0 : 1 / Float(items)
     var sums = LossSums()
-    var microBatch = 0
-    forEachMicroBatch(of: examples, corpus.train) {
-      let key = dropout.map { key in
-        DropoutKey(
-          seed: key.seed, round: key.round, client: key.client, step: key.step,
-          microBatch: microBatch)
-      }
-      let outcomes = model.addGradient(
-        of: batch, labels: labels, parameters: parameters.baseAddress!,
-        gradient: gradient.baseAddress!, lossScale: items == 0 ? 0 : 1 / Float(items),
-        dropout: key)
-      for outcome in outcomes {
+    forEachWave(of: microBatches(of: examples, corpus.train)) { worker, index, microBatch in
+      worker.addGradient(
+        of: microBatch, parameters: parameters, scale: scale,
+        dropout: dropout.map { key in
+          DropoutKey(
+            seed: key.seed, round: key.round, client: key.client, step: key.step,
+            microBatch: index)
+        })
+    } finish: { worker, microBatch in
+      add(gradient.baseAddress!, worker.gradient, count: gradient.count)
+      for outcome in worker.outcomes {
         sums += LossSums(loss: outcome.loss, correct: outcome.correct, count: outcome.count)
       }
-      sums.tokens += batch.tokenCount
-      microBatch += 1
+      sums.tokens += microBatch.sequences.tokenCount
     }
     return sums
   }
@@ -77,10 +78,10 @@ public final class TransformerObjective: LocalObjective {
     guard let dataset = dataset(split) else {
       preconditionFailure("the corpus has no \(split.rawValue) split")
     }
-    try forEachMicroBatch(of: examples, dataset) {
-      let outcomes = model.evaluate(
-        batch, labels: labels, parameters: parameters.baseAddress!)
-      for (example, outcome) in zip(members, outcomes) {
+    try forEachWave(of: microBatches(of: examples, dataset)) { worker, _, microBatch in
+      worker.evaluate(microBatch, parameters: parameters)
+    } finish: { worker, microBatch in
+      for (example, outcome) in zip(microBatch.examples, worker.outcomes) {
         try each(
           example,
           ExampleOutcome(
@@ -91,7 +92,7 @@ public final class TransformerObjective: LocalObjective {
   }
 
   private var isClassification: Bool {
-    if case .classification = model.layout.task { true } else { false }
+    if case .classification = layout.task { true } else { false }
   }
 
   private func dataset(_ split: Split) -> TokenDataset? {
@@ -107,27 +108,80 @@ public final class TransformerObjective: LocalObjective {
     isClassification ? 1 : dataset.tokenCount(of: example, limit: maximumLength) - 1
   }
 
-  /// Fills `batch`, `labels` and `members` with as many examples as fit, again and again.
-  private func forEachMicroBatch(
-    of examples: [Int], _ dataset: TokenDataset, _ body: () throws -> Void
-  ) rethrows {
-    func clear() {
-      batch.removeAll()
-      labels.removeAll(keepingCapacity: true)
-      members.removeAll(keepingCapacity: true)
-    }
-    clear()
+  /// Examples in order, as many in each micro-batch as fit.
+  private func microBatches(of examples: [Int], _ dataset: TokenDataset) -> [MicroBatch] {
+    let capacity = workers[0].model.capacity
+    var all: [MicroBatch] = []
+    var tokens: [Int32] = []
     for example in examples {
       tokens.removeAll(keepingCapacity: true)
       dataset.appendTokens(of: example, limit: maximumLength, to: &tokens)
-      if batch.tokenCount + tokens.count > model.capacity {
-        try body()
-        clear()
+      if all.isEmpty || all[all.count - 1].sequences.tokenCount + tokens.count > capacity {
+        all.append(MicroBatch())
       }
-      batch.append(tokens)
-      if isClassification { labels.append(dataset.label(of: example)) }
-      members.append(example)
+      all[all.count - 1].sequences.append(tokens)
+      all[all.count - 1].examples.append(example)
+      if isClassification { all[all.count - 1].labels.append(dataset.label(of: example)) }
     }
-    if batch.count > 0 { try body() }
+    return all
+  }
+
+  /// Computes as many micro-batches at a time as there are workers, then finishes them in order.
+  private func forEachWave(
+    of microBatches: [MicroBatch],
+    compute: (_ worker: Worker, _ index: Int, _ microBatch: MicroBatch) -> Void,
+    finish: (_ worker: Worker, _ microBatch: MicroBatch) throws -> Void
+  ) rethrows {
+    for first in stride(from: 0, to: microBatches.count, by: workers.count) {
+      let count = min(workers.count, microBatches.count - first)
+      if count == 1 {
+        compute(workers[0], first, microBatches[first])
+      } else {
+        withoutActuallyEscaping(compute) { compute in
+          // Each iteration has a worker of its own, and all end before this returns.
+          nonisolated(unsafe) let compute = compute
+          DispatchQueue.concurrentPerform(iterations: count) { [workers] index in
+            compute(workers[index], first + index, microBatches[first + index])
+          }
+        }
+      }
+      for index in 0..<count { try finish(workers[index], microBatches[first + index]) }
+    }
+  }
+}
+
+/// Examples that are computed at once.
+private struct MicroBatch {
+  var sequences = PackedSequences()
+  var labels: [Int32] = []
+  var examples: [Int] = []
+}
+
+/// What one thread has to itself: a model's buffers, a gradient, and what it found last.
+private final class Worker: @unchecked Sendable {
+  let model: AdaptedModel
+  let gradient: UnsafeMutablePointer<Float>
+  private(set) var outcomes: [SequenceOutcome] = []
+
+  init(model: AdaptedModel) {
+    self.model = model
+    gradient = .allocate(capacity: model.layout.parameterCount)
+  }
+
+  deinit { gradient.deallocate() }
+
+  func addGradient(
+    of microBatch: MicroBatch, parameters: UnsafeBufferPointer<Float>, scale: Float,
+    dropout: DropoutKey?
+  ) {
+    gradient.update(repeating: 0, count: model.layout.parameterCount)
+    outcomes = model.addGradient(
+      of: microBatch.sequences, labels: microBatch.labels, parameters: parameters.baseAddress!,
+      gradient: gradient, lossScale: scale, dropout: dropout)
+  }
+
+  func evaluate(_ microBatch: MicroBatch, parameters: UnsafeBufferPointer<Float>) {
+    outcomes = model.evaluate(
+      microBatch.sequences, labels: microBatch.labels, parameters: parameters.baseAddress!)
   }
 }

@@ -145,7 +145,7 @@ struct ExperimentProblemTests {
       "evaluation: {splits: []}", "evaluation: {splits: [test, test]}",
       "evaluation: {splits: test}",
       "adapter: {dropout: 1}", "adapter: {targets: []}", "adapter: {initial: ~/a}",
-      "compute: {threads: 2}", "method: all", "federation: {server: 3}", "task: {kind: }",
+      "compute: {threads: 0}", "method: all", "federation: {server: 3}", "task: {kind: }",
     ])
   func impossible(line: String) {
     let text = "model: {path: m}\n" + (line.hasPrefix("data") ? "" : "data: {path: d}\n") + line

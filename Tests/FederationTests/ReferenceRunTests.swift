@@ -99,11 +99,13 @@ struct ReferenceRun {
       seed: 0)
   }
 
-  func objective(microBatchTokens: Int = 32) -> TransformerObjective {
+  func objective(microBatchTokens: Int = 20, threads: Int = 1) -> TransformerObjective {
     TransformerObjective(
-      model: AdaptedModel(
-        model: model, layout: layout, capacity: max(microBatchTokens, maximumLength),
-        longestSequence: maximumLength), corpus: corpus, maximumLength: maximumLength)
+      models: (0..<threads).map { _ in
+        AdaptedModel(
+          model: model, layout: layout, capacity: max(microBatchTokens, maximumLength),
+          longestSequence: maximumLength)
+      }, corpus: corpus, maximumLength: maximumLength)
   }
 
   func floats(_ name: String) throws -> [Float] {
@@ -181,6 +183,25 @@ struct ReferenceRunTests {
           mask.indices == (try reference.indices("round\(t).upload_indices.\(position)")),
           "round \(t), client \(client)")
       }
+    }
+  }
+
+  @Test("transformers train to the same bits on any number of threads")
+  func threads() throws {
+    for name in ["llama_adam_w", "bert_adam_w", "llama_lm"] {
+      let results = try [1, 2, 3, 5].map { threads in
+        let reference = try ReferenceRun(name)
+        var plan = reference.plan
+        plan.rounds = 2
+        let run = try FederatedRun(
+          plan: plan, partition: reference.partition,
+          objective: reference.objective(threads: threads), initialVector: reference.initial,
+          communicator: SingleProcessCommunicator())
+        var evaluation: [EvaluationRecord] = []
+        let digest = try run.run(onRound: { evaluation = $0.evaluation }).digest
+        return "\(digest) \(evaluation.map { [$0.loss, $0.accuracy] })"
+      }
+      #expect(Set(results).count == 1, "\(name): \(results)")
     }
   }
 
