@@ -148,18 +148,18 @@ private struct PlanReport {
 
   var memory: String {
     let capacity = prepared.capacity(experiment)
-    let buffers = AdaptedModel.bufferBytes(
-      configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
-      longestSequence: prepared.longestSequence)
+    let own = RankMemory(prepared, capacity: capacity, threads: experiment.compute.threads)
     let vector = 4 * length
     let longest = plan.method.upload.count(length: length, round: 0)
     let cohort = plan.cohort.cohort(
       round: 0, population: prepared.partition.clients.count, seed: plan.seed
     ).count
     let uploads = ((cohort + ranks - 1) / ranks) * message(count: longest).total
-    let server = (1 + plan.server.momentCount) * vector + 8 * length
-    let program = 64 << 20
-    let rank = buffers + 4 * vector + uploads + program
+    // Vector, moments, pseudo-gradient, exact sum; one upload as received and as decoded.
+    let server =
+      (2 + plan.server.momentCount) * vector + 8 * length + message(count: longest).total
+      + 8 * longest
+    let rank = own.total + uploads
     let weights = prepared.model.storedBytes
     let node = weights + ranksPerNode * rank + server
     return "\nmemory, \(ranks) rank\(ranks == 1 ? "" : "s"), \(ranksPerNode) a node\n"
@@ -167,14 +167,16 @@ private struct PlanReport {
         [
           ["part", "bytes", "of"],
           ["base weights", byteText(weights), "a node, shared by its ranks"],
-          ["activations", byteText(buffers), "a rank: micro-batches of \(capacity) tokens"],
-          ["vectors", byteText(4 * vector), "a rank: start, trained, momentum, gradient"],
+          [
+            "activations", byteText(own.activations), "a rank: micro-batches of \(capacity) tokens",
+          ],
+          ["vectors", byteText(own.vectors), "a rank: start, trained, momentum, gradients"],
           ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
-          ["program", byteText(program), "a rank: code, libraries, MPI, tokens (a round figure)"],
-          ["server", byteText(server), "rank 0: vector, moments, exact sum"],
+          ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
+          ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
           ["rank", byteText(rank), "sum of a rank"],
           ["first node", byteText(node), "sum of the node with rank 0"],
         ], indent: "  ")
-      + "  bytes: of the buffers that a run allocates for these shapes; nothing was measured\n"
+      + "  bytes: private memory, from the buffers that a run allocates for these shapes\n"
   }
 }

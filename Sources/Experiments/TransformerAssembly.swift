@@ -28,10 +28,17 @@ struct PreparedModel {
     longestSequence = corpus.longest(limit: experiment.data.maximumLength)
   }
 
-  /// The tokens of a micro-batch; a sequence is never cut. Where the experiment leaves it open,
-  /// 512: rows enough for products at full speed, few enough for activations of some 10 MB.
+  /// The tokens of a micro-batch; a sequence is never cut.
+  ///
+  /// Where the experiment leaves it open: the largest size that keeps a rank with one thread within
+  /// 400 MB, as more rows make products faster. It depends on the model and the adapter alone, and
+  /// not on this machine, since it decides the order of sums and so the last bits.
   func capacity(_ experiment: Experiment) -> Int {
-    max(experiment.compute.microBatchTokens ?? 512, longestSequence)
+    if let given = experiment.compute.microBatchTokens { return max(given, longestSequence) }
+    let fitting = [512, 384, 256, 192].first { tokens in
+      RankMemory(self, capacity: max(tokens, longestSequence), threads: 1).total <= 400 << 20
+    }
+    return max(fitting ?? 128, longestSequence)
   }
 
   /// The vector that training starts from.

@@ -1,0 +1,24 @@
+// The private memory of a rank, from the buffers that it allocates.
+
+internal import Adapters
+
+/// Private bytes of one rank, without its encoded uploads and the server's part of rank 0.
+struct RankMemory {
+  /// Activations, LoRA's and the head's buffers, of all threads.
+  let activations: Int
+  /// Start, trained vector, momentum, gradient, and a micro-batch's gradient of each thread.
+  let vectors: Int
+  /// Libraries, MPI's buffers, OpenBLAS's packed panels, the partition.
+  let program = 24 << 20
+
+  init(_ prepared: PreparedModel, capacity: Int, threads: Int) {
+    activations =
+      threads
+      * AdaptedModel.bufferBytes(
+        configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
+        longestSequence: prepared.longestSequence)
+    vectors = (4 + threads) * 4 * prepared.layout.parameterCount
+  }
+
+  var total: Int { activations + vectors + program }
+}
