@@ -99,6 +99,15 @@ struct ExperimentFileTests {
     }
   }
 
+  @Test("docs/experiment-keys.md is what `cellm-mpi keys --markdown` prints")
+  func keyDocumentation() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+    let page = try String(
+      contentsOf: root.appendingPathComponent("docs/experiment-keys.md"), encoding: .utf8)
+    #expect(page.hasSuffix(ExperimentKey.markdown))
+  }
+
   @Test("the built-in experiment is the file of the same name")
   func builtIn() throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
