@@ -32,13 +32,19 @@ public struct AssetDirectory: Sendable {
     guard FileManager.default.fileExists(atPath: resolved, isDirectory: &isDirectory) else {
       throw CommandFailure(
         ExitCode.missingInput,
-        name.hasPrefix("/")
-          ? "\(what) \(name) does not exist"
-          : "\(what) \(name) is not in \(path); type `make assets`")
+        name.hasPrefix("/") ? "\(what) \(name) does not exist" : missing([name]).description)
     }
     guard isDirectory.boolValue else {
       throw CommandFailure(ExitCode.data, "\(what) \(resolved) is a file; give its directory")
     }
     return resolved
+  }
+
+  /// That names are not here, and what to type.
+  func missing(_ names: [String]) -> CommandFailure {
+    CommandFailure(
+      ExitCode.missingInput,
+      "\(names.joined(separator: " and ")) \(names.count == 1 ? "is" : "are") not in \(path); "
+        + "type make assets ASSETS=\"\(names.joined(separator: " "))\"")
   }
 }

@@ -48,14 +48,22 @@ public struct ExperimentRequest: Sendable {
 extension Experiment {
   /// Throws where the model or the data is not there, naming all that is missing.
   func checkInputs(_ assets: AssetDirectory) throws {
-    var missing: [CommandFailure] = []
+    var problems: [CommandFailure] = []
+    var names: [String] = []
     for (name, what) in [(model.path, "model"), (data.path, "data")] {
+      if !name.hasPrefix("/"), !FileManager.default.fileExists(atPath: assets.resolve(name)) {
+        names.append(name)
+        continue
+      }
       do { _ = try assets.existing(name, what: what) } catch let error as CommandFailure {
-        missing.append(error)
+        problems.append(error)
       }
     }
-    guard let first = missing.first else { return }
+    if !names.isEmpty {
+      problems.append(assets.missing(names))
+    }
+    guard let first = problems.first else { return }
     throw CommandFailure(
-      first.exitCode, missing.map(\.description).joined(separator: "\n"))
+      first.exitCode, problems.map(\.description).joined(separator: "\n"))
   }
 }

@@ -169,8 +169,7 @@ struct RunFailureTests {
     #expect(found.first?.exitCode == 66)
     #expect(
       found.first?.lines == [
-        "model nope is not in \(scratch.path)/home; type `make assets`",
-        "data none is not in \(scratch.path)/home; type `make assets`",
+        "nope and none are not in \(scratch.path)/home; type make assets ASSETS=\"nope none\""
       ])
   }
 
