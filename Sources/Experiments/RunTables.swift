@@ -32,7 +32,7 @@ final class RunTables {
       ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
         "dense_payload_bytes", "total_payload_bytes", "total_dense_payload_bytes", "digest",
         "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
-        "server_seconds", "evaluate_seconds", "round_seconds",
+        "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
       ])
     evaluation = try Table(
       creating: directory.file("evaluation.csv"),
@@ -72,7 +72,7 @@ final class RunTables {
         "\(2 * record.denseBytes)", "\(payloadBytes)", "\(denseBytes)", record.digest,
         fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
         fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
-        fixed(seconds.evaluate, 6), fixed(seconds.total, 6),
+        fixed(seconds.evaluate, 6), fixed(seconds.idle, 6), fixed(seconds.total, 6),
       ])
     for entry in record.evaluation {
       evaluation.append([

@@ -18,6 +18,9 @@ public struct PhaseSeconds: Sendable, Equatable {
   public var server = 0.0
   /// Evaluation, where one was due.
   public var evaluate = 0.0
+  /// Training time that a rank spends idle on average while the longest one trains. Over all ranks,
+  /// unlike the others, which are rank 0's; part of no total.
+  public var idle = 0.0
 
   /// No time in any phase.
   public init() {}

@@ -46,7 +46,9 @@ extension FederatedRun {
       clock.mark(\.evaluate)
     }
     guard let state else { return nil }
-    return record(played, cohort, reports, download, evaluation, state, clock.seconds)
+    var seconds = clock.seconds
+    seconds.idle = idleSeconds(reports)
+    return record(played, cohort, reports, download, evaluation, state, seconds)
   }
 
   /// Selects and encodes the download on rank 0 and decodes it into the trainer's start on every
@@ -155,6 +157,13 @@ extension FederatedRun {
   /// What a round over `client` costs, in tokens of one local epoch.
   private func tokens(of client: Int) -> Int {
     clients[client].reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
+  }
+
+  /// How long a rank waits on average for the one whose clients take longest.
+  private func idleSeconds(_ reports: [ClientReport]) -> Double {
+    var busy = [Double](repeating: 0, count: communicator.size)
+    for report in reports { busy[report.rank] += report.seconds }
+    return (busy.max() ?? 0) - busy.reduce(0, +) / Double(busy.count)
   }
 
   private func record(
