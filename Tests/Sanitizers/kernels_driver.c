@@ -53,6 +53,16 @@ static void attention(int64_t T, int64_t columns, int64_t visible) {
   free(scores), free(p), free(level), free(delta);
 }
 
+static void product(int64_t rows, int64_t columns, int64_t inner) {
+  if (!ck_has_small_product()) return;
+  float *a = values(rows * inner), *b = values(inner * columns), *out = values(rows * columns);
+  for (int add = 0; add < 2; add++) {
+    ck_small_product(out, columns, rows, columns, inner, a, inner, 1, b, columns, 0, 0.5f, add);
+    ck_small_product(out, columns, rows, columns, inner, a, 1, rows, b, inner, 1, 0.5f, add);
+  }
+  free(a), free(b), free(out);
+}
+
 static void positions(int64_t T, int64_t heads, int64_t D) {
   float *x = values(T * heads * D), *c = values(T * D / 2), *s = values(T * D / 2);
   int32_t *at = malloc((size_t)(T > 0 ? T : 1) * sizeof *at);
@@ -71,6 +81,7 @@ int main(void) {
       attention(sizes[i], sizes[j], 1);
       attention(sizes[i], sizes[j], sizes[j]);
       positions(sizes[i], 3, 2 * sizes[j]);
+      for (int k = 1; k < count; k++) product(sizes[i], sizes[j], sizes[k]);
     }
   puts("all kernels ran");
   return 0;
