@@ -178,3 +178,13 @@ public func attentionBackward(
     }
   }
 }
+
+/// A tile of `scores` (rows, columns) into probabilities in place, as `attentionForward` does it: row r
+/// becomes softmax(scale * s) over its first `visible` + r columns, and zero behind them.
+public func attentionSoftmax(
+  scores: MutableFloats, logSumExp: MutableFloats, rows: Int, columns: Int, visible: Int,
+  scale: Float
+) {
+  ck_attention_softmax(
+    scores, Int64(columns), logSumExp, Int64(rows), Int64(columns), Int64(visible), scale)
+}

@@ -24,6 +24,7 @@ static void rows(int64_t T, int64_t C) {
   ck_add_bias(x, b, T, C);
   ck_bias_gradient(b, x, T, C);
   ck_add(x, y, T * C);
+  ck_triad(d, x, y, T * C);
   ck_row_dots(m, x, y, C, T, C);
   if (!ck_all_finite(x, T * C)) exit(2);
   for (int kind = CK_GELU; kind <= CK_TANH; kind++) {

@@ -85,3 +85,5 @@ void ck_bias_gradient(float *dBias, const float *dOut, int64_t T, int64_t C);
 void ck_add(float *x, const float *y, int64_t n);
 /// 1 if every element is finite, 0 otherwise.
 int ck_all_finite(const float *x, int64_t n);
+/// a = b + c / 2 (McCalpin 1995, STREAM): what memory bandwidth is measured with.
+void ck_triad(float *a, const float *b, const float *c, int64_t n);
