@@ -10,7 +10,7 @@ RANKS ?= 2
 export EXPERIMENT RANKS
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-long build assets setup format lint clean
+.PHONY: help quickstart test test-long bench build assets setup format lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -23,6 +23,9 @@ test:  ## every check but the long ones; last line: N passed, N failed, N skippe
 
 test-long:  ## the same and Tests/Long
 	@ASSETS='$(TEST_ASSETS)' scripts/test --long
+
+bench: setup  ## our training step against PyTorch's, in turn (MODEL=, SHAPES=, ROUNDS=)
+	@scripts/bench
 
 build: setup  ## the release binary, .build/release/cellm-mpi
 	@scripts/build --product cellm-mpi

@@ -66,7 +66,7 @@ let package = Package(
     .executableTarget(
       name: "cellm-bench",
       dependencies: [
-        "Adapters", "Transformers", "Kernels",
+        "Federation", "Sparsity", "Adapters", "Transformers", "Kernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -70,9 +70,15 @@ CK_INLINE float ck_tanh_slope(float x) {
   default: LOOP(ck_tanh, ck_tanh_slope) break;                                                     \
   }
 
+// Where an output may be an input, the loop exists twice: a test for overlapping buffers would send
+// the same buffer down a loop that does not vectorize, while one pointer for both needs no test.
+
 CK_CLONES void ck_activation_forward(float *out, const float *in, int64_t n, int kind) {
 #define LOOP(f, slope)                                                                             \
-  for (int64_t i = 0; i < n; i++) out[i] = f(in[i]);
+  if (out == in)                                                                                   \
+    for (int64_t i = 0; i < n; i++) out[i] = f(out[i]);                                            \
+  else                                                                                             \
+    for (int64_t i = 0; i < n; i++) out[i] = f(in[i]);
   CK_EACH(kind, LOOP)
 #undef LOOP
 }
@@ -80,7 +86,10 @@ CK_CLONES void ck_activation_forward(float *out, const float *in, int64_t n, int
 CK_CLONES void ck_activation_backward(float *dInput, const float *dOut, const float *in, int64_t n,
                                       int kind) {
 #define LOOP(f, slope)                                                                             \
-  for (int64_t i = 0; i < n; i++) dInput[i] = dOut[i] * slope(in[i]);
+  if (dInput == dOut)                                                                              \
+    for (int64_t i = 0; i < n; i++) dInput[i] *= slope(in[i]);                                     \
+  else                                                                                             \
+    for (int64_t i = 0; i < n; i++) dInput[i] = dOut[i] * slope(in[i]);
   CK_EACH(kind, LOOP)
 #undef LOOP
 }
@@ -95,12 +104,20 @@ CK_CLONES void ck_gated_forward(float *out, const float *gate, const float *up, 
 
 CK_CLONES void ck_gated_backward(float *dGate, float *dUp, const float *dOut, const float *gate,
                                  const float *up, int64_t n, int kind) {
-#define LOOP(f, slope)                                                                             \
+#define EACH(from, f, slope)                                                                       \
   for (int64_t i = 0; i < n; i++) {                                                                \
-    float d = dOut[i], g = gate[i], u = up[i];                                                     \
+    float d = from[i], g = gate[i], u = up[i];                                                     \
     dGate[i] = d * u * slope(g);                                                                   \
     dUp[i] = d * f(g);                                                                             \
   }
+#define LOOP(f, slope)                                                                             \
+  if (dUp == dOut)                                                                                 \
+    EACH(dUp, f, slope)                                                                            \
+  else if (dGate == dOut)                                                                          \
+    EACH(dGate, f, slope)                                                                          \
+  else                                                                                             \
+    EACH(dOut, f, slope)
   CK_EACH(kind, LOOP)
 #undef LOOP
+#undef EACH
 }

@@ -10,6 +10,9 @@ CK_INLINE int64_t ck_visible(int64_t columns, int64_t visible) {
   return visible < columns ? visible : columns;
 }
 
+// Rows of a causal tile end anywhere: their exponentials run in whole vectors over the columns that
+// come next, and a select drops those, since scalar ends would take longer than the rest.
+
 CK_CLONES void ck_attention_softmax(float *scores, int64_t stride, float *logSumExp, int64_t rows,
                                     int64_t columns, int64_t visible, float scale) {
   CK_REASSOCIATE
@@ -17,15 +20,20 @@ CK_CLONES void ck_attention_softmax(float *scores, int64_t stride, float *logSum
     float *s = scores + r * stride;
     int64_t limit = ck_visible(columns, visible + r);
     float largest = ck_largest(s, limit) * scale;
-    float sum = 0;
-    for (int64_t c = 0; c < limit; c++) {
-      float e = ck_exp(s[c] * scale - largest);
-      s[c] = e;
-      sum += e;
-    }
+    float sums[CK_BLOCK] = {0};
+    int64_t c = 0;
+    for (; c < limit && c + CK_BLOCK <= columns; c += CK_BLOCK)
+      for (int j = 0; j < CK_BLOCK; j++) {
+        float e = ck_exp(s[c + j] * scale - largest);
+        e = c + j < limit ? e : 0.0f;
+        s[c + j] = e;
+        sums[j] += e;
+      }
+    for (; c < limit; c++) sums[0] += s[c] = ck_exp(s[c] * scale - largest);
+    float sum = ck_sum_lanes(sums);
     float inverse = 1.0f / sum;
-    for (int64_t c = 0; c < limit; c++) s[c] *= inverse;
-    for (int64_t c = limit; c < columns; c++) s[c] = 0;
+    for (int64_t i = 0; i < c; i++) s[i] *= inverse;
+    for (; c < columns; c++) s[c] = 0;
     logSumExp[r] = largest + logf(sum);
   }
 }
@@ -37,8 +45,14 @@ CK_CLONES void ck_attention_probabilities(float *scores, int64_t stride, const f
     float *s = scores + r * stride;
     int64_t limit = ck_visible(columns, visible + r);
     float level = logSumExp[r];
-    for (int64_t c = 0; c < limit; c++) s[c] = ck_exp(s[c] * scale - level);
-    for (int64_t c = limit; c < columns; c++) s[c] = 0;
+    int64_t c = 0;
+    for (; c < limit && c + CK_BLOCK <= columns; c += CK_BLOCK)
+      for (int j = 0; j < CK_BLOCK; j++) {
+        float e = ck_exp(s[c + j] * scale - level);
+        s[c + j] = c + j < limit ? e : 0.0f;
+      }
+    for (; c < limit; c++) s[c] = ck_exp(s[c] * scale - level);
+    for (; c < columns; c++) s[c] = 0;
   }
 }
 

@@ -26,3 +26,7 @@ CK_CLONES int ck_all_finite(const float *x, int64_t n) {
   for (int64_t i = 0; i < n; i++) bad |= ((ck_to_bits(x[i]) & 0x7f800000u) == 0x7f800000u);
   return bad == 0;
 }
+
+CK_CLONES void ck_triad(float *a, const float *b, const float *c, int64_t n) {
+  for (int64_t i = 0; i < n; i++) a[i] = b[i] + 0.5f * c[i];
+}

@@ -33,10 +33,12 @@ CK_CLONES void ck_rms_norm_backward(float *dInput, const float *dOut, const floa
     for (int64_t c = 0; c < C; c++) dot += weight[c] * dy[c] * x[c];
     float r = rstd[t];
     float along = r * r * r * dot / (float)C;
-    for (int64_t c = 0; c < C; c++) {
-      float before = add ? dx[c] : 0.0f;
-      dx[c] = before + (r * weight[c] * dy[c] - along * x[c]);
-    }
+    if (add)
+      for (int64_t c = 0; c < C; c++) dx[c] += r * weight[c] * dy[c] - along * x[c];
+    else if (dx == dy)  // one pointer for both: no test for overlap that would fail
+      for (int64_t c = 0; c < C; c++) dx[c] = r * weight[c] * dx[c] - along * x[c];
+    else
+      for (int64_t c = 0; c < C; c++) dx[c] = r * weight[c] * dy[c] - along * x[c];
   }
 }
 
@@ -77,9 +79,14 @@ CK_CLONES void ck_layer_norm_backward(float *dInput, const float *dOut, const fl
     }
     float level = sum / (float)C;
     float along = dot * r * r / (float)C;
-    for (int64_t c = 0; c < C; c++) {
-      float before = add ? dx[c] : 0.0f;
-      dx[c] = before + r * (weight[c] * dy[c] - level - (x[c] - m) * along);
-    }
+    if (add)
+      for (int64_t c = 0; c < C; c++)
+        dx[c] += r * (weight[c] * dy[c] - level - (x[c] - m) * along);
+    else if (dx == dy)  // one pointer for both: no test for overlap that would fail
+      for (int64_t c = 0; c < C; c++)
+        dx[c] = r * (weight[c] * dx[c] - level - (x[c] - m) * along);
+    else
+      for (int64_t c = 0; c < C; c++)
+        dx[c] = r * (weight[c] * dy[c] - level - (x[c] - m) * along);
   }
 }

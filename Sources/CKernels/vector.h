@@ -28,37 +28,54 @@ CK_INLINE uint32_t ck_to_bits(float value) {
   return bits;
 }
 
-/// exp(x) within 2 units in the last place; 0 below -87.3, inf-free above 88.3 (clamped).
-/// x = n ln 2 + r with |r| <= ln 2 / 2 (Cody & Waite 1980), a degree 6 polynomial for exp(r).
+/// exp(x) within 2 units in the last place; 0 below -87.7, at most exp(88.38); NaN stays NaN.
+/// x = n ln 2 + r with |r| <= ln 2 / 2 (Cody & Waite 1980), exp(r) = 1 + r + r^2 q(r) with a minimax
+/// polynomial q of degree 4. At -87.7, n is -127 and the power's bits are those of 0: no select.
 CK_INLINE float ck_exp(float x) {
   const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  float clamped = x < -87.33654f ? -87.33654f : x;
+  float clamped = x < -87.7f ? -87.7f : x;
   clamped = clamped > 88.37626f ? 88.37626f : clamped;
   float shifted = clamped * 1.44269504f + magic;
   float n = shifted - magic;
   float r = clamped - n * 0.693359375f;
   r = r + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  float power = ck_from_bits((ck_to_bits(shifted) - ck_to_bits(magic) + 127u) << 23);
-  float result = p * power;
-  result = x < -87.33654f ? 0.0f : result;
-  return x != x ? x : result;
+  float q = 1.3814539990e-03f;
+  q = q * r + 8.3687451164e-03f;
+  q = q * r + 4.1668390787e-02f;
+  q = q * r + 1.6666520399e-01f;
+  q = q * r + 4.9999993432e-01f;
+  float p = q * (r * r) + r + 1.0f;
+  return p * ck_from_bits((ck_to_bits(shifted) - ck_to_bits(magic) + 127u) << 23);
+}
+
+/// Elements that a loop with its own remainder takes at a time: two vectors of AVX-512.
+enum { CK_BLOCK = 32 };
+
+/// The largest and the sum of a block's lanes, by halves: one after the other takes 31 latencies.
+CK_INLINE float ck_largest_lane(float *lanes) {
+  for (int width = CK_BLOCK / 2; width > 0; width /= 2)
+    for (int j = 0; j < width; j++)
+      lanes[j] = lanes[j + width] > lanes[j] ? lanes[j + width] : lanes[j];
+  return lanes[0];
+}
+CK_INLINE float ck_sum_lanes(float *lanes) {
+  for (int width = CK_BLOCK / 2; width > 0; width /= 2)
+    for (int j = 0; j < width; j++) lanes[j] += lanes[j + width];
+  return lanes[0];
 }
 
 /// The largest of n >= 1 elements. Comparisons do not re-associate by themselves, hence the lanes.
+/// The remainder's block overlaps the one before it.
 CK_INLINE float ck_largest(const float *x, int64_t n) {
-  float lanes[32];
-  for (int j = 0; j < 32; j++) lanes[j] = x[0];
-  int64_t i = 0;
-  for (; i + 32 <= n; i += 32)
-    for (int j = 0; j < 32; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-  for (; i < n; i++) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-  for (int j = 1; j < 32; j++) lanes[0] = lanes[j] > lanes[0] ? lanes[j] : lanes[0];
-  return lanes[0];
+  float lanes[CK_BLOCK];
+  for (int j = 0; j < CK_BLOCK; j++) lanes[j] = x[0];
+  if (n < CK_BLOCK) {
+    for (int64_t i = 1; i < n; i++) lanes[i] = x[i];
+    return ck_largest_lane(lanes);
+  }
+  for (int64_t i = 0; i < n; i += CK_BLOCK) {
+    const float *block = x + (i + CK_BLOCK <= n ? i : n - CK_BLOCK);
+    for (int j = 0; j < CK_BLOCK; j++) lanes[j] = block[j] > lanes[j] ? block[j] : lanes[j];
+  }
+  return ck_largest_lane(lanes);
 }

@@ -6,7 +6,7 @@
 
 internal import CKernels
 
-/// Queries of one head whose scores exist at a time.
+/// Most queries of one head whose scores exist at a time.
 public let attentionTile = 128
 
 /// One sequence of a packed batch as attention sees it.
@@ -65,6 +65,9 @@ public struct AttentionShape: Sendable, Equatable {
   /// Floats of scratch that one call needs for sequences up to `longest` tokens.
   public func scratchCount(longest: Int) -> Int { attentionTile * longest * 2 + attentionTile }
 
+  /// Queries of a tile. Narrow under a causal mask, since what a tile computes behind its queries'
+  /// own positions is thrown away: 1/4 more than needed at 128 tokens, where one tile is twice it.
+  var tile: Int { isCausal ? 32 : attentionTile }
   var scale: Float { 1 / Float(headSize).squareRoot() }
   var queryStride: Int { heads * headSize }
   var keyStride: Int { keyValueHeads * headSize }
@@ -77,7 +80,7 @@ public struct AttentionShape: Sendable, Equatable {
     for head in 0..<heads {
       var first = 0
       while first < span.queryCount {
-        let rows = min(attentionTile, span.queryCount - first)
+        let rows = min(tile, span.queryCount - first)
         let keys = isCausal ? span.queryStart + first + rows : span.length
         body(head, first, rows, keys)
         first += rows
@@ -174,4 +177,14 @@ public func attentionBackward(
         strideB: shape.queryStride, .add)
     }
   }
+}
+
+/// A tile of `scores` (rows, columns) into probabilities in place, as `attentionForward` does it: row r
+/// becomes softmax(scale * s) over its first `visible` + r columns, and zero behind them.
+public func attentionSoftmax(
+  scores: MutableFloats, logSumExp: MutableFloats, rows: Int, columns: Int, visible: Int,
+  scale: Float
+) {
+  ck_attention_softmax(
+    scores, Int64(columns), logSumExp, Int64(rows), Int64(columns), Int64(visible), scale)
 }

@@ -21,3 +21,8 @@ public func add(_ x: MutableFloats, _ y: Floats, count: Int) {
 public func allFinite(_ x: Floats, count: Int) -> Bool {
   ck_all_finite(x, Int64(count)) != 0
 }
+
+/// `a` = `b` + 0.5 * `c` over `count` elements: the triad that memory bandwidth is measured with.
+public func triad(_ a: MutableFloats, _ b: Floats, _ c: Floats, count: Int) {
+  ck_triad(a, b, c, Int64(count))
+}

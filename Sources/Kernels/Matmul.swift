@@ -1,8 +1,10 @@
-// Matrix products over Float buffers: `cblas_sgemm` with the shapes of a linear layer spelled out.
+// Matrix products over Float buffers: `cblas_sgemm`, or a kernel of ours where a dimension is small,
+// with the shapes of a linear layer spelled out.
 //
 // A linear layer is `output = input * weight^T`, with `input` (T, I), `weight` (O, I) as PyTorch
 // stores it, `output` (T, O). Gradients of frozen weights are never formed.
 
+internal import CKernels
 internal import COpenBLAS
 
 /// A read-only run of floats.
@@ -29,11 +31,25 @@ public func matmul(
 ) {
   guard rows > 0, columns > 0 else { return }
   precondition(inner > 0, "a product needs an inner dimension of at least 1, found \(inner)")
+  if isSmallProduct(rows: rows, columns: columns, inner: inner, transposeA: transposeA) {
+    return ck_small_product(
+      out, Int64(stride), Int64(rows), Int64(columns), Int64(inner), a,
+      transposeA ? 1 : Int64(strideA), transposeA ? Int64(strideA) : 1, b, Int64(strideB),
+      transposeB ? 1 : 0, alpha, accumulation == .add ? 1 : 0)
+  }
   // void cblas_sgemm(layout, TransA, TransB, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc)
   cblas_sgemm(
     CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
     blasint(rows), blasint(columns), blasint(inner), alpha, a, blasint(strideA), b,
     blasint(strideB), accumulation.rawValue, out, blasint(stride))
+}
+
+private let hasSmallProduct = ck_has_small_product() != 0
+
+/// Whether a product is faster without packing its operands: LoRA's products with its rank, the heads
+/// of attention and the gradients of narrow matrices (measured by `cellm-bench kernel`).
+private func isSmallProduct(rows: Int, columns: Int, inner: Int, transposeA: Bool) -> Bool {
+  hasSmallProduct && (min(columns, inner) <= 64 || (transposeA && rows <= 64))
 }
 
 /// `output` (T, O) = `scale` * `input` (T, I) * `weight`^T, `weight` being (O, I).

@@ -14,11 +14,14 @@ struct StepBench: ParsableCommand {
 
   @Option(help: "Hugging Face model directory.") var model: String
   @Option(help: "Sequences of a batch.") var batch = 4
-  @Option(help: "Tokens of a sequence.") var length = 128
+  @Option(name: [.long, .customLong("sequence")], help: "Tokens of a sequence.") var length = 128
   @Option(help: "Most tokens of a micro-batch.") var microBatchTokens = 512
   @Option(help: "LoRA rank.") var loraRank = 16
   @Option(help: "Labels of the classification head.") var labels = 20
   @Option(help: "Counted repeats.") var repeats = 5
+  @Option(help: "Precision of the frozen products (fp32).") var precision = Precision.fp32
+
+  enum Precision: String, ExpressibleByArgument { case fp32 }
 
   func run() throws {
     BLAS.setThreads(1)
@@ -43,34 +46,57 @@ struct StepBench: ParsableCommand {
       microBatches.append(
         (PackedSequences(sequences), (first..<first + count).map { Int32($0 % labels) }))
     }
-    let rows = min(microBatchTokens, batch * length)
-    let rate = weightedProductRate(configuration, rows: rows)
-    let timing = Timing(repeats: repeats) {
+    let step = {
       for (sequences, labels) in microBatches {
         _ = adapted.addGradient(
           of: sequences, labels: labels, parameters: vector, gradient: &gradient,
           lossScale: 1 / Float(batch))
       }
     }
-    let tokens = batch * length
-    let work = stepOperations(configuration, layout: layout)
-    let achieved = work / timing.median
+    // The reference is taken right before and after each step, so that both see the same machine.
+    let rows = min(microBatchTokens, batch * length)
+    step()
+    var seconds: [Seconds] = []
+    var rates: [Double] = []
+    var before = weightedProductRate(configuration, rows: rows)
+    let work = stepOperations(configuration)
+    var fractions: [Double] = []
+    for _ in 0..<repeats {
+      let found = Seconds.of(step)
+      let after = weightedProductRate(configuration, rows: rows)
+      seconds.append(found)
+      rates.append((before + after) / 2)
+      fractions.append(work / found.cpu / rates.last!)
+      before = after
+    }
+    let tokens = Double(batch * length)
+    let (wall, cpu) = (median(seconds.map(\.wall)), median(seconds.map(\.cpu)))
+    let (rate, fraction) = (median(rates), median(fractions))
+    let memory = ProcessMemory()
     report(
       String(
-        format:
-          "step: %.1f tokens/s, %.1f GFLOP/s, %.3f of sgemm's %.1f GFLOP/s on the same shapes, "
-          + "%.0f MFLOP a token, peak memory %.0f MB",
-        Double(tokens) / timing.median, achieved / 1e9, achieved / rate, rate / 1e9,
-        work / Double(tokens) / 1e6, peakResidentBytes() / 1e6),
+        format: "step %@ %d x %d, micro-batch %d: %.1f tokens/s (%.1f by CPU time), "
+          + "%.1f GFLOP/s, %.3f of sgemm's %.1f on the same shapes, %.0f MFLOP a token, "
+          + "peak memory %.0f MB, private %.0f MB",
+        (model as NSString).lastPathComponent, batch, length, microBatchTokens, tokens / wall,
+        tokens / cpu, work / cpu / 1e9, fraction, rate / 1e9, work / tokens / 1e6,
+        Double(memory.peakBytes) / 1e6, Double(memory.privateBytes) / 1e6),
       [
-        ("bench", "step"), ("model", (model as NSString).lastPathComponent),
-        ("batch", "\(batch)"), ("length", "\(length)"),
+        ("bench", "step"), ("engine", "cellm-mpi"),
+        ("model", (model as NSString).lastPathComponent), ("precision", precision.rawValue),
+        ("threads", "1"), ("batch", "\(batch)"), ("length", "\(length)"),
         ("micro_batch_tokens", "\(microBatchTokens)"), ("lora_rank", "\(loraRank)"),
-        ("tokens_per_second", "\(Double(tokens) / timing.median)"),
-        ("flop_per_token", "\(work / Double(tokens))"), ("flop_per_second", "\(achieved)"),
-        ("sgemm_flop_per_second", "\(rate)"), ("fraction_of_sgemm", "\(achieved / rate)"),
-        ("seconds_median", "\(timing.median)"), ("seconds_min", "\(timing.seconds[0])"),
-        ("peak_resident_bytes", "\(peakResidentBytes())"),
+        ("trainable", "\(layout.parameterCount)"),
+        ("tokens_per_second", short(tokens / wall)),
+        ("tokens_per_cpu_second", short(tokens / cpu)),
+        ("flop_per_token", "\(Int(work / tokens))"), ("flop_per_second", short(work / cpu)),
+        ("sgemm_flop_per_second", short(rate)), ("fraction_of_sgemm", short(fraction)),
+        ("seconds_median", short(wall, 6)),
+        ("seconds_min", short(seconds.map(\.wall).min()!, 6)),
+        ("cpu_seconds_median", short(cpu, 6)), ("repeats", "\(repeats)"),
+        ("peak_resident_bytes", "\(memory.peakBytes)"),
+        ("proportional_bytes", "\(memory.proportionalBytes)"),
+        ("private_bytes", "\(memory.privateBytes)"),
       ])
   }
 
@@ -85,43 +111,39 @@ struct StepBench: ParsableCommand {
         work += operations
         seconds +=
           operations
-          / measureProductRate(rows: rows, columns: size.outputs, inner: size.inputs)
+          / productRate(rows: rows, columns: size.outputs, inner: size.inputs, repeats: 3)
       }
     }
     return work / seconds
   }
 
-  /// Operations that the step really needs: frozen products forward and, but for the first block's
-  /// inputs, backward; three products for each LoRA matrix; attention over visible keys. In the
-  /// last block only the pooled rows count from attention on.
-  private func stepOperations(_ configuration: ModelConfiguration, layout: TrainableLayout)
-    -> Double
-  {
+  /// Operations that the step cannot do without: what is recomputed, and scores that the causal mask
+  /// hides, do not count though they are computed.
+  ///
+  /// Frozen products forward, and backward but for the first block's inputs; six products for each
+  /// LoRA pair (x A^T, h B^T, and two gradients of each), again without the first block's inputs;
+  /// attention over visible keys. In the last block only the pooled rows count from the queries on.
+  private func stepOperations(_ configuration: ModelConfiguration) -> Double {
     let tokens = Double(batch * length)
     var total = 0.0
     for layer in 0..<configuration.layerCount {
       let isLast = layer == configuration.layerCount - 1
       let rows = isLast ? Double(batch) : tokens
       for group in LinearGroup.inBlock {
-        let groupRows = group == .attentionInput ? tokens : rows
-        let passes = layer == 0 && group == .attentionInput ? 1.0 : 2.0
+        let isFirst = layer == 0 && group == .attentionInput
         for role in configuration.roles(of: group) {
+          let groupRows = group == .attentionInput && role != .query ? tokens : rows
           let size = configuration.size(of: role)
-          total += passes * 2 * groupRows * Double(size.inputs * size.outputs)
-          total += 3 * 2 * groupRows * Double(loraRank * (size.inputs + size.outputs))
+          let rank = Double(loraRank)
+          let pair = rank * Double((isFirst ? 2 : 3) * size.inputs + 3 * size.outputs)
+          let frozen = (isFirst ? 1 : 2) * Double(size.inputs * size.outputs)
+          total += 2 * groupRows * (frozen + pair)
         }
       }
       let keys = configuration.isCausal && !isLast ? Double(length + 1) / 2 : Double(length)
-      // Two products forward, and four backward; the recomputed scores do not count.
+      // Two products forward, four backward.
       total += 6 * 2 * rows * keys * Double(configuration.queryChannels)
     }
     return total
   }
-}
-
-/// The process's largest resident set, in bytes.
-func peakResidentBytes() -> Double {
-  var usage = rusage()
-  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-  return Double(usage.ru_maxrss) * 1024
 }

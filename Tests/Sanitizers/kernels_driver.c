@@ -24,6 +24,7 @@ static void rows(int64_t T, int64_t C) {
   ck_add_bias(x, b, T, C);
   ck_bias_gradient(b, x, T, C);
   ck_add(x, y, T * C);
+  ck_triad(d, x, y, T * C);
   ck_row_dots(m, x, y, C, T, C);
   if (!ck_all_finite(x, T * C)) exit(2);
   for (int kind = CK_GELU; kind <= CK_TANH; kind++) {
@@ -53,6 +54,16 @@ static void attention(int64_t T, int64_t columns, int64_t visible) {
   free(scores), free(p), free(level), free(delta);
 }
 
+static void product(int64_t rows, int64_t columns, int64_t inner) {
+  if (!ck_has_small_product()) return;
+  float *a = values(rows * inner), *b = values(inner * columns), *out = values(rows * columns);
+  for (int add = 0; add < 2; add++) {
+    ck_small_product(out, columns, rows, columns, inner, a, inner, 1, b, columns, 0, 0.5f, add);
+    ck_small_product(out, columns, rows, columns, inner, a, 1, rows, b, inner, 1, 0.5f, add);
+  }
+  free(a), free(b), free(out);
+}
+
 static void positions(int64_t T, int64_t heads, int64_t D) {
   float *x = values(T * heads * D), *c = values(T * D / 2), *s = values(T * D / 2);
   int32_t *at = malloc((size_t)(T > 0 ? T : 1) * sizeof *at);
@@ -71,6 +82,7 @@ int main(void) {
       attention(sizes[i], sizes[j], 1);
       attention(sizes[i], sizes[j], sizes[j]);
       positions(sizes[i], 3, 2 * sizes[j]);
+      for (int k = 1; k < count; k++) product(sizes[i], sizes[j], sizes[k]);
     }
   puts("all kernels ran");
   return 0;

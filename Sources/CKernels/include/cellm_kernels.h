@@ -56,6 +56,17 @@ void ck_row_dots(float *delta, const float *a, const float *b, int64_t stride, i
 void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t *positions,
                int64_t T, int64_t heads, int64_t D, float direction);
 
+// --- Products with a small dimension (products.c) ---
+
+/// Whether this CPU has vectors for which ck_small_product is worth calling.
+int ck_has_small_product(void);
+/// out (rows, columns) = alpha * a b, or added to what it holds: a's element (r, k) is at
+/// r * aRow + k * aInner, b is (inner, columns), or (columns, inner) where transposeB is set.
+/// No operand is packed: meant for products in which one dimension is small.
+void ck_small_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64_t inner,
+                      const float *a, int64_t aRow, int64_t aInner, const float *b,
+                      int64_t bStride, int transposeB, float alpha, int add);
+
 // --- Losses (losses.c) ---
 
 /// Softmax cross-entropy of each row of logits (rows, columns); targets outside 0..<columns are not
@@ -74,3 +85,5 @@ void ck_bias_gradient(float *dBias, const float *dOut, int64_t T, int64_t C);
 void ck_add(float *x, const float *y, int64_t n);
 /// 1 if every element is finite, 0 otherwise.
 int ck_all_finite(const float *x, int64_t n);
+/// a = b + c / 2 (McCalpin 1995, STREAM): what memory bandwidth is measured with.
+void ck_triad(float *a, const float *b, const float *c, int64_t n);

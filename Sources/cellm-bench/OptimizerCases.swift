@@ -1,0 +1,60 @@
+// The optimizers' loops (target Federation): a client's momentum step and the server's step.
+
+import Federation
+import Kernels
+
+extension KernelBench {
+  /// Client SGD with momentum, FedAdam and AdamW over the trainable vector.
+  var optimizerKernels: [VectorKernel] {
+    let count = trainable
+    let steps = 8
+    return [
+      // A client of `steps` examples: as many steps, one copy and one difference at its ends.
+      VectorKernel(
+        name: "sgd_momentum_step", elements: steps * count, bytes: 4 * (5 * steps + 6) * count,
+        buffers: []
+      ) { _ in
+        let objective = FreeObjective(parameterCount: count)
+        let trainer = LocalTrainer(objective: objective)
+        _ = try? trainer.train(
+          LocalTraining(batchSize: 1), examples: Array(0..<steps), round: 0, client: 0, seed: 0)
+      },
+      server("fed_adam_step", .fedAdam(learningRate: 0.005)),
+      server("adam_w_step", .adamW(learningRate: 0.005)),
+    ]
+  }
+
+  private func server(_ name: String, _ optimizer: ServerOptimizer) -> VectorKernel {
+    let gradient = [Float](repeating: 0.125, count: trainable)
+    var state: ServerState?
+    return VectorKernel(
+      name: name, elements: trainable, bytes: 4 * 7 * trainable, buffers: []
+    ) { [trainable] _ in
+      if state == nil {
+        state = ServerState(vector: [Float](repeating: 0, count: trainable), optimizer: optimizer)
+      }
+      state!.step(optimizer, pseudoGradient: gradient)
+    }
+  }
+}
+
+/// An objective whose gradient costs nothing: what is left is the optimizer.
+private final class FreeObjective: LocalObjective {
+  let parameterCount: Int
+
+  init(parameterCount: Int) { self.parameterCount = parameterCount }
+
+  func exampleCount(_ split: Split) -> Int { 0 }
+
+  func tokenCount(ofTrainingExample example: Int) -> Int { 1 }
+
+  func gradient(
+    ofTrainingExamples examples: [Int], at parameters: UnsafeBufferPointer<Float>,
+    into gradient: UnsafeMutableBufferPointer<Float>, dropout: RandomKey?
+  ) -> LossSums { LossSums(loss: 1, count: examples.count) }
+
+  func evaluate(
+    _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
+    each: (Int, ExampleOutcome) throws -> Void
+  ) {}
+}
