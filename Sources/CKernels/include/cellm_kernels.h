@@ -74,3 +74,5 @@ void ck_bias_gradient(float *dBias, const float *dOut, int64_t T, int64_t C);
 void ck_add(float *x, const float *y, int64_t n);
 /// 1 if every element is finite, 0 otherwise.
 int ck_all_finite(const float *x, int64_t n);
+/// out = in as bf16, rounded to the nearest, ties to even; NaNs stay NaNs.
+void ck_round_to_bf16(uint16_t *out, const float *in, int64_t n);
