@@ -56,14 +56,14 @@ let package = Package(
     library(
       "Experiments",
       [
-        "Federation", "Adapters", "Transformers", "Corpora", "Communication", "Sparsity",
-        "Safetensors", .product(name: "Yams", package: "Yams"),
+        "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
+        "Sparsity", "Safetensors", "RandomStreams", .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
       name: "cellm-mpi",
       dependencies: [
-        "Experiments", "MPICommunication",
+        "Experiments", "Federation", "MPICommunication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -94,5 +94,6 @@ let package = Package(
       "Federation",
       ["Sparsity", "Communication", "Corpora", "Adapters", "Transformers", "Safetensors"]),
     tests("Corpora", ["Safetensors", "RandomStreams"]),
+    tests("Experiments", ["Federation", "Communication", "Corpora"]),
   ]
 )

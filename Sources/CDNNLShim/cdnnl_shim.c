@@ -28,23 +28,28 @@ struct cdnnl_product {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t engine;
 static dnnl_status_t engine_status;
+/// The library's OpenMP run time is looked up, since builds differ in which one they use, if any.
+static int (*omp_get)(void);
+static void (*omp_set)(int);
 
 // dnnl_status_t dnnl_engine_create(dnnl_engine_t *engine, dnnl_engine_kind_t kind, size_t index)
-static void make_engine(void) { engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0); }
+static void prepare(void) {
+  engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+  omp_get = (int (*)(void))dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+  omp_set = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+}
 
 static dnnl_status_t ready(void) {
-  pthread_once(&once, make_engine);
+  pthread_once(&once, prepare);
   return engine_status;
 }
 
-/// Sets the threads of this thread's parallel regions and returns what was set before. The library's
-/// OpenMP run time is looked up, since builds differ in which one they use, and in whether they do.
+/// Sets the threads of this thread's parallel regions and returns what was set before.
 static int set_threads(int count) {
-  int (*get)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "omp_get_max_threads");
-  void (*set)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
-  if (!get || !set) return count;
-  int before = get();
-  if (before != count) set(count);
+  ready();
+  if (!omp_get || !omp_set) return count;
+  int before = omp_get();
+  if (before != count) omp_set(count);
   return before;
 }
 

@@ -69,7 +69,8 @@ private struct Cut {
 
 /// Finds the bucket of leading bits in which the smallest chosen magnitude lies.
 private func leadingBucket(_ values: UnsafePointer<Float>, _ length: Int, _ count: Int) -> Cut {
-  withUnsafeTemporaryAllocation(of: UInt32.self, capacity: histograms * leadingBuckets) { counts in
+  let counters = histograms * tableStride(leadingBuckets)
+  return withUnsafeTemporaryAllocation(of: UInt32.self, capacity: counters) { counts in
     let histogram = counts.baseAddress!
     tally(length, buckets: leadingBuckets, into: histogram) {
       (values[$0].bitPattern & magnitudeBits) &>> leadingShift
@@ -81,20 +82,24 @@ private func leadingBucket(_ values: UnsafePointer<Float>, _ length: Int, _ coun
 /// The tables of one histogram: equal neighbours would wait for each other's counter in one.
 private let histograms = 4
 
+/// From a table's start to the next one's. With a page between two counters a processor takes a
+/// load of one for a load of the other, just stored, so a cache line more.
+private func tableStride(_ buckets: Int) -> Int { buckets + 16 }
+
 /// Counts how often each bucket occurs among `count` elements.
 ///
-/// - Precondition: `histogram` has room for ``histograms`` * `buckets` counters; the first
-///   `buckets` of them are the result.
+/// - Precondition: `histogram` has room for ``histograms`` tables; the first is the result.
 @inline(__always)
 private func tally(
   _ count: Int, buckets: Int, into histogram: UnsafeMutablePointer<UInt32>,
   _ bucket: (Int) -> UInt32
 ) {
-  histogram.initialize(repeating: 0, count: histograms * buckets)
+  let stride = tableStride(buckets)
+  histogram.initialize(repeating: 0, count: histograms * stride)
   var i = 0
   while i &+ histograms <= count {
     for table in 0..<histograms {
-      histogram[table &* buckets &+ Int(bucket(i &+ table))] &+= 1
+      histogram[table &* stride &+ Int(bucket(i &+ table))] &+= 1
     }
     i &+= histograms
   }
@@ -103,7 +108,7 @@ private func tally(
     i &+= 1
   }
   for table in 1..<histograms {
-    for b in 0..<buckets { histogram[b] &+= histogram[table &* buckets &+ b] }
+    for b in 0..<buckets { histogram[b] &+= histogram[table &* stride &+ b] }
   }
 }
 
@@ -158,7 +163,7 @@ private func smallestChosen(
   _ candidates: UnsafeMutablePointer<UInt32>, _ values: UnsafePointer<Float>, _ leading: Cut
 ) -> (bits: UInt32, equals: Int) {
   let buckets = 1 << Int(digitBits)
-  let counters = histograms * buckets
+  let counters = histograms * tableStride(buckets)
   let scratch = UnsafeMutablePointer<UInt32>.allocate(capacity: counters + leading.inBucket + 1)
   defer { scratch.deallocate() }
   let histogram = scratch

@@ -46,7 +46,7 @@ public struct BlockWeights: Sendable {
   }
 }
 
-/// Provides memory for `count` floats, filled once by the closure and alive as long as the process.
+/// Provides memory for `count` floats; calls the closure to fill it unless that was done before.
 /// Products in bf16 are fastest from memory that is aligned to 64 bytes.
 public typealias WidenedStorage = (_ count: Int, _ fill: (MutableFloats) throws -> Void) throws ->
   Floats
@@ -85,6 +85,8 @@ public final class PretrainedModel: @unchecked Sendable {
   public let packedBytes: Int
 
   let files: SafetensorsCollection
+  /// Whatever keeps widened weights alive.
+  private let owner: AnyObject?
 
   /// The product that gives a token's logits, and BERT's transform before it.
   public struct LanguageHead: @unchecked Sendable {
@@ -111,18 +113,20 @@ public final class PretrainedModel: @unchecked Sendable {
   /// - Parameters:
   ///   - storage: where BF16 and F16 tensors are widened to and linear layers are packed; private
   ///     memory by default. All packed layers take one call, before any tensor is widened.
+  ///   - owner: kept alive as long as the model, with the storage's memory.
   ///   - precision: what products of frozen linear layers are computed in.
   ///   - packsLanguageHead: whether bf16 includes the product to the vocabulary; tasks without it save
   ///     4 bytes * V * C.
   /// - Throws: `ModelError` or `SafetensorsError`: missing, malformed, wrong shape or type, or
   ///   `BF16.unavailableReason` where the precision is bf16.
   public init(
-    directory: String, storage: WidenedStorage? = nil, precision: ProductPrecision = .fp32,
-    packsLanguageHead: Bool = true
+    directory: String, storage: WidenedStorage? = nil, owner: AnyObject? = nil,
+    precision: ProductPrecision = .fp32, packsLanguageHead: Bool = true
   ) throws {
     if precision == .bf16, let reason = BF16.unavailableReason {
       throw ModelError(path: directory, reason: reason)
     }
+    self.owner = owner
     let configuration = try ModelConfiguration(directory: directory)
     let files = try SafetensorsCollection(directory: directory)
     var reader = TensorReader(
@@ -169,6 +173,21 @@ public final class PretrainedModel: @unchecked Sendable {
     storedBytes = files.tensors.reduce(0) { $0 + $1.byteRange.count }
   }
 
+  /// Floats of a block that holds all widened and packed tensors of a model directory
+  /// (`WidenedSlices`); the arguments are those of `init`.
+  /// - Throws: as `init`.
+  public static func widenedCount(
+    directory: String, precision: ProductPrecision = .fp32, packsLanguageHead: Bool = true
+  ) throws -> Int {
+    let nothing = MutableFloats.allocate(capacity: 1)
+    defer { nothing.deallocate() }
+    let slices = WidenedSlices(nothing, isFilled: true)
+    _ = try PretrainedModel(
+      directory: directory, storage: slices.take, precision: precision,
+      packsLanguageHead: packsLanguageHead)
+    return slices.count
+  }
+
   /// Private memory, never freed: weights live as long as the process.
   private static func privateStorage(count: Int, fill: (MutableFloats) throws -> Void) throws
     -> Floats
@@ -179,10 +198,13 @@ public final class PretrainedModel: @unchecked Sendable {
     return Floats(memory)
   }
 
-  /// Throws where any weight is not finite, naming the tensor. Reads all weights: call it on one
-  /// rank.
-  public func checkFinite() throws {
-    for tensor in files.tensors where tensor.elementType == .f32 {
+  /// Throws where any weight is not finite, naming the tensor.
+  ///
+  /// Reads all weights in place, so ranks share the work: this is part `part` of `parts`. (Widened
+  /// tensors are checked when they are widened.)
+  public func checkFinite(part: Int = 0, of parts: Int = 1) throws {
+    for (index, tensor) in files.tensors.enumerated()
+    where tensor.elementType == .f32 && index % parts == part {
       if let values = try files.floats(named: tensor.name),
         !allFinite(values.baseAddress!, count: values.count)
       {

@@ -83,4 +83,28 @@ struct ParityTests {
       #expect(a.correct == b.correct && a.count == b.count && a.predicted == b.predicted)
     }
   }
+
+  @Test("half-precision weights are widened once into memory that others take as it is")
+  func widenedOnce() throws {
+    for name in ["llama_classification_bf16", "llama_classification_f16"] {
+      let golden = try Golden(name)
+      let directory = "\(Golden.root)/\(name)"
+      let count = try PretrainedModel.widenedCount(directory: directory)
+      #expect(count > 0)
+      let memory = UnsafeMutablePointer<Float>.allocate(capacity: count)
+      defer { memory.deallocate() }
+      let filling = WidenedSlices(memory, isFilled: false)
+      _ = try PretrainedModel(directory: directory, storage: filling.take)
+      #expect(filling.count == count)
+      let taking = WidenedSlices(memory, isFilled: true)
+      let model = try PretrainedModel(directory: directory, storage: taking.take)
+      let logits = AdaptedModel(
+        model: model, layout: golden.layout, capacity: golden.sequences.reduce(0) { $0 + $1.count },
+        longestSequence: golden.sequences.map(\.count).max()!
+      ).logits(PackedSequences(golden.sequences), parameters: golden.vector)
+      #expect(relativeError(logits, try golden.floats("logits")) <= tolerance)
+    }
+    let plain = "\(Golden.root)/llama_classification_gqa"
+    #expect(try PretrainedModel.widenedCount(directory: plain) == 0)
+  }
 }

@@ -1,0 +1,35 @@
+// What a run needs beside its plan: who owns which examples, what a client minimizes, and where
+// training starts. Each rank makes its own.
+
+public import Communication
+public import Corpora
+public import Federation
+
+/// What a run needs beside its plan.
+public struct Assembly {
+  /// Who owns which training examples.
+  public var partition: Partition
+  /// What a client minimizes.
+  public var objective: any LocalObjective
+  /// Where training starts; that of rank 0 counts.
+  public var initialVector: [Float]
+  /// Writes a trained vector to a directory in a form that other programs read.
+  public var writeAdapter: (_ vector: [Float], _ directory: String) throws -> Void
+
+  /// An assembly of its parts.
+  public init(
+    partition: Partition, objective: any LocalObjective, initialVector: [Float],
+    writeAdapter: @escaping (_ vector: [Float], _ directory: String) throws -> Void
+  ) {
+    self.partition = partition
+    self.objective = objective
+    self.initialVector = initialVector
+    self.writeAdapter = writeAdapter
+  }
+}
+
+/// Makes the assembly of an experiment on each rank. Called by all ranks; what can fail on one of
+/// them stands in `Communicator.agreed`.
+public typealias Assembler =
+  (_ experiment: Experiment, _ assets: AssetDirectory, _ communicator: any Communicator) throws ->
+  Assembly

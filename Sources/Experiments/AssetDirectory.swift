@@ -1,0 +1,44 @@
+// Where models and corpora are found by name: $CELLM_HOME, as `make assets` fills it.
+
+import Foundation
+
+/// The directory of models and corpora that are known by name.
+public struct AssetDirectory: Sendable {
+  /// Its path.
+  public let path: String
+
+  /// `$CELLM_HOME`, or `cellm-mpi` in the user's cache directory.
+  public init(environment: [String: String] = [:]) {
+    let environment = environment.isEmpty ? ProcessInfo.processInfo.environment : environment
+    if let home = environment["CELLM_HOME"], !home.isEmpty {
+      path = absolutePath(home, from: ".")
+    } else if let cache = environment["XDG_CACHE_HOME"], cache.hasPrefix("/") {
+      path = cache + "/cellm-mpi"
+    } else {
+      path = (environment["HOME"] ?? "/") + "/.cache/cellm-mpi"
+    }
+  }
+
+  /// The path of a name; absolute paths are what they are.
+  public func resolve(_ name: String) -> String {
+    name.hasPrefix("/") ? name : path + "/" + name
+  }
+
+  /// The path of a directory that has to exist.
+  /// - Parameter what: What it holds, for the message: `model`, `data`.
+  public func existing(_ name: String, what: String) throws -> String {
+    let resolved = resolve(name)
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: resolved, isDirectory: &isDirectory) else {
+      throw CommandFailure(
+        ExitCode.missingInput,
+        name.hasPrefix("/")
+          ? "\(what) \(name) does not exist"
+          : "\(what) \(name) is not in \(path); type `make assets`")
+    }
+    guard isDirectory.boolValue else {
+      throw CommandFailure(ExitCode.data, "\(what) \(resolved) is a file; give its directory")
+    }
+    return resolved
+  }
+}

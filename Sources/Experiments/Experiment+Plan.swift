@@ -1,0 +1,91 @@
+// `Experiment`, as a user writes it -> `FederationPlan`, as the round reads it.
+
+public import Federation
+import Foundation
+internal import Sparsity
+
+extension Experiment {
+  /// What the federation plays.
+  /// - Throws: `CommandFailure` where the cohort file is missing or malformed.
+  public func federationPlan(assets: AssetDirectory) throws -> FederationPlan {
+    FederationPlan(
+      rounds: federation.rounds, cohort: try cohortPlan(assets: assets),
+      weighting: federation.weighting == .uniform ? .uniform : .examples,
+      method: Method(download: method.download.selection, upload: method.upload.selection),
+      server: federation.server.plan,
+      local: LocalTraining(
+        epochs: local.epochs, batchSize: local.batchSize,
+        learningRate: Float(local.learningRate), momentum: Float(local.momentum),
+        shuffle: local.shuffle),
+      evaluation: EvaluationPlan(
+        every: evaluation.every, splits: evaluation.splits.map(\.plan),
+        maximumExamples: evaluation.maximumExamples, masked: evaluation.masked),
+      seed: seed, uploads: federation.uploads == .gather ? .gather : .allGather)
+  }
+
+  private func cohortPlan(assets: AssetDirectory) throws -> CohortPlan {
+    guard federation.cohort.kind == .file, let name = federation.cohort.path else {
+      return .uniform(size: federation.cohortSize)
+    }
+    let path = assets.resolve(name)
+    let text = try readText(path, what: "cohort file")
+    guard let cohorts = try? JSONDecoder().decode([[Int]].self, from: Data(text.utf8)) else {
+      throw CommandFailure(
+        ExitCode.data,
+        "\(path): not a JSON list of lists of client numbers, a list for each round, as [[0, 2], [1]]"
+      )
+    }
+    return .file(cohorts)
+  }
+}
+
+extension Experiment.MethodSection.Direction {
+  var selection: Selection {
+    guard select == .topMagnitude else { return .all }
+    return switch density {
+    case .constant(let share): .topMagnitude(.constant(share))
+    case .geometric(let initial, let factor, let period):
+      .topMagnitude(.geometric(initial: initial, factor: factor, period: period))
+    }
+  }
+}
+
+extension Experiment.FederationSection.Server {
+  var plan: ServerOptimizer {
+    switch optimizer {
+    case .sgd: .sgd(learningRate: learningRate)
+    case .fedAdam: .fedAdam(learningRate: learningRate, beta1: beta1, beta2: beta2, tau: tau)
+    case .adamW:
+      .adamW(
+        learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
+        weightDecay: weightDecay)
+    }
+  }
+}
+
+extension Experiment.EvaluationSection.SplitName {
+  var plan: Split {
+    switch self {
+    case .train: .train
+    case .validation: .validation
+    case .test: .test
+    }
+  }
+}
+
+/// The text of an input file.
+func readText(_ path: String, what: String) throws -> String {
+  guard FileManager.default.fileExists(atPath: path) else {
+    throw CommandFailure(ExitCode.missingInput, "\(what) \(path) does not exist")
+  }
+  let data: Data
+  do {
+    data = try Data(contentsOf: URL(fileURLWithPath: path))
+  } catch {
+    throw CommandFailure(ExitCode.inputOutput, "\(what) \(path) cannot be read")
+  }
+  guard let text = String(data: data, encoding: .utf8) else {
+    throw CommandFailure(ExitCode.data, "\(what) \(path) is not a text in UTF-8")
+  }
+  return text
+}

@@ -1,0 +1,234 @@
+// What an experiment file says, as a value: every key that has an effect, with its default.
+// The table in ExperimentKeys.swift binds each property to its key; nothing else reads the file.
+
+/// One experiment: a model, a corpus, who owns which examples, what is trained and what travels.
+public struct Experiment: Sendable, Equatable {
+  /// The pretrained model.
+  public var model = Model()
+  /// The tokenized corpus.
+  public var data = DataSet()
+  /// What the model is trained to do.
+  public var task = TaskSection()
+  /// Which client owns which training examples.
+  public var partition = PartitionSection()
+  /// The trained adapter.
+  public var adapter = AdapterSection()
+  /// What travels between the server and the clients.
+  public var method = MethodSection()
+  /// Rounds, cohorts and the server's optimizer.
+  public var federation = FederationSection()
+  /// What a client does in a round.
+  public var local = LocalSection()
+  /// When and on what the trained vector is evaluated.
+  public var evaluation = EvaluationSection()
+  /// How the work is carried out on a rank; changes no result.
+  public var compute = ComputeSection()
+  /// The one number that all randomness is derived from.
+  public var seed: UInt64 = 0
+
+  /// An experiment of defaults, whose model and data are still to be named.
+  public init() {}
+
+  /// The pretrained model.
+  public struct Model: Sendable, Equatable {
+    /// Directory as Hugging Face has it, or its name in the asset directory.
+    public var path = ""
+  }
+
+  /// The tokenized corpus.
+  public struct DataSet: Sendable, Equatable {
+    /// Directory of token files, or its name in the asset directory.
+    public var path = ""
+    /// Longer examples are cut to this number of tokens.
+    public var maximumLength = 128
+  }
+
+  /// What the model is trained to do.
+  public struct TaskSection: Sendable, Equatable {
+    /// The task.
+    public var kind = Kind.classification
+    /// The hidden state that stands for a sequence.
+    public var pooling = Pooling.auto
+
+    /// The tasks.
+    public enum Kind: String, Sendable, CaseIterable {
+      case classification
+      case languageModelling = "language_modelling"
+    }
+
+    /// The hidden states that can stand for a sequence; `auto` is the model family's own choice.
+    public enum Pooling: String, Sendable, CaseIterable { case auto, first, last, mean }
+  }
+
+  /// Which client owns which training examples.
+  public struct PartitionSection: Sendable, Equatable {
+    /// The rule.
+    public var kind = Kind.dirichlet
+    /// The population.
+    public var clients = 350
+    /// Concentration of the Dirichlet distribution over clients, label by label.
+    public var alpha = 0.1
+    /// No client owns fewer examples.
+    public var minimumExamples = 1
+    /// File of a partition made elsewhere.
+    public var path: String?
+
+    /// The rules by which examples get their owners.
+    public enum Kind: String, Sendable, CaseIterable { case dirichlet, iid, natural, file }
+  }
+
+  /// The trained adapter.
+  public struct AdapterSection: Sendable, Equatable {
+    /// Rank of the two factors.
+    public var loraRank = 16
+    /// The product of the factors is scaled by alpha / lora_rank.
+    public var alpha = 16.0
+    /// The adapted matrices; nil means all linear ones.
+    public var targets: [String]?
+    /// Probability with which an input of an adapter is dropped in training.
+    public var dropout = 0.0
+    /// PEFT directory to start from.
+    public var initial: String?
+  }
+
+  /// What travels between the server and the clients.
+  public struct MethodSection: Sendable, Equatable {
+    /// Server to client.
+    public var download = Direction()
+    /// Client to server.
+    public var upload = Direction()
+    /// Which coordinates a client trains.
+    public var trainable = Trainable.all
+
+    /// Which coordinates travel in one direction.
+    public struct Direction: Sendable, Equatable {
+      /// The rule.
+      public var select = Select.topMagnitude
+      /// The share of coordinates that travels.
+      public var density = Density.constant(0.25)
+    }
+
+    /// The rules by which coordinates are selected.
+    public enum Select: String, Sendable, CaseIterable {
+      case topMagnitude = "top_magnitude"
+      case all
+    }
+
+    /// The share of coordinates that travels, round by round.
+    public enum Density: Sendable, Equatable {
+      case constant(Double)
+      /// initial * factor ^ (round div period)
+      case geometric(initial: Double, factor: Double, period: Int)
+    }
+
+    /// Which coordinates a client trains.
+    public enum Trainable: String, Sendable, CaseIterable { case all }
+  }
+
+  /// Rounds, cohorts and the server's optimizer.
+  public struct FederationSection: Sendable, Equatable {
+    /// Number of rounds.
+    public var rounds = 200
+    /// Clients of a round, for cohorts drawn by the program.
+    public var cohortSize = 10
+    /// How cohorts are drawn.
+    public var cohort = Cohort()
+    /// The weight of a client in the mean.
+    public var weighting = Weighting.uniform
+    /// How the clients' messages reach rank 0.
+    public var uploads = Uploads.gather
+    /// The optimizer that steps the server's vector.
+    public var server = Server()
+
+    /// The collectives that carry the clients' messages.
+    public enum Uploads: String, Sendable, CaseIterable {
+      case gather
+      case allGather = "all_gather"
+    }
+
+    /// How cohorts are drawn.
+    public struct Cohort: Sendable, Equatable {
+      /// The rule.
+      public var kind = Kind.uniform
+      /// File with one line of client numbers per round.
+      public var path: String?
+      /// The rules by which cohorts are drawn.
+      public enum Kind: String, Sendable, CaseIterable { case uniform, file }
+    }
+
+    /// The weights of clients in the mean.
+    public enum Weighting: String, Sendable, CaseIterable { case uniform, examples }
+
+    /// The optimizer that steps the server's vector.
+    public struct Server: Sendable, Equatable {
+      /// The rule.
+      public var optimizer = Optimizer.fedAdam
+      /// Step size.
+      public var learningRate = 0.005
+      /// Decay of the first moment.
+      public var beta1 = 0.9
+      /// Decay of the second moment; where nothing is given, 0.999 with AdamW.
+      public var beta2 = 0.99
+      /// Adaptivity of FedAdam (Reddi et al. 2021).
+      public var tau = 0.001
+      /// Added to the root of AdamW's second moment.
+      public var epsilon = 1e-8
+      /// AdamW's decoupled weight decay.
+      public var weightDecay = 0.01
+
+      /// The rules by which the server steps.
+      public enum Optimizer: String, Sendable, CaseIterable {
+        case sgd
+        case fedAdam = "fed_adam"
+        case adamW = "adam_w"
+      }
+    }
+  }
+
+  /// What a client does in a round.
+  public struct LocalSection: Sendable, Equatable {
+    /// Passes over the client's examples.
+    public var epochs = 1
+    /// Examples of a local step.
+    public var batchSize = 16
+    /// The client's optimizer.
+    public var optimizer = Optimizer.sgd
+    /// Its step size.
+    public var learningRate = 0.005
+    /// Its momentum.
+    public var momentum = 0.9
+    /// Whether each pass has its own order.
+    public var shuffle = true
+
+    /// The client's optimizers.
+    public enum Optimizer: String, Sendable, CaseIterable { case sgd }
+  }
+
+  /// When and on what the trained vector is evaluated.
+  public struct EvaluationSection: Sendable, Equatable {
+    /// Rounds from one evaluation to the next.
+    public var every = 10
+    /// The splits.
+    public var splits = [SplitName.test]
+    /// Examples of a split that are looked at; nil means all.
+    public var maximumExamples: Int?
+    /// Whether the vector is evaluated as a client receives it.
+    public var masked = true
+
+    /// The splits of a corpus.
+    public enum SplitName: String, Sendable, CaseIterable { case train, validation, test }
+  }
+
+  /// How the work is carried out on a rank; changes no result beyond rounding.
+  public struct ComputeSection: Sendable, Equatable {
+    /// Threads of a rank.
+    public var threads = 1
+    /// Tokens that go through the model at a time; nil means that the program chooses.
+    public var microBatchTokens: Int?
+    /// Number format of the computation.
+    public var precision = Precision.fp32
+
+    /// The number formats.
+    public enum Precision: String, Sendable, CaseIterable { case fp32 }
+  }
+}

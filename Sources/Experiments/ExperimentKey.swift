@@ -1,0 +1,91 @@
+// A key of the experiment file: its path, its property, the form of its value and when it counts.
+
+import Foundation
+internal import Yams
+
+/// One key of the experiment file. `ExperimentKey.all` lists them.
+public struct ExperimentKey: Sendable {
+  /// Where the key stands, such as `federation.server.tau`.
+  public let path: String
+  /// What it does, in a sentence without a full stop.
+  public let meaning: String
+  /// What can be given.
+  public let allowed: String
+  /// Whether it has to be given, as it has no default.
+  public let isRequired: Bool
+  /// Whether the value is a path.
+  let isPath: Bool
+
+  /// Sets the property, or leaves it and says false where the node holds nothing allowed.
+  let read: @Sendable (Node, ReadingContext, inout Experiment) -> Bool
+  /// The property as YAML text in flow style, or nil where nothing is set.
+  let write: @Sendable (Experiment) -> String?
+  /// The condition under which the key has an effect.
+  let condition: Condition?
+
+  /// A key counts only where another one has certain values.
+  struct Condition: Sendable {
+    /// The other key.
+    let path: String
+    /// Its values with which this one counts.
+    let values: [String]
+    /// The other key's value.
+    let current: @Sendable (Experiment) -> String
+
+    func holds(in experiment: Experiment) -> Bool { values.contains(current(experiment)) }
+  }
+
+  init<Value: Sendable>(
+    _ path: String, _ property: any WritableKeyPath<Experiment, Value> & Sendable,
+    _ form: ValueForm<Value>, required: Bool = false, only condition: Condition? = nil,
+    _ meaning: String
+  ) {
+    self.path = path
+    self.meaning = meaning
+    allowed = form.allowed
+    isRequired = required
+    isPath = Value.self == String.self
+    self.condition = condition
+    read = { node, context, experiment in
+      guard let value = form.read(node, context) else { return false }
+      experiment[keyPath: property] = value
+      return true
+    }
+    write = { form.write($0[keyPath: property]) }
+  }
+
+  /// A key without a default that has to be given where it counts, or that can be left out.
+  init(
+    _ path: String, optional property: any WritableKeyPath<Experiment, String?> & Sendable,
+    required: Bool = false, only condition: Condition? = nil, _ meaning: String
+  ) {
+    let form = ValueForm<String>.path
+    self.path = path
+    self.meaning = meaning
+    allowed = form.allowed
+    isRequired = required
+    isPath = true
+    self.condition = condition
+    read = { node, context, experiment in
+      guard let value = form.read(node, context) else { return false }
+      experiment[keyPath: property] = value
+      return true
+    }
+    write = { $0[keyPath: property].map(form.write) }
+  }
+
+  /// Whether the key has an effect, given the others.
+  func counts(in experiment: Experiment) -> Bool { condition?.holds(in: experiment) ?? true }
+
+  /// The default as YAML text, or nil where there is none.
+  public var defaultText: String? { isRequired ? nil : write(Experiment()) }
+}
+
+/// The condition that another property has one of some values.
+func when<Value: RawRepresentable & Sendable>(
+  _ path: String, _ property: any KeyPath<Experiment, Value> & Sendable, is values: Value...
+) -> ExperimentKey.Condition where Value.RawValue == String {
+  ExperimentKey.Condition(
+    path: path, values: values.map(\.rawValue),
+    current: { $0[keyPath: property].rawValue })
+}

@@ -1,0 +1,181 @@
+// All keys of the experiment file. Reading, checking, `--set`, config.yaml and the printed
+// reference come from this table, so a key is either here, with an effect, or unknown.
+
+extension ExperimentKey {
+  /// All keys, in the order in which config.yaml has them.
+  public static let all: [ExperimentKey] =
+    subjectKeys + adapterKeys + methodKeys + federationKeys + localKeys + [
+      ExperimentKey(
+        "seed", \.seed, .seed,
+        "the number that all randomness is derived from: same seed, same bits")
+    ]
+
+  private static let subjectKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "model.path", \.model.path, .path, required: true,
+      "directory of the pretrained model, as Hugging Face has it"),
+    ExperimentKey(
+      "data.path", \.data.path, .path, required: true,
+      "directory of the tokenized corpus; it belongs to the model's tokenizer"),
+    ExperimentKey(
+      "data.max_length", \.data.maximumLength, .integer(atLeast: 1),
+      "longer examples are cut to this number of tokens"),
+    ExperimentKey(
+      "task.kind", \.task.kind, .choice,
+      "what is learnt: the label of an example, or its next tokens"),
+    ExperimentKey(
+      "task.pooling", \.task.pooling, .choice,
+      only: when("task.kind", \.task.kind, is: .classification),
+      "the token whose hidden state stands for an example; auto is what the model family does:"
+        + " first (with pooler) for BERT, last for Llama"),
+    ExperimentKey(
+      "partition.kind", \.partition.kind, .choice,
+      "which client owns which training examples: skewed by label, at random,"
+        + " by the corpus's own clients, or as a file says"),
+    ExperimentKey(
+      "partition.clients", \.partition.clients, .integer(atLeast: 1),
+      only: when("partition.kind", \.partition.kind, is: .dirichlet, .iid),
+      "number of clients in the population"),
+    ExperimentKey(
+      "partition.alpha", \.partition.alpha, .number(above: 0),
+      only: when("partition.kind", \.partition.kind, is: .dirichlet),
+      "concentration of the Dirichlet distribution: small is very different clients"),
+    ExperimentKey(
+      "partition.minimum_examples", \.partition.minimumExamples, .integer(atLeast: 1),
+      only: when("partition.kind", \.partition.kind, is: .dirichlet),
+      "no client owns fewer training examples"),
+    ExperimentKey(
+      "partition.path", optional: \.partition.path, required: true,
+      only: when("partition.kind", \.partition.kind, is: .file),
+      "file that says which client owns which training examples"),
+  ]
+
+  private static let adapterKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "adapter.lora_rank", \.adapter.loraRank, .integer(atLeast: 1, atMost: 4096),
+      "rank of the two factors that are added to each adapted matrix"),
+    ExperimentKey(
+      "adapter.alpha", \.adapter.alpha, .number(above: 0),
+      "the product of the two factors is scaled by alpha / lora_rank"),
+    ExperimentKey(
+      "adapter.targets", \.adapter.targets, .either("all_linear", or: .names),
+      "the adapted matrices, by the last part of their names"),
+    ExperimentKey(
+      "adapter.dropout", \.adapter.dropout, .number(atLeast: 0, below: 1),
+      "probability with which an adapter's input is dropped in training"),
+    ExperimentKey(
+      "adapter.initial", optional: \.adapter.initial,
+      "PEFT adapter to start from, of the same rank, alpha and targets"),
+  ]
+
+  private static let methodKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "method.download.select", \.method.download.select, .choice,
+      "the coordinates of the server's vector that are sent to the clients"),
+    ExperimentKey(
+      "method.download.density", \.method.download.density, .density,
+      only: when("method.download.select", \.method.download.select, is: .topMagnitude),
+      "share of the coordinates that is sent to the clients"),
+    ExperimentKey(
+      "method.upload.select", \.method.upload.select, .choice,
+      "the coordinates of a client's change that are sent to the server"),
+    ExperimentKey(
+      "method.upload.density", \.method.upload.density, .density,
+      only: when("method.upload.select", \.method.upload.select, is: .topMagnitude),
+      "share of the coordinates that is sent to the server"),
+    ExperimentKey(
+      "method.trainable", \.method.trainable, .choice,
+      "the coordinates that a client trains, whichever it received"),
+  ]
+
+  private static let federationKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "federation.rounds", \.federation.rounds, .integer(atLeast: 1), "number of rounds"),
+    ExperimentKey(
+      "federation.cohort.kind", \.federation.cohort.kind, .choice,
+      "how the clients of a round are found: drawn at random, or as a file says"),
+    ExperimentKey(
+      "federation.cohort.path", optional: \.federation.cohort.path, required: true,
+      only: when("federation.cohort.kind", \.federation.cohort.kind, is: .file),
+      "JSON file with a list of client numbers for each round, as [[0, 2], [1, 3]]"),
+    ExperimentKey(
+      "federation.cohort_size", \.federation.cohortSize, .integer(atLeast: 1),
+      only: when("federation.cohort.kind", \.federation.cohort.kind, is: .uniform),
+      "clients of a round"),
+    ExperimentKey(
+      "federation.weighting", \.federation.weighting, .choice,
+      "the weight of a client in the mean: the same for all, or its number of examples"),
+    ExperimentKey(
+      "federation.uploads", \.federation.uploads, .choice,
+      "how uploads move between MPI ranks: to rank 0, or to all as without a server;"
+        + " changes no result"),
+    ExperimentKey(
+      "federation.server.optimizer", \.federation.server.optimizer, .choice,
+      "how the server steps: sgd, fed_adam (Reddi et al. 2021) or adam_w (as PyTorch's AdamW)"),
+    ExperimentKey(
+      "federation.server.learning_rate", \.federation.server.learningRate, .number(above: 0),
+      "the server's step size"),
+    ExperimentKey(
+      "federation.server.beta1", \.federation.server.beta1, .number(atLeast: 0, below: 1),
+      only: serverIs(.fedAdam, .adamW), "decay of the first moment"),
+    ExperimentKey(
+      "federation.server.beta2", \.federation.server.beta2, .number(atLeast: 0, below: 1),
+      only: serverIs(.fedAdam, .adamW),
+      "decay of the second moment; with adam_w the default is 0.999"),
+    ExperimentKey(
+      "federation.server.tau", \.federation.server.tau, .number(above: 0),
+      only: serverIs(.fedAdam), "FedAdam's adaptivity: the second moment starts at its square"),
+    ExperimentKey(
+      "federation.server.epsilon", \.federation.server.epsilon, .number(above: 0),
+      only: serverIs(.adamW), "added to the root of AdamW's second moment"),
+    ExperimentKey(
+      "federation.server.weight_decay", \.federation.server.weightDecay, .number(atLeast: 0),
+      only: serverIs(.adamW), "AdamW's decoupled weight decay"),
+  ]
+
+  private static func serverIs(
+    _ first: Experiment.FederationSection.Server.Optimizer,
+    _ second: Experiment.FederationSection.Server.Optimizer? = nil
+  ) -> Condition {
+    Condition(
+      path: "federation.server.optimizer",
+      values: [first.rawValue] + (second.map { [$0.rawValue] } ?? []),
+      current: { $0.federation.server.optimizer.rawValue })
+  }
+
+  private static let localKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "local.epochs", \.local.epochs, .integer(atLeast: 1),
+      "passes of a client over its examples in a round"),
+    ExperimentKey(
+      "local.batch_size", \.local.batchSize, .integer(atLeast: 1), "examples of a local step"),
+    ExperimentKey("local.optimizer", \.local.optimizer, .choice, "the clients' optimizer"),
+    ExperimentKey(
+      "local.learning_rate", \.local.learningRate, .number(above: 0), "the clients' step size"),
+    ExperimentKey(
+      "local.momentum", \.local.momentum, .number(atLeast: 0, below: 1),
+      "the clients' momentum, fresh for each client and round"),
+    ExperimentKey(
+      "local.shuffle", \.local.shuffle, .boolean, "whether each pass has its own order"),
+    ExperimentKey(
+      "evaluation.every", \.evaluation.every, .integer(atLeast: 1),
+      "rounds from one evaluation to the next; the last round is always evaluated"),
+    ExperimentKey(
+      "evaluation.splits", \.evaluation.splits, .list(), "the splits that are evaluated"),
+    ExperimentKey(
+      "evaluation.maximum_examples", \.evaluation.maximumExamples,
+      .either("all", or: .integer(atLeast: 1)),
+      "examples of a split that are looked at: the same random ones every time"),
+    ExperimentKey(
+      "evaluation.masked", \.evaluation.masked, .boolean,
+      "evaluate the vector as a client receives it, under the round's download mask"),
+    ExperimentKey(
+      "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1), "threads of a rank"),
+    ExperimentKey(
+      "compute.micro_batch_tokens", \.compute.microBatchTokens,
+      .either("auto", or: .integer(atLeast: 1)),
+      "tokens that go through the model at a time, which bounds a rank's memory"),
+    ExperimentKey(
+      "compute.precision", \.compute.precision, .choice, "number format of the computation"),
+  ]
+}

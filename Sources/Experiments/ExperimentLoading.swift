@@ -1,0 +1,61 @@
+// From the command line to a checked experiment, on rank 0.
+
+import Foundation
+
+/// What to run: a file, or the built-in experiment, with settings.
+public struct ExperimentRequest: Sendable {
+  /// The experiment file; nil for the built-in experiment.
+  public var path: String?
+  /// `--set` arguments.
+  public var settings: [String]
+
+  /// A file or nil, with `--set` arguments.
+  public init(path: String? = nil, settings: [String] = []) {
+    self.path = path
+    self.settings = settings
+  }
+
+  /// An experiment with what the command line says of it.
+  public struct Loaded: Sendable {
+    /// The experiment, checked as far as that goes without its inputs.
+    public let experiment: Experiment
+    /// How its runs are named.
+    public let name: String
+    /// Remarks for the user.
+    public let notices: [String]
+  }
+
+  /// Reads the experiment.
+  /// - Throws: `ExperimentProblems`, or `CommandFailure` where the file is missing or unreadable.
+  public func load() throws -> Loaded {
+    guard let path else {
+      let reading = try Experiment.read(
+        text: Experiment.BuiltIn.text, name: "built-in experiment", directory: ".",
+        settings: settings)
+      return Loaded(
+        experiment: reading.experiment, name: Experiment.BuiltIn.name, notices: reading.notices)
+    }
+    let text = try readText(path, what: "experiment file")
+    let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    let reading = try Experiment.read(
+      text: text, name: path, directory: directory, settings: settings)
+    return Loaded(
+      experiment: reading.experiment, name: RunDirectory.name(ofExperimentFile: path),
+      notices: reading.notices)
+  }
+}
+
+extension Experiment {
+  /// Throws where the model or the data is not there, naming all that is missing.
+  func checkInputs(_ assets: AssetDirectory) throws {
+    var missing: [CommandFailure] = []
+    for (name, what) in [(model.path, "model"), (data.path, "data")] {
+      do { _ = try assets.existing(name, what: what) } catch let error as CommandFailure {
+        missing.append(error)
+      }
+    }
+    guard let first = missing.first else { return }
+    throw CommandFailure(
+      first.exitCode, missing.map(\.description).joined(separator: "\n"))
+  }
+}

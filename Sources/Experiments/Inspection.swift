@@ -1,0 +1,149 @@
+// `cellm-mpi inspect`: what a path is and what is in it, as tables.
+
+internal import Adapters
+internal import Corpora
+import Foundation
+internal import Safetensors
+internal import Transformers
+
+/// Describes a model, a corpus, an adapter, a run directory or a safetensors file.
+///
+/// - Parameter path: A path, or the name of a model or corpus in the asset directory.
+/// - Throws: 66 where there is nothing, 65 where it is malformed or of no known kind.
+public func inspection(of path: String, assets: AssetDirectory = AssetDirectory()) throws -> String
+{
+  var place = path
+  let files = FileManager.default
+  if !files.fileExists(atPath: place), !path.hasPrefix("/"), !path.hasPrefix(".") {
+    place = assets.resolve(path)
+  }
+  var isDirectory: ObjCBool = false
+  guard files.fileExists(atPath: place, isDirectory: &isDirectory) else {
+    let looked = place == path ? "" : " and is not in \(assets.path)"
+    throw CommandFailure(ExitCode.missingInput, "\(path) does not exist\(looked)")
+  }
+  if !isDirectory.boolValue {
+    guard place.hasSuffix(".safetensors") else {
+      throw CommandFailure(
+        ExitCode.data, "\(place) is a file of an unknown kind; give a directory or .safetensors")
+    }
+    return try safetensorsText(place)
+  }
+  func has(_ name: String) -> Bool { files.fileExists(atPath: place + "/" + name) }
+  if has("config.yaml"), has("manifest.json") { return try runText(place) }
+  if has("adapter_config.json") { return try adapterText(place) }
+  if has("train.safetensors") { return try corpusText(place) }
+  if has("config.json") { return try modelText(place) }
+  throw CommandFailure(
+    ExitCode.data,
+    "\(place) is no model (config.json), corpus (train.safetensors), adapter (adapter_config.json)"
+      + " or run (config.yaml, manifest.json)")
+}
+
+private func safetensorsText(_ path: String) throws -> String {
+  let file = try SafetensorsFile(path: path)
+  var text = "safetensors file \(path)\n"
+  for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) {
+    text += "  \(key): \(value.count > 200 ? value.prefix(197) + "..." : value)\n"
+  }
+  let rows = file.tensors.map {
+    [$0.name, $0.elementType.rawValue, shapeText($0.shape), byteText($0.byteRange.count)]
+  }
+  let bytes = file.tensors.reduce(0) { $0 + $1.byteRange.count }
+  return text + alignedText([["tensor", "type", "shape", "size"]] + rows, indent: "  ")
+    + "  \(file.tensors.count) tensors, \(byteText(bytes))\n"
+}
+
+private func shapeText(_ shape: [Int]) -> String {
+  "(" + shape.map(String.init).joined(separator: ", ") + ")"
+}
+
+private func modelText(_ path: String) throws -> String {
+  let model = try PretrainedModel(directory: path)
+  let shape = model.configuration
+  let rows = [
+    ["property", "value"],
+    ["family", shape.family.rawValue],
+    ["parameters", grouped(model.parameterCount)],
+    ["stored", byteText(model.storedBytes)],
+    ["blocks", "\(shape.layerCount)"],
+    ["channels", "\(shape.channels)"],
+    ["heads", "\(shape.headCount) of \(shape.headSize), \(shape.keyValueHeadCount) key/value"],
+    ["feed-forward", "\(shape.intermediateSize)\(shape.isGated ? ", gated" : "")"],
+    ["vocabulary", grouped(shape.vocabularySize)],
+    ["positions", grouped(shape.maximumPositions)],
+    ["attention", shape.isCausal ? "causal" : "bidirectional"],
+    ["language head", model.languageHead == nil ? "no" : "yes"],
+    ["classification head", model.classificationHead.map { "\($0.labels) labels" } ?? "no"],
+  ]
+  return "model \(path)\n" + alignedText(rows, indent: "  ")
+}
+
+private func corpusText(_ path: String) throws -> String {
+  let corpus = try TokenCorpus(directory: path)
+  var rows = [["split", "examples", "tokens", "longest", "labels", "clients"]]
+  for (name, split) in corpus.namedSplits {
+    let lengths = (0..<split.count).map { split.tokenCount(of: $0) }
+    rows.append([
+      name, grouped(split.count), grouped(lengths.reduce(0, +)), grouped(lengths.max() ?? 0),
+      split.hasLabels ? "\(split.labelCount)" : "-",
+      split.owners.map { "\(Set($0).count)" } ?? "-",
+    ])
+  }
+  var text = "token data set \(path)\n" + alignedText(rows, indent: "  ")
+  text += "  largest token \(corpus.largestToken)\n"
+  if let hash = corpus.train.tokenizerHash { text += "  tokenizer \(hash)\n" }
+  let names = corpus.train.labelNames
+  if !names.isEmpty { text += "  labels: \(names.joined(separator: ", "))\n" }
+  return text
+}
+
+private func adapterText(_ path: String) throws -> String {
+  let lora = try AdapterDirectory.configuration(at: path)
+  let targets =
+    switch lora.targets {
+    case .allLinear: "all linear layers"
+    case .named(let names):
+      "\(names.count) modules: "
+        + Set(names.map { $0.split(separator: ".").last.map(String.init) ?? $0 }).sorted()
+        .joined(separator: ", ")
+    }
+  let rows = [
+    ["property", "value"], ["rank", "\(lora.loraRank)"], ["alpha", short(Double(lora.alpha))],
+    ["dropout", short(Double(lora.dropout))], ["targets", targets],
+  ]
+  return "PEFT adapter \(path)\n" + alignedText(rows, indent: "  ")
+    + (try safetensorsText(path + "/adapter_model.safetensors"))
+}
+
+private func runText(_ path: String) throws -> String {
+  let manifestPath = path + "/manifest.json"
+  guard
+    let object = try? JSONSerialization.jsonObject(
+      with: Data(readText(manifestPath, what: "manifest").utf8)),
+    let manifest = object as? [String: Any]
+  else { throw CommandFailure(ExitCode.data, "\(manifestPath) is not a JSON object") }
+  var rows = [["property", "value"]]
+  for key in [
+    "experiment", "status", "failure", "model", "data", "start", "end", "wall_seconds",
+    "rank_count", "parameters", "population", "digest",
+  ] {
+    if let value = manifest[key] { rows.append([key, "\(value)"]) }
+  }
+  for (key, value) in (manifest["totals"] as? [String: Any] ?? [:]).sorted(by: { $0.key < $1.key })
+  {
+    rows.append([key, "\(value)"])
+  }
+  var text = "run \(path)\n" + alignedText(rows, indent: "  ")
+  let evaluations = try? readText(path + "/evaluation.csv", what: "table")
+  let table = (evaluations ?? "").split(separator: "\n").map {
+    $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+  }
+  if let header = table.first, table.count > 1 {
+    let columns = ["round", "split", "examples", "accuracy", "loss", "total_payload_bytes"]
+    let places = columns.compactMap { header.firstIndex(of: $0) }
+    let whole = table.filter { $0.count == header.count }
+    text += "\n" + alignedText(whole.map { row in places.map { row[$0] } }, indent: "  ")
+  }
+  return text
+}

@@ -1,0 +1,125 @@
+// manifest.json: what ran, where, with what, and how it ended.
+
+import Foundation
+
+/// What a run is made of that no experiment file says.
+public struct RunEnvironment: Sendable {
+  /// The whole command line.
+  public var commandLine: [String]
+  /// The MPI library in its own words, or nil without MPI.
+  public var mpiLibrary: String?
+  /// Environment variables.
+  public var variables: [String: String]
+
+  /// The environment of this process.
+  public init(mpiLibrary: String? = nil) {
+    commandLine = CommandLine.arguments
+    self.mpiLibrary = mpiLibrary
+    variables = ProcessInfo.processInfo.environment
+  }
+
+  /// The variables that decide where and how fast a run computes.
+  var essentials: [String: String] {
+    let names: Set<String> = [
+      "CELLM_HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",
+      "CUDA_VISIBLE_DEVICES",
+    ]
+    let prefixes = [
+      "SLURM_JOB_", "SLURM_NNODES", "SLURM_NTASKS", "SLURM_RESTART", "OMPI_MCA_", "UCX_",
+    ]
+    return variables.filter { name, _ in
+      names.contains(name) || prefixes.contains(where: name.hasPrefix)
+    }
+  }
+}
+
+/// The content of manifest.json.
+struct Manifest: Codable, Sendable, Equatable {
+  struct Software: Codable, Sendable, Equatable {
+    var version = ProgramVersion.text
+    var commit: String? = ProgramVersion.commit
+    var compiler = ProgramVersion.compiler
+    var mpi: String?
+    var blas: String?
+    var system = ProgramVersion.system
+  }
+
+  struct Totals: Codable, Sendable, Equatable {
+    var rounds = 0
+    var tokens = 0
+    var downloadPayloadBytes = 0
+    var uploadPayloadBytes = 0
+    var densePayloadBytes = 0
+    var wireBytes = 0
+    var wireMessages = 0
+  }
+
+  struct RankPlace: Codable, Sendable, Equatable {
+    var rank: Int
+    var host: String
+    var wireBytesSent: Int?
+    var wireBytesReceived: Int?
+  }
+
+  /// running, finished or failed
+  var status = "running"
+  var experiment: String
+  var model: String
+  var data: String
+  var software: Software
+  var commandLine: [String]
+  var workingDirectory = FileManager.default.currentDirectoryPath
+  var environment: [String: String]
+  var hosts: [String]
+  var rankCount: Int
+  var ranks: [RankPlace]
+  var parameters: Int
+  var population: Int
+  var start: String
+  var end: String?
+  var wallSeconds: Double?
+  var digest: String?
+  var failure: String?
+  var totals = Totals()
+
+  /// Writes manifest.json as a whole.
+  func write(to directory: RunDirectory) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    let data = try encoder.encode(self)
+    try OutputFile.replace(
+      directory.file("manifest.json"), with: String(decoding: data, as: UTF8.self) + "\n")
+  }
+}
+
+/// Which program this is.
+public enum ProgramVersion {
+  /// The version.
+  public static let text = "0.1.0"
+  /// The commit, where the build knew it.
+  static let commit: String? = nil
+
+  /// The compiler.
+  static var compiler: String {
+    #if compiler(>=6.4)
+      "Swift 6.4 or later"
+    #elseif compiler(>=6.3)
+      "Swift 6.3"
+    #elseif compiler(>=6.2)
+      "Swift 6.2"
+    #else
+      "Swift 6.1"
+    #endif
+  }
+
+  /// Operating system and processor.
+  static var system: String {
+    var name = utsname()
+    uname(&name)
+    func text<T>(_ field: T) -> String {
+      withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+    return [text(name.sysname), text(name.release), text(name.machine)].joined(separator: " ")
+  }
+}

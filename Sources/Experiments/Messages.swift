@@ -1,0 +1,116 @@
+// Messages to the user: a swift-log handler that writes time-stamped lines to standard error and
+// knows of the progress line that may be there.
+
+internal import Federation
+import Foundation
+internal import Logging
+
+/// Time-stamped lines to a sink.
+struct LineLogHandler: LogHandler {
+  var metadata: Logger.Metadata = [:]
+  var logLevel = Logger.Level.info
+  let sink: @Sendable (String) -> Void
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    let label = event.level >= Logger.Level.warning ? "\(event.level): " : ""
+    sink("\(strftimeText("%Y-%m-%d %H:%M:%S", Date())) \(label)\(event.message)\n")
+  }
+}
+
+/// What the user sees while a run goes on: on a terminal a line that is redrawn, otherwise one
+/// line per round.
+final class ProgressReporter {
+  private let isTerminal: Bool
+  private let sink: @Sendable (String) -> Void
+  private let logger: Logger
+  private let start = ContinuousClock.now
+  private var lastDrawn: ContinuousClock.Instant?
+  private var lastLoss: Double?
+  private var roundsPlayed = 0
+  private var roundsBefore: Int?
+  private var isLineOpen = false
+
+  /// - Parameter isQuiet: Says nothing; for all ranks but the first.
+  init(
+    isTerminal: Bool, isQuiet: Bool,
+    sink: @escaping @Sendable (String) -> Void = { writeToStandardError($0) }
+  ) {
+    self.isTerminal = isTerminal && !isQuiet
+    let silent: @Sendable (String) -> Void = { _ in }
+    self.sink = isQuiet ? silent : sink
+    let handler = LineLogHandler(sink: self.sink)
+    logger = Logger(label: "cellm-mpi") { (_: String) -> any LogHandler in handler }
+  }
+
+  func say(_ text: String) {
+    clear()
+    logger.info("\(text)")
+  }
+
+  func warn(_ text: String) {
+    clear()
+    logger.warning("\(text)")
+  }
+
+  /// Something was done within a round.
+  func update(_ progress: RoundProgress) {
+    guard isTerminal else { return }
+    let now = ContinuousClock.now
+    if let lastDrawn, now - lastDrawn < .milliseconds(200) { return }
+    lastDrawn = now
+    let stage =
+      switch progress.stage {
+      case .training: "client \(progress.clientsFinished)/\(progress.clientCount)"
+      case .evaluation(let split):
+        "\(split.rawValue) \(progress.workFinished)/\(progress.workCount)"
+      }
+    var parts = ["round \(progress.round + 1)/\(progress.rounds)", stage]
+    if let lastLoss { parts.append("loss \(fixed(lastLoss, 4))") }
+    let fraction =
+      progress.workCount > 0 ? Double(progress.workFinished) / Double(progress.workCount) : 0
+    let done = Double(roundsPlayed) + (progress.stage == .training ? fraction : 0.95)
+    if done > 0 {
+      let elapsed = Self.seconds(now - start)
+      let left = Double(progress.rounds - (progress.round - roundsPlayed)) - done
+      parts.append("about \(durationText(elapsed / done * max(0, left))) left")
+    }
+    sink("\r\u{1b}[2K" + parts.joined(separator: "  "))
+    isLineOpen = true
+  }
+
+  /// A round is finished.
+  func finished(_ record: RoundRecord, of rounds: Int) {
+    roundsPlayed += 1
+    lastLoss = record.trainLoss
+    let left =
+      Self.seconds(ContinuousClock.now - start) / Double(roundsPlayed)
+      * Double(rounds - record.round - 1)
+    var parts = [
+      "round \(record.round + 1)/\(rounds)", "loss \(fixed(record.trainLoss, 4))",
+    ]
+    for entry in record.evaluation {
+      parts.append("\(entry.split.rawValue) accuracy \(fixed(entry.accuracy, 4))")
+    }
+    parts.append("down \(byteText(record.downloadPayload.total))")
+    parts.append("up \(byteText(record.uploadPayload.total))")
+    parts.append("digest \(record.digest)")
+    parts.append(fixed(record.seconds.total, 1) + " s")
+    if rounds > record.round + 1 { parts.append("about \(durationText(left)) left") }
+    if !isTerminal || !record.evaluation.isEmpty {
+      say(parts.joined(separator: "  "))
+    }
+  }
+
+  /// Takes the redrawn line off the terminal.
+  func clear() {
+    if isLineOpen { sink("\r\u{1b}[2K") }
+    isLineOpen = false
+  }
+
+  private static func seconds(_ duration: Duration) -> Double { duration / .seconds(1) }
+}

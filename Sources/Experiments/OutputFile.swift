@@ -1,0 +1,82 @@
+// Files that the program writes: appended with plain writes, so that nothing waits in a buffer when
+// something fails, and an error names the file.
+
+import Foundation
+
+/// A file that is appended to.
+final class OutputFile {
+  let path: String
+  private let descriptor: Int32
+  /// The bytes up to which the file is whole.
+  private var length = 0
+
+  /// Creates the file; where `exclusive`, it must not exist.
+  init(creating path: String, exclusive: Bool = false) throws {
+    self.path = path
+    let flags = O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | (exclusive ? O_EXCL : O_TRUNC)
+    descriptor = open(path, flags, 0o644)
+    if descriptor < 0 { throw CommandFailure.system(path, errno) }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Appends all of `text`, or nothing: what was written of it before an error is taken back.
+  func append(_ text: String) throws {
+    do {
+      try writeAll(text, to: descriptor, path: path)
+      length += text.utf8.count
+    } catch {
+      _ = ftruncate(descriptor, off_t(length))
+      throw error
+    }
+  }
+
+  /// Makes sure that what was appended is on the disk.
+  func synchronize() throws {
+    // Pipes and terminals cannot be synchronized, and need not be.
+    if fsync(descriptor) != 0, errno != EINVAL, errno != ENOTSUP, errno != EROFS {
+      throw CommandFailure.system(path, errno)
+    }
+  }
+
+  /// Replaces a file as a whole: it has the old content or the new one, never a part.
+  static func replace(_ path: String, with text: String) throws {
+    let temporary = "\(path).\(getpid()).tmp"
+    do {
+      let file = try OutputFile(creating: temporary)
+      try file.append(text)
+      try file.synchronize()
+      guard rename(temporary, path) == 0 else { throw CommandFailure.system(path, errno) }
+    } catch {
+      unlink(temporary)
+      throw error
+    }
+  }
+}
+
+/// Writes all of `text` to a file descriptor.
+func writeAll(_ text: String, to descriptor: Int32, path: String) throws {
+  var text = text
+  try text.withUTF8 { bytes in
+    var start = 0
+    while start < bytes.count {
+      let count = write(descriptor, bytes.baseAddress! + start, bytes.count - start)
+      if count > 0 {
+        start += count
+      } else if count < 0, errno != EINTR {
+        throw CommandFailure.system(path, errno)
+      }
+    }
+  }
+}
+
+/// Prints results.
+/// - Throws: `CommandFailure` (74) where standard output is closed or full.
+public func writeToStandardOutput(_ text: String) throws {
+  try writeAll(text, to: STDOUT_FILENO, path: "standard output")
+}
+
+/// Prints messages; where standard error is closed there is no one left to tell.
+public func writeToStandardError(_ text: String) {
+  try? writeAll(text, to: STDERR_FILENO, path: "standard error")
+}

@@ -1,0 +1,180 @@
+// `cellm-mpi plan`: does it fit, and what will travel? Opens model and corpus, makes the partition,
+// encodes one message of each size with the real codec, and computes nothing else.
+
+internal import Adapters
+internal import Corpora
+internal import Federation
+import Foundation
+internal import RandomStreams
+internal import Sparsity
+internal import Transformers
+
+/// What a run would take; starts nothing.
+///
+/// - Parameters:
+///   - ranks: MPI ranks of the run.
+///   - ranksPerNode: How many of them share a node's memory.
+/// - Throws: What `run` would throw before its first round.
+public func planReport(
+  _ request: ExperimentRequest, ranks: Int, ranksPerNode: Int,
+  assets: AssetDirectory = AssetDirectory()
+) throws -> String {
+  guard ranks >= 1, ranksPerNode >= 1 else {
+    throw CommandFailure(ExitCode.usage, "--ranks and --ranks-per-node are at least 1")
+  }
+  let loaded = try request.load()
+  try loaded.experiment.checkInputs(assets)
+  let plan = try loaded.experiment.federationPlan(assets: assets)
+  let directory = try assets.existing(loaded.experiment.model.path, what: "model")
+  let prepared = try PreparedModel(
+    loaded.experiment, assets: assets, model: try PretrainedModel(directory: directory))
+  let problems = plan.problems(population: prepared.partition.clients.count)
+  guard problems.isEmpty else {
+    throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
+  }
+  let report = PlanReport(
+    experiment: loaded.experiment, plan: plan, prepared: prepared, ranks: ranks,
+    ranksPerNode: min(ranks, ranksPerNode))
+  let notices = loaded.notices.map { "note: \($0)\n" }.joined()
+  return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
+    + report.sizes + report.population + report.messages + report.memory
+}
+
+private func indented(_ text: String) -> String {
+  text.split(separator: "\n").map { "  \($0)\n" }.joined()
+}
+
+private struct PlanReport {
+  let experiment: Experiment
+  let plan: FederationPlan
+  let prepared: PreparedModel
+  let ranks: Int
+  let ranksPerNode: Int
+
+  private var length: Int { prepared.layout.parameterCount }
+
+  var sizes: String {
+    let head = prepared.layout.segments.reduce(0) { sum, segment in
+      segment.kind == .headWeight || segment.kind == .headBias ? sum + segment.range.count : sum
+    }
+    let model = prepared.model
+    return "\nmodel \(model.directory)\n"
+      + alignedText(
+        [
+          ["parameters", "count", ""],
+          ["base, frozen", grouped(model.parameterCount), byteText(model.storedBytes)],
+          ["adapter", grouped(length - head), byteText(4 * (length - head))],
+          ["head", grouped(head), byteText(4 * head)],
+          ["trainable", grouped(length), byteText(4 * length)],
+        ], indent: "  ")
+  }
+
+  private func tokens(of client: [Int]) -> Int {
+    client.reduce(0) {
+      $0 + prepared.corpus.train.tokenCount(of: $1, limit: experiment.data.maximumLength)
+    }
+  }
+
+  var population: String {
+    let clients = prepared.partition.clients
+    let train = prepared.corpus.train
+    let examples = clients.map(\.count).sorted()
+    let tokens = clients.map(tokens).sorted()
+    func row(_ name: String, _ sorted: [Int]) -> [String] {
+      let mean = Double(sorted.reduce(0, +)) / Double(max(1, sorted.count))
+      return [
+        name, grouped(sorted.first ?? 0), grouped(sorted[sorted.count / 2]), fixed(mean, 1),
+        grouped(sorted.last ?? 0),
+      ]
+    }
+    var rows = [
+      ["per client", "least", "median", "mean", "most"], row("examples", examples),
+      row("tokens", tokens),
+    ]
+    if let labels = train.labels {
+      rows.append(row("labels", clients.map { Set($0.map { labels[$0] }).count }.sorted()))
+    }
+    let steps = clients.map { plan.local.stepCount(examples: $0.count) }.sorted()
+    rows.append(row("steps a round", steps))
+    return "\npopulation: \(clients.count) clients of \(grouped(train.count)) training examples\n"
+      + alignedText(rows, indent: "  ") + "  tokens a round: \(tokensPerRound)\n"
+  }
+
+  /// Exact where cohorts are drawn by the seed or given: the first hundred rounds are looked at.
+  private var tokensPerRound: String {
+    let rounds = min(plan.rounds, 100)
+    let clients = prepared.partition.clients
+    let counts = (0..<rounds).map { round in
+      plan.cohort.cohort(round: round, population: clients.count, seed: plan.seed)
+        .reduce(0) { $0 + plan.local.epochs * tokens(of: clients[$1]) }
+    }
+    return "\(grouped(counts.reduce(0, +) / rounds)) on average, "
+      + "\(grouped(counts.min() ?? 0)) to \(grouped(counts.max() ?? 0)) in the first \(rounds)"
+      + " rounds (the cohorts of this seed)"
+  }
+
+  var messages: String {
+    let dense = message(count: length).total
+    var rows = [["message", "round", "density", "coordinates", "bytes", "less than dense"]]
+    for (name, selection) in [("download", plan.method.download), ("upload", plan.method.upload)] {
+      var counts: [Int] = []
+      for round in [0, plan.rounds - 1] {
+        let count = selection.count(length: length, round: round)
+        if counts.contains(count) { continue }
+        counts.append(count)
+        let size = message(count: count)
+        rows.append([
+          name, "\(round)", short(selection.density(round: round)), grouped(count),
+          byteText(size.total), fixed(Double(dense) / Double(max(1, size.total)), 2) + "x",
+        ])
+      }
+    }
+    rows.append(["dense LoRA", "", "1", grouped(length), byteText(dense), "1.00x"])
+    return "\npayload of one client\n" + alignedText(rows, indent: "  ")
+      + "  bytes: of messages encoded with coordinates drawn at random; those of a run differ by"
+      + " about a percent\n"
+  }
+
+  /// The size of a message of so many coordinates at random places.
+  private func message(count: Int) -> PayloadSize {
+    var stream = RandomStream(seed: 0, purpose: .selection)
+    let places = count == length ? Array(0..<length) : stream.sample(count, of: length)
+    let vector = [Float](repeating: 1, count: length)
+    return vector.withUnsafeBufferPointer { buffer in
+      let mask = SupportMask(length: length, indices: places.map { UInt32($0) })
+      return VectorCodec.encode(SparseVector(gathering: buffer, at: mask)).size
+    }
+  }
+
+  var memory: String {
+    let capacity = prepared.capacity(experiment)
+    let buffers = AdaptedModel.bufferBytes(
+      configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
+      longestSequence: prepared.longestSequence)
+    let vector = 4 * length
+    let longest = plan.method.upload.count(length: length, round: 0)
+    let cohort = plan.cohort.cohort(
+      round: 0, population: prepared.partition.clients.count, seed: plan.seed
+    ).count
+    let uploads = ((cohort + ranks - 1) / ranks) * message(count: longest).total
+    let server = (1 + plan.server.momentCount) * vector + 8 * length
+    let program = 64 << 20
+    let rank = buffers + 4 * vector + uploads + program
+    let weights = prepared.model.storedBytes
+    let node = weights + ranksPerNode * rank + server
+    return "\nmemory, \(ranks) rank\(ranks == 1 ? "" : "s"), \(ranksPerNode) a node\n"
+      + alignedText(
+        [
+          ["part", "bytes", "of"],
+          ["base weights", byteText(weights), "a node, shared by its ranks"],
+          ["activations", byteText(buffers), "a rank: micro-batches of \(capacity) tokens"],
+          ["vectors", byteText(4 * vector), "a rank: start, trained, momentum, gradient"],
+          ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
+          ["program", byteText(program), "a rank: code, libraries, MPI, tokens (a round figure)"],
+          ["server", byteText(server), "rank 0: vector, moments, exact sum"],
+          ["rank", byteText(rank), "sum of a rank"],
+          ["first node", byteText(node), "sum of the node with rank 0"],
+        ], indent: "  ")
+      + "  bytes: of the buffers that a run allocates for these shapes; nothing was measured\n"
+  }
+}

@@ -1,0 +1,139 @@
+// Errors on their way out of the program: one line and an exit code (sysexits.h) each.
+
+internal import Adapters
+public import Communication
+internal import Corpora
+import Foundation
+internal import Safetensors
+internal import Transformers
+
+/// The exit codes of the program.
+public enum ExitCode {
+  /// The command line or the experiment file makes no sense.
+  public static let usage: Int32 = 64
+  /// A model, corpus or adapter is malformed or does not fit, or training diverged.
+  public static let data: Int32 = 65
+  /// An input file does not exist.
+  public static let missingInput: Int32 = 66
+  /// The program's own fault.
+  public static let software: Int32 = 70
+  /// Reading or writing failed: disk full, no permission.
+  public static let inputOutput: Int32 = 74
+
+  /// The exit codes as the help shows them.
+  public static let help = """
+    Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that \
+    diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk \
+    full).
+    """
+
+  /// The exit code of an error.
+  public static func code(of error: any Error) -> Int32 {
+    switch error {
+    case let error as any ErrorWithExitCode: error.exitCode
+    case let error as SafetensorsError: code(ofErrorNumber: error.errorNumber)
+    case let error as ModelError: error.isMissing ? missingInput : data
+    case let error as AdapterError: error.isMissing ? missingInput : data
+    case is CorpusError: data
+    default: software
+    }
+  }
+
+  /// What a failing system call means: a missing file, a failing disk, or else malformed data.
+  static func code(ofErrorNumber number: Int32?) -> Int32 {
+    switch number {
+    case ENOENT, ENOTDIR: missingInput
+    case .some: inputOutput
+    case nil: data
+    }
+  }
+}
+
+extension ExperimentProblems: ErrorWithExitCode {
+  /// 64, as for the command line.
+  public var exitCode: Int32 { ExitCode.usage }
+}
+
+/// Why a command cannot do what was asked: one line and its exit code.
+public struct CommandFailure: ErrorWithExitCode, Equatable, CustomStringConvertible {
+  /// The exit code with which the program should end.
+  public let exitCode: Int32
+  /// What, where, and what would help.
+  public let description: String
+
+  /// A failure with its exit code.
+  public init(_ exitCode: Int32, _ description: String) {
+    self.exitCode = exitCode
+    self.description = description
+  }
+
+  /// A system call that failed.
+  static func system(_ path: String, _ number: Int32, code: Int32 = ExitCode.inputOutput)
+    -> CommandFailure
+  {
+    CommandFailure(code, "\(path): \(String(cString: strerror(number)))")
+  }
+}
+
+/// How a run ended on this rank: what to print, and whether the other ranks know of it.
+public struct RunFailure: ErrorWithExitCode, CustomStringConvertible {
+  /// The lines for this rank to print; none where another rank prints the cause.
+  public let lines: [String]
+  /// The exit code of all ranks.
+  public let exitCode: Int32
+  /// Whether the others wait in a collective and have to be ended.
+  public let needsAbort: Bool
+  /// The lines.
+  public var description: String { lines.joined(separator: "\n") }
+
+  /// A failure that all ranks agreed on: the rank where it happened tells.
+  init(agreed error: any Error, communicator: any Communicator) {
+    exitCode = ExitCode.code(of: error)
+    needsAbort = false
+    switch error {
+    case is RankFailure: lines = []
+    case is CommunicationError where communicator.rank != 0: lines = []
+    default: lines = Self.lines(error, communicator, always: false)
+    }
+  }
+
+  /// A failure of this rank while the others go on.
+  init(alone error: any Error, communicator: any Communicator) {
+    exitCode = ExitCode.code(of: error)
+    needsAbort = communicator.size > 1
+    lines = error is RankFailure ? [] : Self.lines(error, communicator, always: true)
+  }
+
+  private static func lines(
+    _ error: any Error, _ communicator: any Communicator, always: Bool
+  ) -> [String] {
+    let isPlain = communicator.size == 1 || (communicator.rank == 0 && !always)
+    let place = isPlain ? "" : "rank \(communicator.rank) on \(communicator.hostName): "
+    return "\(error)".split(separator: "\n").map { place + $0 }
+  }
+
+  /// Prints what is to be printed, and ends the other ranks where they cannot know.
+  /// - Returns: The exit code, where this rank can end in good order.
+  public func report(_ communicator: any Communicator) -> Int32 {
+    for line in lines { writeToStandardError("cellm-mpi: \(line)\n") }
+    if needsAbort { communicator.abort(exitCode: exitCode) }
+    return exitCode
+  }
+}
+
+extension Communicator {
+  /// Runs `body` on every rank; if it throws on any, all throw a `RunFailure` with the same exit
+  /// code, and the lowest rank where it threw has the lines.
+  public func agreed<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try together {
+        do { return try body() } catch {
+          if error is any ErrorWithExitCode { throw error }
+          throw CommandFailure(ExitCode.code(of: error), "\(error)")
+        }
+      }
+    } catch {
+      throw RunFailure(agreed: error, communicator: self)
+    }
+  }
+}

@@ -1,0 +1,105 @@
+// rounds.csv, evaluation.csv, clients.csv and wire.csv. Columns that end in `_seconds` come from a
+// clock; all others of the first three are the same for any number of ranks. What depends on the
+// ranks is in wire.csv.
+
+internal import Communication
+internal import Federation
+internal import Sparsity
+
+/// The tables of a run, grown by the round.
+final class RunTables {
+  private let rounds: Table
+  private let evaluation: Table
+  private let clients: Table
+  private let wire: Table
+  private var payloadBytes = 0
+  private var denseBytes = 0
+
+  private static func payloadColumns(_ direction: String) -> [String] {
+    ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
+  }
+
+  private static func payload(_ size: PayloadSize) -> [String] {
+    [size.values, size.indices, size.header, size.total].map(String.init)
+  }
+
+  init(_ directory: RunDirectory) throws {
+    rounds = try Table(
+      creating: directory.file("rounds.csv"),
+      columns: [
+        "round", "clients", "examples", "steps", "tokens", "train_loss", "train_accuracy",
+        "download_density", "upload_density",
+      ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
+        "dense_payload_bytes", "total_payload_bytes", "total_dense_payload_bytes", "digest",
+        "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
+        "server_seconds", "evaluate_seconds", "round_seconds",
+      ])
+    evaluation = try Table(
+      creating: directory.file("evaluation.csv"),
+      columns: [
+        "round", "split", "masked", "examples", "items", "correct", "accuracy", "loss",
+        "total_payload_bytes", "evaluate_seconds",
+      ])
+    clients = try Table(
+      creating: directory.file("clients.csv"),
+      columns: [
+        "round", "client", "examples", "steps", "tokens", "loss", "accuracy",
+        "download_nonzeros",
+      ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
+        + ["client_seconds"])
+    wire = try Table(
+      creating: directory.file("wire.csv"),
+      columns: [
+        "round", "collective", "calls", "messages", "wire_bytes", "largest_rank_wire_bytes",
+        "longest_rank_seconds",
+      ])
+  }
+
+  /// Adds one round and has it on the disk.
+  func append(_ record: RoundRecord, wire: WireSummary) throws {
+    let (download, upload) = (record.downloadPayload, record.uploadPayload)
+    payloadBytes += download.total + upload.total
+    denseBytes += 2 * record.denseBytes
+    let clients = record.clients
+    let seconds = record.seconds
+    rounds.append(
+      [
+        "\(record.round)", "\(clients.count)", "\(clients.reduce(0) { $0 + $1.examples })",
+        "\(clients.reduce(0) { $0 + $1.steps })", "\(clients.reduce(0) { $0 + $1.tokens })",
+        "\(record.trainLoss)", "\(record.trainAccuracy)", "\(record.downloadDensity)",
+        "\(record.uploadDensity)",
+      ] + Self.payload(download) + Self.payload(upload) + [
+        "\(2 * record.denseBytes)", "\(payloadBytes)", "\(denseBytes)", record.digest,
+        fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
+        fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
+        fixed(seconds.evaluate, 6), fixed(seconds.total, 6),
+      ])
+    for entry in record.evaluation {
+      evaluation.append([
+        "\(entry.round)", entry.split.rawValue, "\(entry.masked)", "\(entry.examples)",
+        "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
+        "\(payloadBytes)", fixed(entry.seconds, 6),
+      ])
+    }
+    for client in clients {
+      self.clients.append(
+        [
+          "\(client.round)", "\(client.client)", "\(client.examples)", "\(client.steps)",
+          "\(client.tokens)", "\(client.loss)", "\(client.accuracy)", "\(client.downloadNonzeros)",
+        ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
+          + Self.payload(client.upload) + [fixed(client.seconds, 6)])
+    }
+    for (collective, entry) in wire.entries {
+      self.wire.append([
+        "\(record.round)", collective.rawValue, "\(entry.calls)", "\(entry.messages)",
+        "\(entry.wireBytes)", "\(entry.largestRankWireBytes)",
+        fixed(entry.longestRankSeconds, 6),
+      ])
+    }
+    // clients.csv first: a row of rounds.csv says that everything of that round is there.
+    try self.clients.flush()
+    try evaluation.flush()
+    try self.wire.flush()
+    try rounds.flush()
+  }
+}

@@ -1,0 +1,58 @@
+// Tables: CSV for programs (RFC 4180, a header, one row per line) and aligned text for people.
+
+/// A CSV file that grows by rows.
+final class Table {
+  private let file: OutputFile
+  private let columns: [String]
+  private var pending = ""
+
+  /// Creates the file with its header.
+  init(creating path: String, columns: [String]) throws {
+    file = try OutputFile(creating: path)
+    self.columns = columns
+    try file.append(columns.joined(separator: ",") + "\n")
+  }
+
+  /// Adds a row; it is in the file after `flush`.
+  func append(_ row: [String]) {
+    precondition(row.count == columns.count, "a row of \(row.count) for columns \(columns)")
+    pending += row.map(Self.quoted).joined(separator: ",") + "\n"
+  }
+
+  /// Writes the rows added since, all or none.
+  func flush() throws {
+    let rows = pending
+    pending = ""
+    try file.append(rows)
+    try file.synchronize()
+  }
+
+  private static func quoted(_ text: String) -> String {
+    guard text.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return text }
+    return "\""
+      + text.split(separator: "\"", omittingEmptySubsequences: false)
+      .joined(separator: "\"\"") + "\""
+  }
+}
+
+/// Rows as lines of aligned columns: the first row is the header; numbers go to the right.
+func alignedText(_ rows: [[String]], indent: String = "") -> String {
+  guard let header = rows.first else { return "" }
+  let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+  let isNumber = header.indices.map { column in
+    rows.dropFirst().allSatisfy { row in
+      row[column].first.map { $0.isNumber || $0 == "-" } ?? true
+    }
+  }
+  var text = ""
+  for row in rows {
+    let cells = row.enumerated().map { column, cell in
+      let space = String(repeating: " ", count: widths[column] - cell.count)
+      return isNumber[column] ? space + cell : cell + space
+    }
+    var line = indent + cells.joined(separator: "  ")
+    while line.last == " " { line.removeLast() }
+    text += line + "\n"
+  }
+  return text
+}

@@ -1,0 +1,205 @@
+// The assembly of a real run: pretrained model, token corpus, partition, LoRA layout, objective.
+
+internal import Adapters
+public import Communication
+internal import Corpora
+internal import Federation
+import Foundation
+internal import Transformers
+
+/// A model with its corpus and layout: what `run` and `plan` have in common.
+struct PreparedModel {
+  let model: PretrainedModel
+  let corpus: TokenCorpus
+  let layout: TrainableLayout
+  let partition: Partition
+  let longestSequence: Int
+  init(
+    _ experiment: Experiment, assets: AssetDirectory, model: PretrainedModel
+  ) throws {
+    self.model = model
+    let path = try assets.existing(experiment.data.path, what: "data")
+    corpus = try TokenCorpus(directory: path)
+    try Self.check(experiment, model, corpus, path)
+    layout = try TrainableLayout(
+      model: model, lora: experiment.adapter.lora,
+      task: try experiment.trainingTask(model.configuration, corpus))
+    partition = try experiment.makePartition(of: corpus.train, assets: assets)
+    longestSequence = corpus.longest(limit: experiment.data.maximumLength)
+  }
+
+  /// The tokens of a micro-batch; a sequence is never cut. Where the experiment leaves it open,
+  /// 512: rows enough for products at full speed, few enough for activations of some 10 MB.
+  func capacity(_ experiment: Experiment) -> Int {
+    max(experiment.compute.microBatchTokens ?? 512, longestSequence)
+  }
+
+  /// The vector that training starts from.
+  func initialVector(_ experiment: Experiment, assets: AssetDirectory) throws -> [Float] {
+    guard let initial = experiment.adapter.initial else {
+      return layout.initialVector(model: model, seed: experiment.seed)
+    }
+    return try AdapterDirectory.read(assets.resolve(initial), layout: layout)
+  }
+
+  private static func check(
+    _ experiment: Experiment, _ model: PretrainedModel, _ corpus: TokenCorpus, _ path: String
+  ) throws {
+    let vocabulary = model.configuration.vocabularySize
+    for (name, split) in corpus.namedSplits where Int(split.largestToken) >= vocabulary {
+      throw CommandFailure(
+        ExitCode.data,
+        "\(path): split \(name) has token \(split.largestToken), the model's vocabulary ends at"
+          + " \(vocabulary - 1); a corpus belongs to the tokenizer it was made with")
+    }
+    let tokenizer = model.directory + "/tokenizer.json"
+    if let expected = corpus.train.tokenizerHash,
+      let bytes = FileManager.default.contents(atPath: tokenizer)
+    {
+      let found = SHA256.hexDigits(of: Array(bytes))
+      guard found == expected.lowercased() else {
+        throw CommandFailure(
+          ExitCode.data,
+          "\(path) was made with another tokenizer than \(tokenizer): SHA-256 \(expected.prefix(12))..."
+            + ", found \(found.prefix(12))...; prepare the corpus for this model")
+      }
+    }
+    let longest = corpus.longest(limit: experiment.data.maximumLength)
+    guard longest <= model.configuration.maximumPositions else {
+      throw CommandFailure(
+        ExitCode.usage,
+        "data.max_length: \(experiment.data.maximumLength) is more than the model's"
+          + " \(model.configuration.maximumPositions) positions")
+    }
+  }
+}
+
+extension TokenCorpus {
+  /// The splits that the corpus has, by name.
+  var namedSplits: [(name: String, split: TokenDataset)] {
+    [("train", train), ("test", test)] + (validation.map { [("validation", $0)] } ?? [])
+  }
+
+  /// The longest example of all splits, cut to `limit` tokens.
+  func longest(limit: Int) -> Int {
+    namedSplits.reduce(0) { longest, entry in
+      (0..<entry.split.count).reduce(longest) {
+        max($0, entry.split.tokenCount(of: $1, limit: limit))
+      }
+    }
+  }
+}
+
+extension Experiment.AdapterSection {
+  var lora: LoRAConfiguration {
+    LoRAConfiguration(
+      loraRank: loraRank, alpha: Float(alpha), targets: targets.map { .named($0) } ?? .allLinear,
+      dropout: Float(dropout))
+  }
+}
+
+extension Experiment {
+  func trainingTask(
+    _ configuration: ModelConfiguration, _ corpus: TokenCorpus
+  ) throws -> TrainingTask {
+    guard task.kind == .classification else { return .languageModelling }
+    try corpus.requireLabels()
+    let pooling: Pooling =
+      switch task.pooling {
+      case .auto: .standard(for: configuration.family)
+      case .first: .first
+      case .last: .last
+      case .mean: .mean
+      }
+    return .classification(labels: corpus.labelCount, pooling: pooling)
+  }
+
+  /// Gives every training example its client.
+  func makePartition(of train: TokenDataset, assets: AssetDirectory) throws -> Partition {
+    do {
+      switch partition.kind {
+      case .dirichlet:
+        guard let labels = train.labels else {
+          throw CommandFailure(
+            ExitCode.usage,
+            "partition.kind: dirichlet needs labels, which the corpus lacks; give iid, natural or"
+              + " file")
+        }
+        return try Partition.dirichlet(
+          labels: labels, clients: partition.clients, alpha: partition.alpha,
+          minimumExamples: partition.minimumExamples, seed: seed)
+      case .iid:
+        return try Partition.iid(
+          exampleCount: train.count, clients: partition.clients, seed: seed)
+      case .natural:
+        guard let owners = train.owners else {
+          throw CommandFailure(
+            ExitCode.usage,
+            "partition.kind: natural needs a corpus with clients of its own; give dirichlet, iid"
+              + " or file")
+        }
+        return try Partition.natural(owners: owners)
+      case .file:
+        return try Partition.fromFile(
+          path: assets.resolve(partition.path ?? ""), exampleCount: train.count)
+      }
+    } catch let error as PartitionError {
+      throw CommandFailure(
+        partition.kind == .file ? ExitCode.data : ExitCode.usage, "partition: \(error)")
+    }
+  }
+}
+
+/// The assembly of a real run.
+public func assembleTransformer(
+  _ experiment: Experiment, assets: AssetDirectory, communicator: any Communicator
+) throws -> Assembly {
+  let directory = try communicator.agreed {
+    try assets.existing(experiment.model.path, what: "model")
+  }
+  let model = try communicator.openModel(directory)
+  let shared = try communicator.agreed { () -> PreparedModel in
+    try model.checkFinite(part: communicator.rank, of: communicator.size)
+    return try PreparedModel(experiment, assets: assets, model: model)
+  }
+  return try communicator.agreed {
+    let layout = shared.layout
+    let configuration = shared.model.configuration
+    return Assembly(
+      partition: shared.partition,
+      objective: TransformerObjective(
+        model: AdaptedModel(
+          model: shared.model, layout: layout, capacity: shared.capacity(experiment),
+          longestSequence: shared.longestSequence),
+        corpus: shared.corpus, maximumLength: experiment.data.maximumLength),
+      initialVector: communicator.rank == 0
+        ? try shared.initialVector(experiment, assets: assets) : []
+    ) { vector, path in
+      try AdapterDirectory.write(
+        vector, layout: layout, configuration: configuration, baseModel: directory, to: path)
+    }
+  }
+}
+
+extension Communicator {
+  /// The model of a directory, with one copy of its weights on each node: F32 tensors are mapped
+  /// from the file, the others are widened by one rank into memory that the node's ranks share.
+  ///
+  /// - Communication: a few short agreements; and those of `nodeShared` if anything is widened.
+  fileprivate func openModel(_ directory: String) throws -> PretrainedModel {
+    let count = try agreed { try PretrainedModel.widenedCount(directory: directory) }
+    guard count > 0 else { return try agreed { try PretrainedModel(directory: directory) } }
+    let memory = try nodeShared(byteCount: count * MemoryLayout<Float>.stride) { bytes in
+      let slices = WidenedSlices(
+        bytes.assumingMemoryBound(to: Float.self).baseAddress!, isFilled: false)
+      _ = try PretrainedModel(directory: directory, storage: slices.take)
+    }
+    return try agreed {
+      let slices = WidenedSlices(
+        UnsafeMutablePointer(
+          mutating: memory.bytes.assumingMemoryBound(to: Float.self).baseAddress!),
+        isFilled: true)
+      return try PretrainedModel(directory: directory, storage: slices.take, owner: memory)
+    }
+  }
+}

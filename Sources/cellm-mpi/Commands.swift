@@ -1,0 +1,109 @@
+// The commands that start nothing: plan, inspect, export, keys.
+
+import ArgumentParser
+import Experiments
+import Federation
+
+struct Plan: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say what an experiment would take: sizes, clients, messages, memory.",
+    discussion: """
+      Reads and checks the experiment, opens model and corpus, and starts nothing.
+
+      Example:
+        cellm-mpi plan x.yaml --ranks 64 --ranks-per-node 16
+
+      \(Experiments.ExitCode.help)
+      """)
+
+  @OptionGroup var arguments: ExperimentArguments
+
+  @Option(help: "The number of MPI ranks of the run.")
+  var ranks = 1
+
+  @Option(help: "How many ranks share a node's memory. Default: all.")
+  var ranksPerNode: Int?
+
+  func execute() throws -> Int32 {
+    try onFirstProcess {
+      try planReport(
+        arguments.request, ranks: ranks, ranksPerNode: ranksPerNode ?? ranks)
+    }
+  }
+}
+
+struct Inspect: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what a model, corpus, adapter, run directory or safetensors file holds.",
+    discussion: """
+      Examples:
+        cellm-mpi inspect smollm2-135m      (a name in $CELLM_HOME)
+        cellm-mpi inspect runs/x-20261122-130500
+        cellm-mpi inspect adapter/adapter_model.safetensors
+      """)
+
+  @Argument(help: "A path, or the name of a model or corpus in $CELLM_HOME.")
+  var path: String
+
+  func execute() throws -> Int32 { try onFirstProcess { try inspection(of: path) } }
+}
+
+struct Export: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write the adapter of a run for other programs.",
+    discussion: """
+      Examples:
+        cellm-mpi export runs/x-20261122-130500 --to adapter
+        cellm-mpi export runs/x-20261122-130500 --to model --merge
+        cellm-mpi export runs/x-20261122-130500 --to adapter --logits test
+
+      PEFT loads the adapter: PeftModel.from_pretrained(model, "adapter"), the model being an
+      AutoModelForSequenceClassification with the corpus's number of labels.
+      """)
+
+  @Argument(help: "The run directory.")
+  var run: String
+
+  @Option(name: .customLong("to"), help: ArgumentHelp("The new directory.", valueName: "dir"))
+  var target: String
+
+  @Flag(help: "Write the whole model with the adapter merged, as Hugging Face has it.")
+  var merge = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Also write a classifier's logits of train, validation or test: logits.safetensors.",
+      valueName: "split"))
+  var logits: String?
+
+  @Option(help: ArgumentHelp("With --logits: only the first so many examples.", valueName: "n"))
+  var examples: Int?
+
+  func validate() throws {
+    if let examples, examples < 1 || logits == nil {
+      throw ValidationError("--examples \(examples): give a positive number, with --logits")
+    }
+    if let logits, Split(rawValue: logits) == nil {
+      throw ValidationError("--logits \(logits): give train, validation or test")
+    }
+  }
+
+  func execute() throws -> Int32 {
+    try onFirstProcess {
+      try exportRun(
+        run, to: target, merge: merge, logits: logits.flatMap(Split.init), examples: examples)
+    }
+  }
+}
+
+struct Keys: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List all keys of an experiment file: default, meaning, what can be given.")
+
+  @Flag(help: "As a table in Markdown.")
+  var markdown = false
+
+  func execute() throws -> Int32 {
+    try onFirstProcess { markdown ? ExperimentKey.markdown : ExperimentKey.reference }
+  }
+}

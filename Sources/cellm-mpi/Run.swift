@@ -1,0 +1,64 @@
+// `cellm-mpi run`: the only command that starts MPI.
+
+import ArgumentParser
+import Experiments
+import Foundation
+import MPICommunication
+
+struct Run: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run an experiment; under mpirun or srun on all ranks.",
+    discussion: """
+      Everything wrong with the experiment is reported at once, before anything is computed. The \
+      results go to a new directory: config.yaml (complete), manifest.json, rounds.csv, \
+      evaluation.csv, clients.csv, wire.csv and adapter/ (PEFT). At the end a table, the digest of \
+      the final state and the directory's path are printed. `cellm-mpi keys` lists all keys.
+
+      Examples:
+        mpirun -np 4 cellm-mpi run experiments/quickstart.yaml
+        cellm-mpi run x.yaml --set seed=1 --set method.upload.density=0.0625
+        cellm-mpi run runs/x-20261122-130500/config.yaml   (repeats that run)
+
+      \(Experiments.ExitCode.help)
+      """)
+
+  @OptionGroup var arguments: ExperimentArguments
+
+  @Option(
+    help: ArgumentHelp(
+      "The run directory; it must not exist or be empty. Default: a new one in runs/.",
+      valueName: "dir"),
+    completion: .directory)
+  var output: String?
+
+  func execute() throws -> Int32 {
+    // Before MPI starts, as that adds variables of its own.
+    var environment = RunEnvironment()
+    let communicator: MPICommunicator
+    do {
+      communicator = try MPIRuntime.initialize()
+    } catch {
+      writeToStandardError("cellm-mpi: \(error)\n")
+      return Experiments.ExitCode.software
+    }
+    environment.mpiLibrary = MPIRuntime.libraryVersion
+    var code: Int32 = 0
+    do {
+      let outcome = try runExperiment(
+        arguments.request, output: output,
+        environment: environment, communicator: communicator, assemble: assembleTransformer)
+      if let outcome {
+        do {
+          try writeToStandardOutput(outcome.text)
+        } catch {
+          writeToStandardError("cellm-mpi: \(error)\n")
+          code = Experiments.ExitCode.inputOutput
+        }
+      }
+    } catch let failure as RunFailure {
+      code = failure.report(communicator)
+    }
+    try? MPIRuntime.finalize()
+    return code
+  }
+}

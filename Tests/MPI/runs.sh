@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Whole runs of the program on tiny goldens: the same bits without mpirun and on 1, 2, 3 and 8 ranks,
+# and what happens when something fails. Usage: Tests/MPI/runs.sh [BINARY_DIRECTORY]
+# Prints one line a check and, last, "N passed, N failed, N skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. Tests/MPI/checks.bash
+bin=$(program_directory cellm-mpi "${1:-}") || exit 1
+program=$bin/cellm-mpi
+goldens=$PWD/Tests/Goldens/federation
+
+# experiment FILE CASE: the golden case as an experiment file.
+experiment() {
+  cat > "$1" <<YAML
+model: {path: $goldens/$2/model}
+data: {path: $goldens/$2/corpus, max_length: 16}
+partition: {kind: file, path: $goldens/$2/partition.json}
+adapter: {lora_rank: 4, alpha: 6, initial: $goldens/$2/initial_adapter}
+method: {download: {density: 0.25}, upload: {density: 0.25}}
+federation:
+  rounds: 4
+  cohort: {kind: file, path: $goldens/$2/cohorts.json}
+  server: {optimizer: adam_w, learning_rate: 0.005}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.2, momentum: 0.9, shuffle: false}
+evaluation: {every: 2, splits: [validation, test]}
+compute: {micro_batch_tokens: 20}
+YAML
+}
+
+for case in llama_adam_w bert_adam_w; do
+  rank=$(sed -nE 's/.*"r": ([0-9]+).*/\1/p' "$goldens/$case/initial_adapter/adapter_config.json")
+  alpha=$(sed -nE 's/.*"lora_alpha": ([0-9]+).*/\1/p' "$goldens/$case/initial_adapter/adapter_config.json")
+  experiment "$scratch/$case.yaml" "$case"
+  sed -i "s/lora_rank: 4, alpha: 6/lora_rank: $rank, alpha: $alpha/" "$scratch/$case.yaml"
+  same_bits "$case" "$scratch/$case.yaml" "1 2 3 8"
+done
+yaml=$scratch/llama_adam_w.yaml
+
+# Dense LoRA is the same value with density 1.
+digest_of "$scratch/dense" "$program" run "$yaml" --set 'method={download: {select: all}, upload: {select: all}}' > "$scratch/a"
+digest_of "$scratch/one" "$program" run "$yaml" --set method.download.density=1 --set method.upload.density=1 > "$scratch/b"
+check "density 1 and dense LoRA have one digest" same_text "$scratch/a" "$scratch/b"
+digest_of "$scratch/all" mpirun -np 3 "$program" run "$yaml" --set federation.uploads=all_gather > "$scratch/a"
+digest_of "$scratch/root" "$program" run "$yaml" > "$scratch/b"
+check "an all-gather of the uploads gives the gather's digest" same_text "$scratch/a" "$scratch/b"
+digest_of "$scratch/again" "$program" run "$scratch/root/config.yaml" > "$scratch/a"
+check "the run directory's config.yaml repeats the run" same_text "$scratch/a" "$scratch/b"
+
+# Failures.
+ends "a client that diverges names round, client and rank" 65 'client' 10 \
+  mpirun -np 3 "$program" run "$yaml" --set local.learning_rate=1e30 --output "$scratch/diverged"
+check "the line names the rank" grep -qE 'rank [0-9]+ on .*: round [0-9]+, client [0-9]+' "$scratch/log"
+check "the tables are there" test -s "$scratch/diverged/rounds.csv"
+ends "every problem of an experiment is reported" 64 'did you mean' 10 \
+  mpirun -np 3 "$program" run "$yaml" --set federation.rouns=3 --set method.upload.density=2
+check "each problem is printed once" test "$(grep -c 'density' "$scratch/log")" = 1
+ends "a missing model" 66 'nowhere' 10 mpirun -np 2 "$program" run "$yaml" --set model.path=/nowhere
+ends "an output directory that holds another run" 64 "$scratch/root" 10 \
+  mpirun -np 2 "$program" run "$yaml" --output "$scratch/root"
+killed() {
+  local start=$SECONDS
+  timeout -k 5 60 mpirun -np 3 "$program" run "$yaml" --set federation.rounds=100000 \
+    --set 'federation.cohort={kind: uniform}' --set federation.cohort_size=4 \
+    --output "$scratch/killed" > "$scratch/log" 2>&1 < /dev/null &
+  local job=$!
+  while [ ! -s "$scratch/killed/rounds.csv" ] && [ $((SECONDS - start)) -lt 30 ]; do sleep 0.2; done
+  sleep 0.5
+  pkill -9 -n -f "output $scratch/killed" || return 1
+  start=$SECONDS
+  wait $job
+  local code=$?
+  [ $code != 0 ] && [ $code != 124 ] && [ $((SECONDS - start)) -le 10 ] &&
+    [ "$(wc -l < "$scratch/killed/rounds.csv")" -gt 1 ]
+}
+check "kill -9 of a rank ends the job in seconds and leaves the tables" killed
+if [ "$(id -u)" = 0 ] && mkdir "$scratch/small" && mount -t tmpfs -o size=200k tmpfs "$scratch/small" 2> /dev/null; then
+  ends "a full disk" 74 'No space left' 20 mpirun -np 2 "$program" run "$yaml" \
+    --set federation.rounds=2000 --set 'federation.cohort={kind: uniform}' \
+    --set federation.cohort_size=8 --output "$scratch/small/run"
+  check "the tables written so far are whole" test -s "$scratch/small/run/rounds.csv"
+  umount "$scratch/small"
+else
+  skip "a full disk: mounting a small file system is not allowed here"
+fi
+finish
