@@ -24,7 +24,7 @@ public enum BF16 {
       return "precision bf16 needs a build with oneDNN: swift build -c release --traits oneDNN"
     }
     if cdnnl_has_bf16() == 0 {
-      return "precision bf16 needs a CPU with AVX512-BF16, which this one lacks"
+      return "precision bf16 needs AVX512-BF16, which this CPU lacks or ONEDNN_MAX_CPU_ISA forbids"
     }
     return nil
   }
