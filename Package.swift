@@ -21,6 +21,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let package = Package(
   name: "cellm-mpi",
   products: [.executable(name: "cellm-mpi", targets: ["cellm-mpi"])],
+  traits: [
+    .trait(name: "oneDNN", description: "bf16 products through oneDNN (Debian: libdnnl-dev)")
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -32,9 +35,13 @@ let package = Package(
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .target(name: "CMPIShim", dependencies: ["CMPISystem"]),
+    .target(
+      name: "CDNNLShim",
+      cSettings: [.define("CELLM_ONEDNN", .when(traits: ["oneDNN"]))],
+      linkerSettings: [.linkedLibrary("dnnl", .when(traits: ["oneDNN"]))]),
     .target(name: "CKernels"),
 
-    library("Kernels", ["CKernels", "COpenBLAS"]),
+    library("Kernels", ["CKernels", "COpenBLAS", "CDNNLShim"]),
     library("Safetensors"),
     library("RandomStreams"),
     library("Transformers", ["Kernels", "Safetensors"]),

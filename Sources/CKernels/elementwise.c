@@ -1,4 +1,4 @@
-// Sums along rows and columns, and widening of stored weights.
+// Sums along rows and columns, and rounding to bf16.
 #include "cellm_kernels.h"
 
 #include "vector.h"
@@ -29,4 +29,14 @@ CK_CLONES int ck_all_finite(const float *x, int64_t n) {
 
 CK_CLONES void ck_triad(float *a, const float *b, const float *c, int64_t n) {
   for (int64_t i = 0; i < n; i++) a[i] = b[i] + 0.5f * c[i];
+}
+
+// In integers, so that every CPU rounds alike: AVX512-BF16's own instruction flushes subnormals.
+CK_CLONES void ck_round_to_bf16(uint16_t *out, const float *in, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t bits = ck_to_bits(in[i]);
+    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    uint32_t quiet = bits >> 16 | 0x40u;
+    out[i] = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+  }
 }

@@ -2,7 +2,7 @@
 //
 // F32 tensors are used in place from the memory-mapped file, so that all ranks of a node share one
 // copy; BF16 and F16 tensors are widened into storage that the caller provides (node-shared memory
-// under MPI, private memory otherwise).
+// under MPI, private memory otherwise). With products in bf16, linear layers are packed there.
 
 internal import Foundation
 public import Kernels
@@ -10,8 +10,8 @@ internal import Safetensors
 
 /// A frozen linear layer: `output = input * weight^T + bias`.
 public struct LinearWeights: @unchecked Sendable {
-  /// (outputs, inputs), row-major.
-  public let weight: Floats
+  /// (outputs, inputs), in the precision of its products.
+  public let weight: FrozenWeight
   /// (outputs), or nil.
   public let bias: Floats?
   /// Columns of the weight.
@@ -47,6 +47,7 @@ public struct BlockWeights: Sendable {
 }
 
 /// Provides memory for `count` floats; calls the closure to fill it unless that was done before.
+/// Products in bf16 are fastest from memory that is aligned to 64 bytes.
 public typealias WidenedStorage = (_ count: Int, _ fill: (MutableFloats) throws -> Void) throws ->
   Floats
 
@@ -78,6 +79,10 @@ public final class PretrainedModel: @unchecked Sendable {
   public let parameterCount: Int
   /// Bytes of all tensors of the files.
   public let storedBytes: Int
+  /// What the products of the linear layers are computed in.
+  public let precision: ProductPrecision
+  /// Bytes of the packed linear layers, one copy a node; 0 in fp32.
+  public let packedBytes: Int
 
   let files: SafetensorsCollection
   /// Whatever keeps widened weights alive.
@@ -106,16 +111,30 @@ public final class PretrainedModel: @unchecked Sendable {
   /// Opens a model directory (`config.json` with `model.safetensors`, sharded or not).
   ///
   /// - Parameters:
-  ///   - storage: where BF16 and F16 tensors are widened to; private memory by default.
+  ///   - storage: where BF16 and F16 tensors are widened to and linear layers are packed; private
+  ///     memory by default. All packed layers take one call, before any tensor is widened.
   ///   - owner: kept alive as long as the model, with the storage's memory.
-  /// - Throws: `ModelError` or `SafetensorsError`: missing, malformed, wrong shape or type.
-  public init(directory: String, storage: WidenedStorage? = nil, owner: AnyObject? = nil) throws {
+  ///   - precision: what products of frozen linear layers are computed in.
+  ///   - packsLanguageHead: whether bf16 includes the product to the vocabulary; tasks without it save
+  ///     4 bytes * V * C.
+  /// - Throws: `ModelError` or `SafetensorsError`: missing, malformed, wrong shape or type, or
+  ///   `BF16.unavailableReason` where the precision is bf16.
+  public init(
+    directory: String, storage: WidenedStorage? = nil, owner: AnyObject? = nil,
+    precision: ProductPrecision = .fp32, packsLanguageHead: Bool = true
+  ) throws {
+    if precision == .bf16, let reason = BF16.unavailableReason {
+      throw ModelError(path: directory, reason: reason)
+    }
     self.owner = owner
     let configuration = try ModelConfiguration(directory: directory)
     let files = try SafetensorsCollection(directory: directory)
-    let reader = TensorReader(
+    var reader = TensorReader(
       files: files, configuration: configuration, directory: directory,
       storage: storage ?? Self.privateStorage)
+    self.precision = precision
+    packedBytes =
+      precision == .bf16 ? try reader.packLinears(withLanguageHead: packsLanguageHead) : 0
     let channels = configuration.channels
     self.directory = directory
     self.configuration = configuration
@@ -147,22 +166,25 @@ public final class PretrainedModel: @unchecked Sendable {
         linears: linears)
     }
     finalNorm = configuration.normPlacement == .pre ? try reader.norm("model.norm") : nil
-    pooler =
-      configuration.family == .bert && reader.has("bert.pooler.dense.weight")
-      ? try reader.linear(.pooler, layer: 0) : nil
+    pooler = reader.hasPooler ? try reader.linear(.pooler, layer: 0) : nil
     languageHead = try reader.languageHead(tokenEmbedding: tokenEmbedding)
     classificationHead = try reader.classificationHead()
     parameterCount = files.tensors.reduce(0) { $0 + $1.elementCount }
     storedBytes = files.tensors.reduce(0) { $0 + $1.byteRange.count }
   }
 
-  /// Floats of a block that holds all widened tensors of a model directory (`WidenedSlices`).
+  /// Floats of a block that holds all widened and packed tensors of a model directory
+  /// (`WidenedSlices`); the arguments are those of `init`.
   /// - Throws: as `init`.
-  public static func widenedCount(directory: String) throws -> Int {
+  public static func widenedCount(
+    directory: String, precision: ProductPrecision = .fp32, packsLanguageHead: Bool = true
+  ) throws -> Int {
     let nothing = MutableFloats.allocate(capacity: 1)
     defer { nothing.deallocate() }
     let slices = WidenedSlices(nothing, isFilled: true)
-    _ = try PretrainedModel(directory: directory, storage: slices.take)
+    _ = try PretrainedModel(
+      directory: directory, storage: slices.take, precision: precision,
+      packsLanguageHead: packsLanguageHead)
     return slices.count
   }
 
@@ -170,7 +192,8 @@ public final class PretrainedModel: @unchecked Sendable {
   private static func privateStorage(count: Int, fill: (MutableFloats) throws -> Void) throws
     -> Floats
   {
-    let memory = MutableFloats.allocate(capacity: max(count, 1))
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * 4, alignment: 64)
+      .bindMemory(to: Float.self, capacity: max(count, 1))
     try fill(memory)
     return Floats(memory)
   }
@@ -189,113 +212,5 @@ public final class PretrainedModel: @unchecked Sendable {
           path: directory, reason: "tensor \(tensor.name) holds values that are not finite")
       }
     }
-  }
-}
-
-/// Looks tensors up by their full name or, in checkpoints of the bare model, without its prefix.
-private struct TensorReader {
-  let files: SafetensorsCollection
-  let configuration: ModelConfiguration
-  let directory: String
-  let storage: WidenedStorage
-
-  func resolve(_ name: String) -> TensorDescriptor? {
-    let prefix = configuration.basePrefix
-    var candidates = [name]
-    if name.hasPrefix(prefix) { candidates.append(String(name.dropFirst(prefix.count))) }
-    // Checkpoints converted from TensorFlow name LayerNorm's parameters gamma and beta.
-    for candidate in candidates where candidate.contains("LayerNorm.") {
-      candidates.append(
-        candidate.replacing("LayerNorm.weight", with: "LayerNorm.gamma")
-          .replacing("LayerNorm.bias", with: "LayerNorm.beta"))
-    }
-    return candidates.lazy.compactMap { files[$0] }.first
-  }
-
-  func has(_ name: String) -> Bool { resolve(name) != nil }
-
-  func floats(_ name: String, _ shape: [Int]) throws -> Floats {
-    guard let tensor = resolve(name) else {
-      throw ModelError(path: directory, reason: "tensor \(name) is missing")
-    }
-    guard tensor.shape == shape else {
-      throw ModelError(
-        path: directory,
-        reason: "tensor \(tensor.name) has shape \(tensor.shape); config.json implies \(shape)")
-    }
-    if let inPlace = try files.floats(named: tensor.name) { return inPlace.baseAddress! }
-    return try storage(tensor.elementCount) { memory in
-      try files.readFloats(
-        named: tensor.name,
-        into: UnsafeMutableBufferPointer(start: memory, count: tensor.elementCount))
-      guard allFinite(memory, count: tensor.elementCount) else {
-        throw ModelError(
-          path: directory, reason: "tensor \(tensor.name) holds values that are not finite")
-      }
-    }
-  }
-
-  func norm(_ module: String) throws -> NormWeights {
-    let shape = [configuration.channels]
-    return NormWeights(
-      weight: try floats(module + ".weight", shape),
-      bias: configuration.norm == .layer ? try floats(module + ".bias", shape) : nil)
-  }
-
-  func linear(_ role: LinearRole, layer: Int) throws -> LinearWeights {
-    let size = configuration.size(of: role)
-    let module = configuration.moduleName(of: role, layer: layer)
-    return LinearWeights(
-      weight: try floats(module + ".weight", [size.outputs, size.inputs]),
-      bias: configuration.hasBias(role) ? try floats(module + ".bias", [size.outputs]) : nil,
-      inputs: size.inputs, outputs: size.outputs)
-  }
-
-  func languageHead(tokenEmbedding: Floats) throws -> PretrainedModel.LanguageHead? {
-    let shape = [configuration.vocabularySize, configuration.channels]
-    func output(_ weight: Floats, bias: Floats?) -> LinearWeights {
-      LinearWeights(weight: weight, bias: bias, inputs: shape[1], outputs: shape[0])
-    }
-    switch configuration.family {
-    case .llama:
-      if configuration.tiesWordEmbeddings {
-        return .init(transform: nil, transformNorm: nil, output: output(tokenEmbedding, bias: nil))
-      }
-      guard has("lm_head.weight") else { return nil }
-      return .init(
-        transform: nil, transformNorm: nil,
-        output: output(try floats("lm_head.weight", shape), bias: nil))
-    case .bert:
-      guard has("cls.predictions.transform.dense.weight") else { return nil }
-      let untied = "cls.predictions.decoder.weight"
-      let weight =
-        configuration.tiesWordEmbeddings || !has(untied)
-        ? tokenEmbedding : try floats(untied, shape)
-      return .init(
-        transform: try linear(.languageHeadTransform, layer: 0),
-        transformNorm: try norm("cls.predictions.transform.LayerNorm"),
-        output: output(weight, bias: try floats("cls.predictions.bias", [shape[0]])))
-    }
-  }
-
-  func classificationHead() throws -> PretrainedModel.StoredHead? {
-    let name = configuration.classificationHeadName
-    guard let tensor = files[name + ".weight"], tensor.shape.count == 2,
-      tensor.shape[1] == configuration.channels
-    else { return nil }
-    let labels = tensor.shape[0]
-    func read(_ tensor: String, count: Int) throws -> [Float] {
-      var values = [Float](repeating: 0, count: count)
-      try values.withUnsafeMutableBufferPointer { try files.readFloats(named: tensor, into: $0) }
-      return values
-    }
-    var bias: [Float]?
-    if configuration.classificationHeadHasBias {
-      guard let stored = files[name + ".bias"], stored.shape == [labels] else { return nil }
-      bias = try read(name + ".bias", count: labels)
-    }
-    return .init(
-      weight: try read(name + ".weight", count: labels * configuration.channels), bias: bias,
-      labels: labels)
   }
 }

@@ -1,4 +1,4 @@
-// One block of memory for all tensors of a model that cannot be used in place. One rank of a node
+// One block of memory for all tensors of a model that cannot be used in place, packed ones included. One rank of a node
 // fills it, the others take the same slices: tensors are always asked for in the same order.
 
 public import Kernels

@@ -2,10 +2,12 @@
 // layers, against the rate of sgemm on the model's own shapes in the same process.
 
 import Adapters
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import Kernels
+public import Kernels
 import Transformers
+
+extension ProductPrecision: ExpressibleByArgument {}
 
 struct StepBench: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -19,13 +21,13 @@ struct StepBench: ParsableCommand {
   @Option(help: "LoRA rank.") var loraRank = 16
   @Option(help: "Labels of the classification head.") var labels = 20
   @Option(help: "Counted repeats.") var repeats = 5
-  @Option(help: "Precision of the frozen products (fp32).") var precision = Precision.fp32
-
-  enum Precision: String, ExpressibleByArgument { case fp32 }
+  @Option(help: "What frozen products are computed in: fp32 or bf16.")
+  var precision = ProductPrecision.fp32
 
   func run() throws {
     BLAS.setThreads(1)
-    let pretrained = try PretrainedModel(directory: model)
+    let pretrained = try PretrainedModel(
+      directory: model, precision: precision, packsLanguageHead: false)
     let configuration = pretrained.configuration
     let layout = try TrainableLayout(
       model: pretrained, lora: LoRAConfiguration(loraRank: loraRank, alpha: Float(loraRank)),

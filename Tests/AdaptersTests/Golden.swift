@@ -24,15 +24,18 @@ struct Golden {
   let labels: [Int32]
   let file: SafetensorsFile
 
-  init(_ name: String) throws {
+  init(_ name: String, precision: ProductPrecision = .fp32) throws {
     let directory = "\(Self.root)/\(name)"
-    try self.init(name: name, modelDirectory: directory, directory: directory)
+    try self.init(
+      name: name, modelDirectory: directory, directory: directory, precision: precision)
   }
 
   /// A golden in `directory` of the model in `modelDirectory`.
-  init(name: String, modelDirectory: String, directory: String) throws {
+  init(
+    name: String, modelDirectory: String, directory: String, precision: ProductPrecision = .fp32
+  ) throws {
     self.name = name
-    model = try PretrainedModel(directory: modelDirectory)
+    model = try PretrainedModel(directory: modelDirectory, precision: precision)
     file = try SafetensorsFile(path: directory + "/golden.safetensors")
     let tokens = try file.readIntegers(named: "tokens").map(Int32.init)
     let offsets = try file.readIntegers(named: "offsets")

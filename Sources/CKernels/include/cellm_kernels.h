@@ -87,3 +87,5 @@ void ck_add(float *x, const float *y, int64_t n);
 int ck_all_finite(const float *x, int64_t n);
 /// a = b + c / 2 (McCalpin 1995, STREAM): what memory bandwidth is measured with.
 void ck_triad(float *a, const float *b, const float *c, int64_t n);
+/// out = in as bf16, rounded to the nearest, ties to even; NaNs stay NaNs.
+void ck_round_to_bf16(uint16_t *out, const float *in, int64_t n);
