@@ -1,9 +1,9 @@
 # The few commands to know. Everything longer than a line is in scripts/.
 SHELL := /bin/bash
 
-# What the quickstart's experiment reads: every `path: NAME` in it (names start with neither / nor dot).
+# What the quickstart's experiment reads: the `path: NAME` of model and data (no path: neither / nor dot first).
 EXPERIMENT ?= experiments/quickstart.yaml
-ASSETS ?= $(shell sed -nE 's/^[^\#]*path: *"?([a-z0-9][A-Za-z0-9._-]*).*/\1/p' '$(EXPERIMENT)' 2> /dev/null)
+ASSETS ?= $(shell sed -nE 's/^(model|data): *\{ *path: *"?([a-z0-9][A-Za-z0-9._-]*).*/\2/p' '$(EXPERIMENT)' 2> /dev/null)
 # The tests read two models, so that each family is checked.
 TEST_ASSETS ?= 20newsgroups.minilm-l6 20newsgroups.smollm2-135m
 RANKS ?= 2

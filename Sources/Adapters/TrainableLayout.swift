@@ -70,9 +70,18 @@ public struct TrainableLayout: Sendable, Equatable {
   public init(model: PretrainedModel, lora: LoRAConfiguration, task: TrainingTask) throws {
     try self.init(
       configuration: model.configuration, hasPooler: model.pooler != nil, lora: lora, task: task)
-    if case .languageModelling = task, model.languageHead == nil {
-      throw AdapterError(
-        path: model.directory, reason: "the model holds no language modelling head")
+    if case .languageModelling = task {
+      guard model.configuration.isCausal else {
+        throw AdapterError(
+          path: model.directory,
+          reason:
+            "language modelling needs a causal model; this one sees the tokens that it predicts"
+            + " (is_decoder is false)")
+      }
+      guard model.languageHead != nil else {
+        throw AdapterError(
+          path: model.directory, reason: "the model holds no language modelling head")
+      }
     }
   }
 

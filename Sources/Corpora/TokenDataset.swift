@@ -36,6 +36,8 @@ public final class TokenDataset: Sendable {
   public let labelCount: Int
   /// The SHA-256 of the tokenizer's file, where it is known.
   public let tokenizerHash: String?
+  /// The tokens to which longer examples were cut when the data set was made; nil if none was cut.
+  public let cutLength: Int?
   /// The largest token, which has to be less than the model's vocabulary.
   public let largestToken: Int32
 
@@ -83,6 +85,8 @@ public final class TokenDataset: Sendable {
     owners = try Self.column("clients", in: file, count: count)
     labelNames = try Self.labelNames(file)
     tokenizerHash = file.metadata["tokenizer_sha256"]
+    let wasCut = Int(file.metadata["truncated"] ?? "") ?? 0 > 0
+    cutLength = wasCut ? Int(file.metadata["length"] ?? "") : nil
     let largestLabel = Int(labels?.max() ?? -1)
     labelCount = labels == nil ? 0 : labelNames.isEmpty ? largestLabel + 1 : labelNames.count
     if !labelNames.isEmpty, largestLabel >= labelNames.count {

@@ -13,17 +13,21 @@ public struct Assembly {
   public var objective: any LocalObjective
   /// Where training starts; that of rank 0 counts.
   public var initialVector: [Float]
+  /// What the user should know of it.
+  public var notices: [String]
   /// Writes a trained vector to a directory in a form that other programs read.
   public var writeAdapter: (_ vector: [Float], _ directory: String) throws -> Void
 
   /// An assembly of its parts.
   public init(
     partition: Partition, objective: any LocalObjective, initialVector: [Float],
+    notices: [String] = [],
     writeAdapter: @escaping (_ vector: [Float], _ directory: String) throws -> Void
   ) {
     self.partition = partition
     self.objective = objective
     self.initialVector = initialVector
+    self.notices = notices
     self.writeAdapter = writeAdapter
   }
 }

@@ -21,7 +21,7 @@ public struct Experiment: Sendable, Equatable {
   public var local = LocalSection()
   /// When and on what the trained vector is evaluated.
   public var evaluation = EvaluationSection()
-  /// How the work is carried out on a rank; changes no result.
+  /// How the work is carried out on a rank; changes no result beyond rounding.
   public var compute = ComputeSection()
   /// The one number that all randomness is derived from.
   public var seed: UInt64 = 0
@@ -229,6 +229,6 @@ public struct Experiment: Sendable, Equatable {
     public var precision = Precision.fp32
 
     /// The number formats.
-    public enum Precision: String, Sendable, CaseIterable { case fp32 }
+    public enum Precision: String, Sendable, CaseIterable { case fp32, bf16 }
   }
 }

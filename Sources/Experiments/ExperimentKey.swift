@@ -13,8 +13,6 @@ public struct ExperimentKey: Sendable {
   public let allowed: String
   /// Whether it has to be given, as it has no default.
   public let isRequired: Bool
-  /// Whether the value is a path.
-  let isPath: Bool
 
   /// Sets the property, or leaves it and says false where the node holds nothing allowed.
   let read: @Sendable (Node, ReadingContext, inout Experiment) -> Bool
@@ -44,7 +42,6 @@ public struct ExperimentKey: Sendable {
     self.meaning = meaning
     allowed = form.allowed
     isRequired = required
-    isPath = Value.self == String.self
     self.condition = condition
     read = { node, context, experiment in
       guard let value = form.read(node, context) else { return false }
@@ -64,7 +61,6 @@ public struct ExperimentKey: Sendable {
     self.meaning = meaning
     allowed = form.allowed
     isRequired = required
-    isPath = true
     self.condition = condition
     read = { node, context, experiment in
       guard let value = form.read(node, context) else { return false }

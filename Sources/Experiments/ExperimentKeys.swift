@@ -18,8 +18,8 @@ extension ExperimentKey {
       "data.path", \.data.path, .path, required: true,
       "directory of the tokenized corpus; it belongs to the model's tokenizer"),
     ExperimentKey(
-      "data.max_length", \.data.maximumLength, .integer(atLeast: 1),
-      "longer examples are cut to this number of tokens"),
+      "data.max_length", \.data.maximumLength, .integer(atLeast: 1, atMost: 1 << 24),
+      "longer examples are cut to this number of tokens, whichever token comes last"),
     ExperimentKey(
       "task.kind", \.task.kind, .choice,
       "what is learnt: the label of an example, or its next tokens"),
@@ -33,7 +33,7 @@ extension ExperimentKey {
       "which client owns which training examples: skewed by label, at random,"
         + " by the corpus's own clients, or as a file says"),
     ExperimentKey(
-      "partition.clients", \.partition.clients, .integer(atLeast: 1),
+      "partition.clients", \.partition.clients, .integer(atLeast: 1, atMost: 1 << 31),
       only: when("partition.kind", \.partition.kind, is: .dirichlet, .iid),
       "number of clients in the population"),
     ExperimentKey(
@@ -41,7 +41,8 @@ extension ExperimentKey {
       only: when("partition.kind", \.partition.kind, is: .dirichlet),
       "concentration of the Dirichlet distribution: small is very different clients"),
     ExperimentKey(
-      "partition.minimum_examples", \.partition.minimumExamples, .integer(atLeast: 1),
+      "partition.minimum_examples", \.partition.minimumExamples,
+      .integer(atLeast: 1, atMost: 1 << 31),
       only: when("partition.kind", \.partition.kind, is: .dirichlet),
       "no client owns fewer training examples"),
     ExperimentKey(
@@ -90,7 +91,8 @@ extension ExperimentKey {
 
   private static let federationKeys: [ExperimentKey] = [
     ExperimentKey(
-      "federation.rounds", \.federation.rounds, .integer(atLeast: 1), "number of rounds"),
+      "federation.rounds", \.federation.rounds, .integer(atLeast: 1, atMost: 1 << 31),
+      "number of rounds"),
     ExperimentKey(
       "federation.cohort.kind", \.federation.cohort.kind, .choice,
       "how the clients of a round are found: drawn at random, or as a file says"),
@@ -99,7 +101,7 @@ extension ExperimentKey {
       only: when("federation.cohort.kind", \.federation.cohort.kind, is: .file),
       "JSON file with a list of client numbers for each round, as [[0, 2], [1, 3]]"),
     ExperimentKey(
-      "federation.cohort_size", \.federation.cohortSize, .integer(atLeast: 1),
+      "federation.cohort_size", \.federation.cohortSize, .integer(atLeast: 1, atMost: 1 << 31),
       only: when("federation.cohort.kind", \.federation.cohort.kind, is: .uniform),
       "clients of a round"),
     ExperimentKey(
@@ -145,10 +147,11 @@ extension ExperimentKey {
 
   private static let localKeys: [ExperimentKey] = [
     ExperimentKey(
-      "local.epochs", \.local.epochs, .integer(atLeast: 1),
+      "local.epochs", \.local.epochs, .integer(atLeast: 1, atMost: 1 << 20),
       "passes of a client over its examples in a round"),
     ExperimentKey(
-      "local.batch_size", \.local.batchSize, .integer(atLeast: 1), "examples of a local step"),
+      "local.batch_size", \.local.batchSize, .integer(atLeast: 1, atMost: 1 << 30),
+      "examples of a local step"),
     ExperimentKey("local.optimizer", \.local.optimizer, .choice, "the clients' optimizer"),
     ExperimentKey(
       "local.learning_rate", \.local.learningRate, .number(above: 0), "the clients' step size"),
@@ -158,7 +161,7 @@ extension ExperimentKey {
     ExperimentKey(
       "local.shuffle", \.local.shuffle, .boolean, "whether each pass has its own order"),
     ExperimentKey(
-      "evaluation.every", \.evaluation.every, .integer(atLeast: 1),
+      "evaluation.every", \.evaluation.every, .integer(atLeast: 1, atMost: 1 << 31),
       "rounds from one evaluation to the next; the last round is always evaluated"),
     ExperimentKey(
       "evaluation.splits", \.evaluation.splits, .list(), "the splits that are evaluated"),
@@ -171,13 +174,17 @@ extension ExperimentKey {
       "evaluate the vector as a client receives it, under the round's download mask"),
     ExperimentKey(
       "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1024),
-      "threads of a rank, each on a micro-batch of its own with its own memory; never changes a bit"
+      "threads of a rank, each on a micro-batch of its own with its own memory; never changes a bit;"
+        + " under mpirun give a rank as many cores (--map-by slot:PE=N)"
     ),
     ExperimentKey(
       "compute.micro_batch_tokens", \.compute.microBatchTokens,
-      .either("auto", or: .integer(atLeast: 1)),
-      "tokens that go through the model at a time, which bounds a rank's memory"),
+      .either("auto", or: .integer(atLeast: 1, atMost: 1 << 24)),
+      "tokens that go through the model at a time, which bounds a rank's memory; another value"
+        + " rounds otherwise, and with adapter.dropout draws other masks"),
     ExperimentKey(
-      "compute.precision", \.compute.precision, .choice, "number format of the computation"),
+      "compute.precision", \.compute.precision, .choice,
+      "number format of the frozen products; bf16 needs a build with the trait oneDNN and a CPU that"
+        + " has it"),
   ]
 }

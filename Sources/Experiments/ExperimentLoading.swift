@@ -46,7 +46,7 @@ public struct ExperimentRequest: Sendable {
 }
 
 extension Experiment {
-  /// Throws where the model or the data is not there, naming all that is missing.
+  /// Throws where the model, the data or another file is not there, naming all that is missing.
   func checkInputs(_ assets: AssetDirectory) throws {
     var problems: [CommandFailure] = []
     var names: [String] = []
@@ -58,6 +58,16 @@ extension Experiment {
       do { _ = try assets.existing(name, what: what) } catch let error as CommandFailure {
         problems.append(error)
       }
+    }
+    let files: [(key: String, path: String?)] = [
+      ("partition.path", partition.kind == .file ? partition.path : nil),
+      ("federation.cohort.path", federation.cohort.kind == .file ? federation.cohort.path : nil),
+      ("adapter.initial", adapter.initial),
+    ]
+    for (key, path) in files {
+      guard let path = path.map(assets.resolve), !FileManager.default.fileExists(atPath: path)
+      else { continue }
+      problems.append(CommandFailure(ExitCode.missingInput, "\(key): \(path) does not exist"))
     }
     if !names.isEmpty {
       problems.append(assets.missing(names))

@@ -37,7 +37,6 @@ public struct RunEnvironment: Sendable {
 struct Manifest: Codable, Sendable, Equatable {
   struct Software: Codable, Sendable, Equatable {
     var version = ProgramVersion.text
-    var commit: String? = ProgramVersion.commit
     var compiler = ProgramVersion.compiler
     var mpi: String?
     var blas: String?
@@ -91,14 +90,28 @@ struct Manifest: Codable, Sendable, Equatable {
     try OutputFile.replace(
       directory.file("manifest.json"), with: String(decoding: data, as: UTF8.self) + "\n")
   }
+
+  /// Says in the manifest of another rank's run that it failed, as far as that can be done.
+  static func markFailed(in directory: String, _ failure: String) {
+    let path = RunDirectory(path: directory).file("manifest.json")
+    guard let data = FileManager.default.contents(atPath: path),
+      var manifest = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+    else { return }
+    manifest["status"] = "failed"
+    manifest["failure"] = failure
+    manifest["end"] = timeText(Date())
+    guard
+      let text = try? JSONSerialization.data(
+        withJSONObject: manifest, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+    else { return }
+    try? OutputFile.replace(path, with: String(decoding: text, as: UTF8.self) + "\n")
+  }
 }
 
 /// Which program this is.
 public enum ProgramVersion {
   /// The version.
   public static let text = "0.1.0"
-  /// The commit, where the build knew it.
-  static let commit: String? = nil
 
   /// The compiler.
   static var compiler: String {

@@ -26,12 +26,17 @@ public func planReport(
   try loaded.experiment.checkInputs(assets)
   let plan = try loaded.experiment.federationPlan(assets: assets)
   let directory = try assets.existing(loaded.experiment.model.path, what: "model")
-  let prepared = try PreparedModel(
+  var prepared = try PreparedModel(
     loaded.experiment, assets: assets, model: try PretrainedModel(directory: directory))
+  prepared.widenedCount = try PretrainedModel.widenedCount(
+    directory: directory, precision: loaded.experiment.compute.precision.product,
+    packsLanguageHead: loaded.experiment.task.kind == .languageModelling)
   let problems = plan.problems(population: prepared.partition.clients.count)
   guard problems.isEmpty else {
     throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
   }
+  try prepared.model.checkFinite()
+  _ = try prepared.initialVector(loaded.experiment, assets: assets)
   let report = PlanReport(
     experiment: loaded.experiment, plan: plan, prepared: prepared, ranks: ranks,
     ranksPerNode: min(ranks, ranksPerNode))
@@ -160,7 +165,8 @@ private struct PlanReport {
       (2 + plan.server.momentCount) * vector + 8 * length + message(count: longest).total
       + 8 * longest
     let rank = own.total + uploads
-    let weights = prepared.model.storedBytes
+    // Mapped as stored; what is not F32 is widened besides, in shared memory.
+    let weights = prepared.model.storedBytes + 4 * prepared.widenedCount
     let node = weights + ranksPerNode * rank + server
     return "\nmemory, \(ranks) rank\(ranks == 1 ? "" : "s"), \(ranksPerNode) a node\n"
       + alignedText(

@@ -71,6 +71,7 @@ private struct Launch {
 
     let began = ContinuousClock.now
     let assembly = try assemble(experiment, assets, communicator)
+    for notice in assembly.notices { progress.warn(notice) }
     let counting = CountingCommunicator(communicator)
     let federated: FederatedRun
     do {
@@ -95,11 +96,18 @@ private struct Launch {
         manifest: manifest(loaded, experiment, assembly, places))
     }
     if let record { progress.say("writing to \(record.directory.path)") }
+    let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
     do {
       return try play(federated, plan, assembly, counting, record, progress)
     } catch {
       progress.clear()
-      record?.fail("\(error)")
+      if let record {
+        record.fail("\(error)")
+      } else if !(error is RankFailure) {
+        // Rank 0 waits in a collective and is about to be ended: it cannot say it.
+        Manifest.markFailed(
+          in: directory, "rank \(communicator.rank) on \(communicator.hostName): \(error)")
+      }
       throw error
     }
   }

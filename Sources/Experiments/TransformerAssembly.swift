@@ -5,6 +5,7 @@ public import Communication
 internal import Corpora
 internal import Federation
 import Foundation
+internal import Kernels
 internal import Transformers
 
 /// A model with its corpus and layout: what `run` and `plan` have in common.
@@ -14,6 +15,8 @@ struct PreparedModel {
   let layout: TrainableLayout
   let partition: Partition
   let longestSequence: Int
+  /// Floats that the node's ranks share beside the mapped file.
+  var widenedCount = 0
   init(
     _ experiment: Experiment, assets: AssetDirectory, model: PretrainedModel
   ) throws {
@@ -31,8 +34,8 @@ struct PreparedModel {
   /// The tokens of a micro-batch; a sequence is never cut.
   ///
   /// Where the experiment leaves it open: the largest size that keeps a rank with one thread within
-  /// 400 MB, as more rows make products faster. It depends on the model and the adapter alone, and
-  /// not on this machine, since it decides the order of sums and so the last bits.
+  /// 400 MB, as more rows make products faster. It depends on the model, the adapter and the longest
+  /// example, not on this machine, since it decides the order of sums and so the last bits.
   func capacity(_ experiment: Experiment) -> Int {
     if let given = experiment.compute.microBatchTokens { return max(given, longestSequence) }
     let fitting = [512, 384, 256, 192].first { tokens in
@@ -47,6 +50,14 @@ struct PreparedModel {
       return layout.initialVector(model: model, seed: experiment.seed)
     }
     return try AdapterDirectory.read(assets.resolve(initial), layout: layout)
+  }
+
+  /// Says so where training starts from a classification head that the model brings.
+  func headNotice(_ experiment: Experiment) -> String? {
+    guard experiment.adapter.initial == nil, case .classification(let labels, _) = layout.task,
+      model.classificationHead?.labels == labels
+    else { return nil }
+    return "training starts from the model's own classification head of \(labels) labels"
   }
 
   private static func check(
@@ -71,6 +82,31 @@ struct PreparedModel {
             + ", found \(found.prefix(12))...; prepare the corpus for this model")
       }
     }
+    if let cut = corpus.train.cutLength, experiment.data.maximumLength > cut {
+      throw CommandFailure(
+        ExitCode.usage,
+        "data.max_length: \(path) was cut to \(cut) tokens when it was prepared, so "
+          + "\(experiment.data.maximumLength) would have no effect; give at most \(cut), or prepare it anew"
+          + " with --length \(experiment.data.maximumLength)")
+    }
+    for split in experiment.evaluation.splits.map(\.plan)
+    where split == .validation && corpus.validation == nil {
+      throw CommandFailure(
+        ExitCode.usage, "evaluation.splits: \(path) has no split \(split.rawValue)")
+    }
+    if experiment.task.kind == .languageModelling {
+      for (name, split) in corpus.namedSplits {
+        let longest = (0..<split.count).map {
+          split.tokenCount(of: $0, limit: experiment.data.maximumLength)
+        }.max()
+        guard longest ?? 0 >= 2 else {
+          throw CommandFailure(
+            ExitCode.usage,
+            "task.kind: language_modelling predicts nothing of split \(name) in \(path): no example"
+              + " has two tokens within data.max_length \(experiment.data.maximumLength)")
+        }
+      }
+    }
     let longest = corpus.longest(limit: experiment.data.maximumLength)
     guard longest <= model.configuration.maximumPositions else {
       throw CommandFailure(
@@ -93,6 +129,15 @@ extension TokenCorpus {
       (0..<entry.split.count).reduce(longest) {
         max($0, entry.split.tokenCount(of: $1, limit: limit))
       }
+    }
+  }
+}
+
+extension Experiment.ComputeSection.Precision {
+  var product: ProductPrecision {
+    switch self {
+    case .fp32: .fp32
+    case .bf16: .bf16
     }
   }
 }
@@ -164,7 +209,7 @@ public func assembleTransformer(
   let directory = try communicator.agreed {
     try assets.existing(experiment.model.path, what: "model")
   }
-  let model = try communicator.openModel(directory)
+  let (model, warning) = try communicator.openModel(directory, experiment)
   let shared = try communicator.agreed { () -> PreparedModel in
     try model.checkFinite(part: communicator.rank, of: communicator.size)
     return try PreparedModel(experiment, assets: assets, model: model)
@@ -181,7 +226,8 @@ public func assembleTransformer(
             longestSequence: shared.longestSequence)
         }, corpus: shared.corpus, maximumLength: experiment.data.maximumLength),
       initialVector: communicator.rank == 0
-        ? try shared.initialVector(experiment, assets: assets) : []
+        ? try shared.initialVector(experiment, assets: assets) : [],
+      notices: [warning, shared.headNotice(experiment)].compactMap { $0 }
     ) { vector, path in
       try AdapterDirectory.write(
         vector, layout: layout, configuration: configuration, baseModel: directory, to: path)
@@ -194,20 +240,33 @@ extension Communicator {
   /// from the file, the others are widened by one rank into memory that the node's ranks share.
   ///
   /// - Communication: a few short agreements; and those of `nodeShared` if anything is widened.
-  fileprivate func openModel(_ directory: String) throws -> PretrainedModel {
-    let count = try agreed { try PretrainedModel.widenedCount(directory: directory) }
-    guard count > 0 else { return try agreed { try PretrainedModel(directory: directory) } }
+  fileprivate func openModel(_ directory: String, _ experiment: Experiment) throws -> (
+    PretrainedModel, warning: String?
+  ) {
+    let precision = experiment.compute.precision.product
+    let packsHead = experiment.task.kind == .languageModelling
+    func open(_ storage: WidenedStorage? = nil, owner: AnyObject? = nil) throws -> PretrainedModel {
+      try PretrainedModel(
+        directory: directory, storage: storage, owner: owner, precision: precision,
+        packsLanguageHead: packsHead)
+    }
+    let count = try agreed {
+      try PretrainedModel.widenedCount(
+        directory: directory, precision: precision, packsLanguageHead: packsHead)
+    }
+    guard count > 0 else { return (try agreed { try open() }, nil) }
     let memory = try nodeShared(byteCount: count * MemoryLayout<Float>.stride) { bytes in
       let slices = WidenedSlices(
         bytes.assumingMemoryBound(to: Float.self).baseAddress!, isFilled: false)
-      _ = try PretrainedModel(directory: directory, storage: slices.take)
+      _ = try open(slices.take)
     }
-    return try agreed {
+    let model = try agreed {
       let slices = WidenedSlices(
         UnsafeMutablePointer(
           mutating: memory.bytes.assumingMemoryBound(to: Float.self).baseAddress!),
         isFilled: true)
-      return try PretrainedModel(directory: directory, storage: slices.take, owner: memory)
+      return try open(slices.take, owner: memory)
     }
+    return (model, memory.warning)
   }
 }

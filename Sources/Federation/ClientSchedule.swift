@@ -16,7 +16,8 @@ public enum ClientSchedule: String, Sendable, CaseIterable {
   /// - Parameters:
   ///   - costs: The cost of each member of the cohort, in any unit (tokens).
   ///   - ranks: How many ranks there are, at least 1.
-  /// - Complexity: O(c log c + c ranks) for a cohort of c.
+  /// - Complexity: O(c log c + c ranks) for a cohort of c; exchanges of cohorts up to 512 take a few
+  ///   milliseconds at most.
   public func assign(costs: [Int], ranks: Int) -> [[Int]] {
     precondition(ranks > 0, "an assignment to \(ranks) ranks")
     var assigned = [[Int]](repeating: [], count: ranks)
@@ -32,7 +33,7 @@ public enum ClientSchedule: String, Sendable, CaseIterable {
         assigned[least].append(position)
       }
       // Where each rank has many clients, longest-first is as good as even.
-      if costs.count <= 16 * ranks && costs.count <= 4096 {
+      if costs.count <= 16 * ranks && costs.count <= 512 {
         while Self.exchange(&assigned, &loads, costs) {}
       }
     case .roundRobin:

@@ -69,10 +69,19 @@ struct Command: ParsableCommand {
   /// Whether this is the first process of a job, by what mpirun and srun tell before MPI starts.
   static var isFirstProcess: Bool {
     let environment = ProcessInfo.processInfo.environment
-    for name in ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"] {
+    for name in rankVariables {
       if let rank = environment[name] { return rank == "0" }
     }
+    // A SLURM step whose processes MPI does not connect.
+    if environment["SLURM_STEP_NUM_TASKS"] != nil, let rank = environment["SLURM_PROCID"] {
+      return rank == "0"
+    }
     return true
+  }
+
+  /// Where process managers tell a process its rank.
+  static var rankVariables: [String] {
+    ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"]
   }
 }
 

@@ -31,9 +31,19 @@ struct Run: ExecutableCommand {
     completion: .directory)
   var output: String?
 
+  /// The tasks of a SLURM step in which no process manager tells MPI of the others.
+  static var unconnectedTasks: Int? {
+    let environment = ProcessInfo.processInfo.environment
+    guard let tasks = environment["SLURM_STEP_NUM_TASKS"].flatMap(Int.init), tasks > 1,
+      Command.rankVariables.allSatisfy({ environment[$0] == nil })
+    else { return nil }
+    return tasks
+  }
+
   func execute() throws -> Int32 {
     // Before MPI starts, as that adds variables of its own.
     var environment = RunEnvironment()
+    let (unconnected, isFirst) = (Self.unconnectedTasks, Command.isFirstProcess)
     let communicator: MPICommunicator
     do {
       communicator = try MPIRuntime.initialize()
@@ -42,6 +52,15 @@ struct Run: ExecutableCommand {
       return Experiments.ExitCode.software
     }
     environment.mpiLibrary = MPIRuntime.libraryVersion
+    if communicator.size == 1, let tasks = unconnected {
+      if isFirst {
+        writeToStandardError(
+          "cellm-mpi: srun started \(tasks) processes that MPI does not connect; "
+            + "try srun --mpi=pmix, or mpirun inside the allocation\n")
+      }
+      try? MPIRuntime.finalize()
+      return Experiments.ExitCode.usage
+    }
     var code: Int32 = 0
     do {
       let outcome = try runExperiment(

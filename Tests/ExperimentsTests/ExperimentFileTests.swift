@@ -137,7 +137,7 @@ struct ExperimentProblemTests {
   func range() {
     #expect(
       problems(minimal + "federation:\n  rounds: 0\n") == [
-        "x.yaml:4: federation.rounds: 0 is not allowed; give an integer of at least 1"
+        "x.yaml:4: federation.rounds: 0 is not allowed; give an integer from 1 to 2147483648"
       ])
   }
 
@@ -189,7 +189,7 @@ struct ExperimentProblemTests {
       found[2]
         == "x.yaml:3: federation.server.tau: has no effect with federation.server.optimizer: sgd;"
         + " leave it out, or give federation.server.optimizer: fed_adam")
-    #expect(found[3] == "--set local.epochs=0: 0 is not allowed; give an integer of at least 1")
+    #expect(found[3] == "--set local.epochs=0: 0 is not allowed; give an integer from 1 to 1048576")
     #expect(found[4] == "--set nope: has no value; give path.to.key=value")
     #expect(found[5].hasPrefix("x.yaml: model.path: is missing; give "))
   }
@@ -224,7 +224,7 @@ struct ExperimentProblemTests {
         == [
           "x.yaml:1: seed: is given more than once",
           "x.yaml:3: model.path: is given more than once",
-          "x.yaml:5: local.epochs: 0 is not allowed; give an integer of at least 1",
+          "x.yaml:5: local.epochs: 0 is not allowed; give an integer from 1 to 1048576",
         ])
   }
 

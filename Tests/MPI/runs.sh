@@ -51,6 +51,11 @@ ends "a client that diverges names round, client and rank" 65 'client' 10 \
   mpirun -np 3 "$program" run "$yaml" --set local.learning_rate=1e30 --output "$scratch/diverged"
 check "the line names the rank" grep -qE 'rank [0-9]+ on .*: round [0-9]+, client [0-9]+' "$scratch/log"
 check "the tables are there" test -s "$scratch/diverged/rounds.csv"
+check "the manifest says that it failed" grep -q '"status" : "failed"' "$scratch/diverged/manifest.json"
+ends "processes that srun does not connect" 64 'srun --mpi=pmix' 10 \
+  env SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=0 "$program" run "$yaml"
+ends "values without measure" 64 'local.batch_size' 10 "$program" run "$yaml" --set local.batch_size=9223372036854775807
+ends "a missing partition file" 66 'partition.path' 10 "$program" run "$yaml" --set partition.path=/nowhere.json
 ends "every problem of an experiment is reported" 64 'did you mean' 10 \
   mpirun -np 3 "$program" run "$yaml" --set federation.rouns=3 --set method.upload.density=2
 check "each problem is printed once" test "$(grep -c 'density' "$scratch/log")" = 1
