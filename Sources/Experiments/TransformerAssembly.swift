@@ -34,12 +34,12 @@ struct PreparedModel {
   /// The tokens of a micro-batch; a sequence is never cut.
   ///
   /// Where the experiment leaves it open: the largest size that keeps a rank with one thread within
-  /// 400 MB, as more rows make products faster. It depends on the model, the adapter and the longest
+  /// 350 MB, as more rows make products faster. It depends on the model, the adapter and the longest
   /// example, not on this machine, since it decides the order of sums and so the last bits.
   func capacity(_ experiment: Experiment) -> Int {
     if let given = experiment.compute.microBatchTokens { return max(given, longestSequence) }
     let fitting = [512, 384, 256, 192].first { tokens in
-      RankMemory(self, capacity: max(tokens, longestSequence), threads: 1).total <= 400 << 20
+      RankMemory(self, capacity: max(tokens, longestSequence), threads: 1).total <= 350_000_000
     }
     return max(fitting ?? 128, longestSequence)
   }
