@@ -180,12 +180,7 @@ public final class LoRAAdapter: LinearAdapter {
   }
 
   private func hidden(_ group: LinearGroup, _ layer: Int) -> MutableFloats {
-    let inBlock = LinearGroup.inBlock.count
-    let index =
-      group.rawValue < inBlock
-      ? layer * inBlock + group.rawValue
-      : layout.layerCount * inBlock + group.rawValue - inBlock
-    return hidden + hiddenOffsets[index]
+    hidden + hiddenOffsets[layout.placementIndex(group, layer: layer)]
   }
 
   /// Fills `masks` with 0 or 1 / (1 - p) and `dropped` with the masked input. The mask of a linear

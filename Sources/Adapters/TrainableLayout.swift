@@ -122,10 +122,13 @@ public struct TrainableLayout: Sendable, Equatable {
 
   /// The place of one group, nil where nothing of it is adapted.
   func placement(_ group: LinearGroup, layer: Int) -> GroupPlacement? {
+    placements[placementIndex(group, layer: layer)]
+  }
+
+  /// Where a group stands in `placements`; `layer` is ignored for groups after the blocks.
+  func placementIndex(_ group: LinearGroup, layer: Int) -> Int {
     let inBlock = LinearGroup.inBlock.count
-    return group.rawValue < inBlock
-      ? placements[layer * inBlock + group.rawValue]
-      : placements[layerCount * inBlock + group.rawValue - inBlock]
+    return (group.rawValue < inBlock ? layer : layerCount - 1) * inBlock + group.rawValue
   }
 
   /// The segment of the head's weight and bias.

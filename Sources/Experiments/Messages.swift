@@ -32,7 +32,6 @@ final class ProgressReporter {
   private var lastDrawn: ContinuousClock.Instant?
   private var lastLoss: Double?
   private var roundsPlayed = 0
-  private var roundsBefore: Int?
   private var isLineOpen = false
 
   /// - Parameter isQuiet: Says nothing; for all ranks but the first.

@@ -96,10 +96,7 @@ struct PreparedModel {
     }
     if experiment.task.kind == .languageModelling {
       for (name, split) in corpus.namedSplits {
-        let longest = (0..<split.count).map {
-          split.tokenCount(of: $0, limit: experiment.data.maximumLength)
-        }.max()
-        guard longest ?? 0 >= 2 else {
+        guard split.longest(limit: experiment.data.maximumLength) >= 2 else {
           throw CommandFailure(
             ExitCode.usage,
             "task.kind: language_modelling predicts nothing of split \(name) in \(path): no example"
@@ -125,11 +122,14 @@ extension TokenCorpus {
 
   /// The longest example of all splits, cut to `limit` tokens.
   func longest(limit: Int) -> Int {
-    namedSplits.reduce(0) { longest, entry in
-      (0..<entry.split.count).reduce(longest) {
-        max($0, entry.split.tokenCount(of: $1, limit: limit))
-      }
-    }
+    namedSplits.reduce(0) { max($0, $1.split.longest(limit: limit)) }
+  }
+}
+
+extension TokenDataset {
+  /// The longest example, cut to `limit` tokens.
+  fileprivate func longest(limit: Int) -> Int {
+    (0..<count).reduce(0) { max($0, tokenCount(of: $1, limit: limit)) }
   }
 }
 
