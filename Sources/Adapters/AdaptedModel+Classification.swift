@@ -30,7 +30,7 @@ extension AdaptedModel {
     guard usesPooler(pooling), let pooler = model.pooler else { return }
     engineLinear(pooler, output: buffers.before, input: target, tokens: batch.count)
     adapter.forward(
-      .pooler, layer: 0, input: target, tokens: batch.count, outputs: [buffers.before])
+      .pooler, layer: 0, input: target, tokens: batch.count, outputs: [buffers.before], .add)
     activationForward(
       out: buffers.pooled, input: buffers.before, count: batch.count * channels, .tanh)
   }
@@ -105,12 +105,15 @@ extension AdaptedModel {
     if isPooled, let pooler = model.pooler {
       activationBackward(
         dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels, .tanh)
+      let isAdapted = adapter.isAdapted(.pooler, layer: 0)
+      if isAdapted {
+        adapter.backward(
+          .pooler, layer: 0, input: buffers.dPooled, tokens: count, dOutputs: [Floats(dPooled)],
+          dInput: buffers.dHidden)
+      }
       linearBackwardInput(
         dInput: buffers.dHidden, dOutput: dPooled, weight: pooler.weight, tokens: count,
-        inputs: channels, outputs: channels)
-      adapter.backward(
-        .pooler, layer: 0, input: buffers.dPooled, tokens: count, dOutputs: [Floats(dPooled)],
-        dInput: buffers.dHidden)
+        inputs: channels, outputs: channels, isAdapted ? .add : .overwrite)
     } else if pooling == .mean {
       for index in 0..<count {
         let factor = 1 / Float(batch.length(of: index))

@@ -74,7 +74,8 @@ extension AdaptedModel {
     let channels = configuration.channels
     engineLinear(transform, output: buffers.before, input: buffers.hidden, tokens: tokens)
     adapter.forward(
-      .languageHead, layer: 0, input: buffers.hidden, tokens: tokens, outputs: [buffers.before])
+      .languageHead, layer: 0, input: buffers.hidden, tokens: tokens, outputs: [buffers.before],
+      .add)
     activationForward(
       out: buffers.dPooled, input: buffers.before, count: tokens * channels,
       configuration.activation)
@@ -99,11 +100,14 @@ extension AdaptedModel {
     activationBackward(
       dInput: buffers.dPooled, dOut: buffers.dPooled, input: buffers.before, count: count,
       configuration.activation)
+    let isAdapted = adapter.isAdapted(.languageHead, layer: 0)
+    if isAdapted {
+      adapter.backward(
+        .languageHead, layer: 0, input: buffers.hidden, tokens: tokens,
+        dOutputs: [Floats(buffers.dPooled)], dInput: buffers.dHidden)
+    }
     linearBackwardInput(
       dInput: buffers.dHidden, dOutput: buffers.dPooled, weight: transform.weight, tokens: tokens,
-      inputs: channels, outputs: channels)
-    adapter.backward(
-      .languageHead, layer: 0, input: buffers.hidden, tokens: tokens,
-      dOutputs: [Floats(buffers.dPooled)], dInput: buffers.dHidden)
+      inputs: channels, outputs: channels, isAdapted ? .add : .overwrite)
   }
 }

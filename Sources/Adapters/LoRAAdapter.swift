@@ -101,9 +101,16 @@ public final class LoRAAdapter: LinearAdapter {
     layout.placement(group, layer: layer) != nil
   }
 
-  /// y += scale * h B^T for every adapted layer of the group.
+  /// Whether this layer carries a pair.
+  public func writesOutput(of role: LinearRole, layer: Int) -> Bool {
+    parameters != nil
+      && layout.placement(role.group, layer: layer)?.layers.contains { $0.role == role } == true
+  }
+
+  /// y = scale * h B^T or y += scale * h B^T for every adapted layer of the group.
   public func forward(
-    _ group: LinearGroup, layer: Int, input: Floats, tokens: Int, outputs: [MutableFloats]
+    _ group: LinearGroup, layer: Int, input: Floats, tokens: Int, outputs: [MutableFloats],
+    _ accumulation: Accumulation
   ) {
     guard let placement = layout.placement(group, layer: layer), let parameters else { return }
     precondition(tokens <= capacity, "\(tokens) tokens over \(capacity)")
@@ -126,17 +133,17 @@ public final class LoRAAdapter: LinearAdapter {
       linearForward(
         output: outputs[linear.index], input: h + index * rank, inputStride: placement.rows,
         weight: parameters + linear.bOffset, tokens: tokens, inputs: rank,
-        outputs: linear.outputs, scale: layout.lora.scale, .add)
+        outputs: linear.outputs, scale: layout.lora.scale, accumulation)
     }
   }
 
-  /// Adds the gradients of A and B, and of the input where it is asked for.
+  /// Adds the gradients of A and B, and writes that of the input where it is asked for.
   public func backward(
     _ group: LinearGroup, layer: Int, input: Floats, tokens: Int, dOutputs: [Floats],
     dInput: MutableFloats?
   ) {
     guard let placement = layout.placement(group, layer: layer), let parameters, let gradient
-    else { return }
+    else { preconditionFailure("no gradient to add to for \(group) of layer \(layer)") }
     let rank = layout.lora.loraRank
     let scale = layout.lora.scale
     let h = hidden(group, layer)
@@ -157,10 +164,11 @@ public final class LoRAAdapter: LinearAdapter {
       if let dInput {
         linearBackwardInput(
           dInput: dInput, dOutput: dHidden, weight: parameters + placement.aOffset,
-          tokens: tokens, inputs: placement.inputs, outputs: placement.rows, .add)
+          tokens: tokens, inputs: placement.inputs, outputs: placement.rows)
       }
       return
     }
+    dInput?.update(repeating: 0, count: tokens * placement.inputs)
     for (index, linear) in placement.layers.enumerated() {
       let offset = placement.aOffset + index * rank * placement.inputs
       drop(input, placement, linear, layer, tokens)

@@ -151,6 +151,18 @@ public enum LinearRole: Int, Sendable, CaseIterable {
   case pooler
   /// The transform before BERT's language modelling head.
   case languageHeadTransform
+
+  /// The layers that read the same input.
+  public var group: LinearGroup {
+    switch self {
+    case .query, .key, .value: .attentionInput
+    case .attentionOutput: .attentionOutput
+    case .gate, .up: .feedForwardInput
+    case .down: .feedForwardOutput
+    case .pooler: .pooler
+    case .languageHeadTransform: .languageHead
+    }
+  }
 }
 
 /// Linear layers that read the same input, in the order in which a forward pass meets them.

@@ -9,16 +9,12 @@ extension TransformerEngine {
   /// Fills the block's query, key, value, attention and middle from its input.
   func attentionForward(layer: Int) {
     let slot = slot(layer)
-    let weights = model.blocks[layer]
     let tokens = batch.tokenCount
     let channels = configuration.channels
     let input = attentionInput(layer: layer, slot)
-    apply(weights[.query], output: slot.query, input: input, tokens: tokens)
-    apply(weights[.key], output: slot.key, input: input, tokens: tokens)
-    apply(weights[.value], output: slot.value, input: input, tokens: tokens)
-    adapter?.forward(
+    forward(
       .attentionInput, layer: layer, input: input, tokens: tokens,
-      outputs: [slot.query, slot.key, slot.value])
+      outputs: [slot.query, slot.key, slot.value], .overwrite)
     rotate(slot.query, heads: configuration.headCount, .forward)
     rotate(slot.key, heads: configuration.keyValueHeadCount, .forward)
     let count = rowCount(layer)
@@ -33,11 +29,9 @@ extension TransformerEngine {
         (slot.middle + row * channels).update(from: slot.input + source * channels, count: channels)
       }
     }
-    apply(
-      weights[.attentionOutput], output: slot.middle, input: slot.attention, tokens: count, .add)
-    adapter?.forward(
+    forward(
       .attentionOutput, layer: layer, input: slot.attention, tokens: count,
-      outputs: [slot.middle])
+      outputs: [slot.middle], .add)
   }
 
   /// The input of query, key and value; recomputed in the backward pass.
@@ -58,16 +52,10 @@ extension TransformerEngine {
     let tokens = batch.tokenCount
     let count = rowCount(layer)
     let channels = configuration.channels
-    let output = weights[.attentionOutput]
     let goesOn = stop != .attentionOutput
-    if goesOn {
-      linearBackwardInput(
-        dInput: scratch.dAttention, dOutput: scratch.dStream, weight: output.weight,
-        tokens: count, inputs: output.inputs, outputs: output.outputs)
-    }
-    adapter.backward(
-      .attentionOutput, layer: layer, input: slot.attention, tokens: count,
-      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dAttention : nil)
+    backward(
+      .attentionOutput, layer: layer, input: Floats(slot.attention), tokens: count,
+      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dAttention : nil, adapter)
     guard goesOn else { return }
     Kernels.attentionBackward(
       dQuery: scratch.dQuery, dKey: scratch.dKey, dValue: scratch.dValue,
@@ -78,21 +66,10 @@ extension TransformerEngine {
     rotate(scratch.dQuery, heads: configuration.headCount, .backward)
     rotate(scratch.dKey, heads: configuration.keyValueHeadCount, .backward)
     let needsInput = stop != .attentionInput
-    let dOutputs = [scratch.dQuery, scratch.dKey, scratch.dValue]
-    if needsInput {
-      for (index, role) in [LinearRole.query, .key, .value].enumerated() {
-        let linear = weights[role]
-        linearBackwardInput(
-          dInput: scratch.dNormalized, dOutput: dOutputs[index], weight: linear.weight,
-          tokens: tokens, inputs: linear.inputs, outputs: linear.outputs,
-          index == 0 ? .overwrite : .add)
-      }
-    }
-    if adapter.isAdapted(.attentionInput, layer: layer) {
-      adapter.backward(
-        .attentionInput, layer: layer, input: attentionInput(layer: layer, slot), tokens: tokens,
-        dOutputs: dOutputs.map { Floats($0) }, dInput: needsInput ? scratch.dNormalized : nil)
-    }
+    backward(
+      .attentionInput, layer: layer, input: attentionInput(layer: layer, slot), tokens: tokens,
+      dOutputs: [Floats(scratch.dQuery), Floats(scratch.dKey), Floats(scratch.dValue)],
+      dInput: needsInput ? scratch.dNormalized : nil, adapter)
     guard needsInput else { return }
     if attentionSpans(layer) != spans {
       scratch.dStreamAll.update(repeating: 0, count: tokens * channels)

@@ -13,23 +13,17 @@ extension TransformerEngine {
     let count = rowCount(layer)
     let channels = configuration.channels
     let input = feedForwardInput(layer: layer, slot)
-    apply(weights[.up], output: slot.up, input: input, tokens: count)
-    if let gate = slot.gate {
-      apply(weights[.gate], output: gate, input: input, tokens: count)
-      adapter?.forward(
-        .feedForwardInput, layer: layer, input: input, tokens: count, outputs: [gate, slot.up])
-    } else {
-      adapter?.forward(
-        .feedForwardInput, layer: layer, input: input, tokens: count, outputs: [slot.up])
-    }
+    forward(
+      .feedForwardInput, layer: layer, input: input, tokens: count,
+      outputs: slot.gate.map { [$0, slot.up] } ?? [slot.up], .overwrite)
     activate(slot, count: count)
     let sum = slot.sum ?? output
     sum.update(
       from: configuration.normPlacement == .pre ? Floats(slot.middle) : input,
       count: count * channels)
-    apply(weights[.down], output: sum, input: scratch.activated, tokens: count, .add)
-    adapter?.forward(
-      .feedForwardOutput, layer: layer, input: scratch.activated, tokens: count, outputs: [sum])
+    forward(
+      .feedForwardOutput, layer: layer, input: Floats(scratch.activated), tokens: count,
+      outputs: [sum], .add)
     if configuration.normPlacement == .post {
       normForward(
         weights.feedForwardNorm, out: output, mean: slot.feedForwardMean,
@@ -80,17 +74,11 @@ extension TransformerEngine {
         input: slot.sum!, mean: slot.feedForwardMean, rstd: slot.feedForwardRstd, tokens: count,
         .overwrite)
     }
-    let down = weights[.down]
     let goesOn = stop != .feedForwardOutput
     if adapter.isAdapted(.feedForwardOutput, layer: layer) { activate(slot, count: count) }
-    if goesOn {
-      linearBackwardInput(
-        dInput: scratch.dUp, dOutput: scratch.dStream, weight: down.weight, tokens: count,
-        inputs: down.inputs, outputs: down.outputs)
-    }
-    adapter.backward(
-      .feedForwardOutput, layer: layer, input: scratch.activated, tokens: count,
-      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dUp : nil)
+    backward(
+      .feedForwardOutput, layer: layer, input: Floats(scratch.activated), tokens: count,
+      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dUp : nil, adapter)
     guard goesOn else { return true }
     if let gate = slot.gate {
       gatedBackward(
@@ -103,21 +91,10 @@ extension TransformerEngine {
     }
     let dOutputs = slot.gate == nil ? [scratch.dUp] : [scratch.dGate, scratch.dUp]
     let needsInput = stop != .feedForwardInput
-    if needsInput {
-      for (index, role) in configuration.roles(of: .feedForwardInput).enumerated() {
-        let linear = weights[role]
-        linearBackwardInput(
-          dInput: scratch.dNormalized, dOutput: dOutputs[index], weight: linear.weight,
-          tokens: count, inputs: linear.inputs, outputs: linear.outputs,
-          index == 0 ? .overwrite : .add)
-      }
-    }
-    if adapter.isAdapted(.feedForwardInput, layer: layer) {
-      adapter.backward(
-        .feedForwardInput, layer: layer, input: feedForwardInput(layer: layer, slot),
-        tokens: count, dOutputs: dOutputs.map { Floats($0) },
-        dInput: needsInput ? scratch.dNormalized : nil)
-    }
+    backward(
+      .feedForwardInput, layer: layer, input: feedForwardInput(layer: layer, slot), tokens: count,
+      dOutputs: dOutputs.map { Floats($0) }, dInput: needsInput ? scratch.dNormalized : nil,
+      adapter)
     guard needsInput else { return true }
     if configuration.normPlacement == .pre {
       normBackward(

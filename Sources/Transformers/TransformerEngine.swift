@@ -203,16 +203,45 @@ public final class TransformerEngine {
     }
   }
 
-  /// The frozen product, its bias, nothing else.
-  func apply(
-    _ linear: LinearWeights, output: MutableFloats, input: Floats, tokens: Int,
-    _ accumulation: Accumulation = .overwrite
+  /// The outputs of a group's layers, adapter and bias included, one buffer for each of its roles.
+  func forward(
+    _ group: LinearGroup, layer: Int, input: Floats, tokens: Int, outputs: [MutableFloats],
+    _ accumulation: Accumulation
   ) {
-    linearForward(
-      output: output, input: input, weight: linear.weight, tokens: tokens, inputs: linear.inputs,
-      outputs: linear.outputs, accumulation)
-    if let bias = linear.bias {
-      addBias(output, bias: bias, tokens: tokens, channels: linear.outputs)
+    adapter?.forward(
+      group, layer: layer, input: input, tokens: tokens, outputs: outputs, accumulation)
+    for (role, output) in zip(configuration.roles(of: group), outputs) {
+      let linear = model.blocks[layer][role]
+      let isWritten = adapter?.writesOutput(of: role, layer: layer) == true
+      linearForward(
+        output: output, input: input, weight: linear.weight, tokens: tokens,
+        inputs: linear.inputs, outputs: linear.outputs, isWritten ? .add : accumulation)
+      if let bias = linear.bias {
+        addBias(output, bias: bias, tokens: tokens, channels: linear.outputs)
+      }
+    }
+  }
+
+  /// The adapter's gradients of a group and, where given, `dInput` of the group's layers together.
+  ///
+  /// `input` is not formed where nothing in the group is adapted.
+  func backward(
+    _ group: LinearGroup, layer: Int, input: @autoclosure () -> Floats, tokens: Int,
+    dOutputs: [Floats], dInput: MutableFloats?, _ adapter: any LinearAdapter
+  ) {
+    var accumulation = Accumulation.overwrite
+    if adapter.isAdapted(group, layer: layer) {
+      adapter.backward(
+        group, layer: layer, input: input(), tokens: tokens, dOutputs: dOutputs, dInput: dInput)
+      accumulation = .add
+    }
+    guard let dInput else { return }
+    for (role, dOutput) in zip(configuration.roles(of: group), dOutputs) {
+      let linear = model.blocks[layer][role]
+      linearBackwardInput(
+        dInput: dInput, dOutput: dOutput, weight: linear.weight, tokens: tokens,
+        inputs: linear.inputs, outputs: linear.outputs, accumulation)
+      accumulation = .add
     }
   }
 
