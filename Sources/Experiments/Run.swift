@@ -23,19 +23,20 @@ public struct RunOutcome: Sendable {
 /// - Parameters:
 ///   - request: The experiment; read on rank 0.
 ///   - output: The run directory to make; nil for a new one under `runs`.
+///   - label: Stands before every message, where several runs speak at once.
 ///   - resume: Goes on in `output` where a run was begun there; begins one where none was.
 ///   - assemble: Makes model, data and partition.
 /// - Returns: On rank 0 how it ended, nil elsewhere.
 /// - Throws: `RunFailure` with what to print and whether to abort.
 public func runExperiment(
   _ request: ExperimentRequest, output: String? = nil, resume: Bool = false,
-  environment: RunEnvironment,
+  label: String? = nil, environment: RunEnvironment,
   assets: AssetDirectory = AssetDirectory(), communicator: any Communicator,
   assemble: Assembler
 ) throws -> RunOutcome? {
   do {
     return try Launch(
-      output: output, resume: resume, environment: environment, assets: assets,
+      output: output, resume: resume, label: label, environment: environment, assets: assets,
       communicator: communicator
     ).run(request, assemble)
   } catch let failure as RunFailure {
@@ -48,6 +49,7 @@ public func runExperiment(
 private struct Launch {
   let output: String?
   let resume: Bool
+  let label: String?
   let environment: RunEnvironment
   let assets: AssetDirectory
   let communicator: any Communicator
@@ -56,7 +58,7 @@ private struct Launch {
 
   func run(_ request: ExperimentRequest, _ assemble: Assembler) throws -> RunOutcome? {
     let progress = ProgressReporter(
-      isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst)
+      isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst, label: label)
     let (loaded, existing) = try communicator.agreed {
       () -> (ExperimentRequest.Loaded?, ExistingRun?) in
       guard isFirst else { return (nil, nil) }
