@@ -35,7 +35,9 @@ public func largestMagnitudes(of vector: UnsafeBufferPointer<Float>, count: Int)
     let collected = collect(
       values, 0..<length, from: leading.prefix << leadingShift, 0, into: chosen)
     assert(collected == leading.reached)
-    kept = collected == count ? count : narrow(chosen, values, leading)
+    kept =
+      collected == count
+      ? count : narrow(chosen, collected, values, smallestChosen(chosen, values, leading))
     assert(kept == count)
   }
   return SupportMask(length: length, ascending: indices)
@@ -137,38 +139,38 @@ func collect(
   return next
 }
 
-/// Reduces candidates to those chosen, in place; returns how many.
-///
-/// Candidates above the bucket of `leading` are all chosen, and `leading.wanted` of those in it.
-private func narrow(
-  _ chosen: UnsafeMutablePointer<UInt32>, _ values: UnsafePointer<Float>, _ leading: Cut
+/// Reduces ascending candidates, all that reach the smallest chosen magnitude among them, to those
+/// chosen, in place; returns how many.
+func narrow(
+  _ chosen: UnsafeMutablePointer<UInt32>, _ candidates: Int, _ values: UnsafePointer<Float>,
+  _ smallest: SmallestChosen
 ) -> Int {
-  let (smallest, equals) = smallestChosen(chosen, values, leading)
   // Candidates equal to the smallest chosen magnitude are kept until `equals` of them are.
-  var wanted = equals
+  let bits = smallest.bits
+  var wanted = smallest.equals
   var kept = 0
   var i = 0
   while wanted > 0 {
     let index = chosen[i]
     let magnitude = values[Int(index)].bitPattern & magnitudeBits
     chosen[kept] = index
-    kept &+= magnitude >= smallest ? 1 : 0
-    wanted &-= magnitude == smallest ? 1 : 0
+    kept &+= magnitude >= bits ? 1 : 0
+    wanted &-= magnitude == bits ? 1 : 0
     i &+= 1
   }
-  while i < leading.reached {
+  while i < candidates {
     let index = chosen[i]
     chosen[kept] = index
-    kept &+= values[Int(index)].bitPattern & magnitudeBits > smallest ? 1 : 0
+    kept &+= values[Int(index)].bitPattern & magnitudeBits > bits ? 1 : 0
     i &+= 1
   }
   return kept
 }
 
-/// The smallest chosen magnitude's bits, and how many of that magnitude are chosen.
+/// The smallest chosen magnitude among candidates: those in the bucket of `leading` decide.
 private func smallestChosen(
   _ candidates: UnsafeMutablePointer<UInt32>, _ values: UnsafePointer<Float>, _ leading: Cut
-) -> (bits: UInt32, equals: Int) {
+) -> SmallestChosen {
   let buckets = 1 << Int(digitBits)
   let counters = histograms * tableStride(buckets)
   let scratch = UnsafeMutablePointer<UInt32>.allocate(capacity: counters + leading.inBucket + 1)
@@ -187,13 +189,21 @@ private func smallestChosen(
   return descend(magnitudes, remaining, leading.prefix, leading.wanted, histogram)
 }
 
-/// The `wanted`th largest of `count` magnitudes' bits, and how many equal to it are among the
-/// `wanted` largest. The magnitudes are overwritten.
+/// The smallest magnitude that is chosen.
+struct SmallestChosen {
+  var bits: UInt32
+  /// How many of that magnitude are chosen.
+  var equals: Int
+  /// How many of that magnitude there are.
+  var available: Int
+}
+
+/// The `wanted`th largest of `count` magnitudes, which are overwritten.
 ///
 /// - Precondition: `wanted` is in 1...`count`.
 func largest(
   _ wanted: Int, of magnitudes: UnsafeMutablePointer<UInt32>, count: Int
-) -> (bits: UInt32, equals: Int) {
+) -> SmallestChosen {
   let counters = histograms * tableStride(leadingBuckets)
   return withUnsafeTemporaryAllocation(of: UInt32.self, capacity: counters) { counts in
     let histogram = counts.baseAddress!
@@ -208,7 +218,7 @@ func largest(
 private func descend(
   _ magnitudes: UnsafeMutablePointer<UInt32>, _ count: Int, _ prefix: UInt32, _ wanted: Int,
   _ histogram: UnsafeMutablePointer<UInt32>
-) -> (bits: UInt32, equals: Int) {
+) -> SmallestChosen {
   let buckets = 1 << Int(digitBits)
   var (prefix, wanted, remaining, shift) = (prefix, wanted, count, leadingShift)
   while true {
@@ -219,7 +229,9 @@ private func descend(
     let cut = Cut(histogram, buckets: buckets, wanted: wanted)
     prefix = prefix << digitBits | cut.prefix
     wanted = cut.wanted
-    if shift == 0 { return (prefix, wanted) }
+    if shift == 0 {
+      return SmallestChosen(bits: prefix, equals: wanted, available: cut.inBucket)
+    }
     remaining = keep(magnitudes, remaining, prefix, shift)
   }
 }
