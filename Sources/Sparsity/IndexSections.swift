@@ -37,6 +37,7 @@ private func readWords<Element>(
   }
 }
 
+/// Reads plain indices of 4 bytes, of which there are exactly `count`.
 func readIndices(
   _ bytes: UnsafeRawBufferPointer, count: Int, length: Int
 ) throws(VectorCodecError) -> [UInt32] {
@@ -47,6 +48,7 @@ func readIndices(
   return indices
 }
 
+/// Reads a bit for each coordinate, up to the last byte of `bytes`; `count` of them are set.
 func readBitmap(
   _ bytes: UnsafeRawBufferPointer, count: Int, length: Int
 ) throws(VectorCodecError) -> [UInt32] {
