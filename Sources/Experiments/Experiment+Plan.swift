@@ -47,6 +47,8 @@ extension Experiment.MethodSection {
       trained: trainable == .all ? .all : .downloaded,
       residual: residual == .dropped ? .dropped : .kept,
       aggregation: aggregation.plan,
+      values: MessageValues(download: download.values.format, upload: upload.values.format),
+      downloadIndices: download.indices == .complete ? .complete : .difference,
       tiers: tiers.map {
         Federation.Tier(
           share: $0.share, loraRank: $0.loraRank, downloadDensity: $0.downloadDensity,
@@ -62,6 +64,18 @@ extension Experiment.MethodSection.Aggregation {
     case .mean: .mean
     case .normWeighted: .normWeighted
     case .productMean: .productMean
+    }
+  }
+}
+
+extension Experiment.MethodSection.Values {
+  fileprivate var format: ValueFormat {
+    switch self {
+    case .fp32: .fp32
+    case .bf16: .bf16
+    case .fp16: .fp16
+    case .int8: .int8
+    case .int4: .int4
     }
   }
 }

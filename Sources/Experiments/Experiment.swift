@@ -127,12 +127,19 @@ public struct Experiment: Sendable, Equatable {
       public var select = Select.topMagnitude
       /// The share of coordinates that travels.
       public var density = Density.constant(0.25)
+      /// How values are written.
+      public var values = Values.fp32
+      /// How it is said which coordinates they are.
+      public var indices = Indices.complete
 
       /// The rules by which coordinates are selected.
       public enum Select: String, Sendable, CaseIterable {
         case topMagnitude = "top_magnitude"
         case all, random
       }
+
+      /// How it is said which coordinates travel.
+      public enum Indices: String, Sendable, CaseIterable { case complete, difference }
     }
 
     /// Client to server.
@@ -141,6 +148,8 @@ public struct Experiment: Sendable, Equatable {
       public var select = Select.topMagnitude
       /// The share of coordinates that travels.
       public var density = Density.constant(0.25)
+      /// How values are written.
+      public var values = Values.fp32
 
       /// The rules by which coordinates are selected.
       public enum Select: String, Sendable, CaseIterable {
@@ -148,6 +157,9 @@ public struct Experiment: Sendable, Equatable {
         case all, random, downloaded
       }
     }
+
+    /// The formats of values in messages.
+    public enum Values: String, Sendable, CaseIterable { case fp32, bf16, fp16, int8, int4 }
 
     /// A kind of client.
     public struct Tier: Sendable, Equatable {

@@ -82,12 +82,22 @@ extension ExperimentKey {
       only: when("method.download.select", \.method.download.select, is: .topMagnitude, .random),
       "share of the coordinates that is sent to the clients"),
     ExperimentKey(
+      "method.download.values", \.method.download.values, .choice,
+      "how the values are written; int8 and int4 round at random and have a scale per tensor"),
+    ExperimentKey(
+      "method.download.indices", \.method.download.indices, .choice,
+      "which coordinates they are: said in full, or by what changed since the client's last download"
+        + " where that is shorter"),
+    ExperimentKey(
       "method.upload.select", \.method.upload.select, .choice,
       "the coordinates of a client's change that are sent to the server"),
     ExperimentKey(
       "method.upload.density", \.method.upload.density, .density,
       only: when("method.upload.select", \.method.upload.select, is: .topMagnitude, .random),
       "share of the coordinates that is sent to the server"),
+    ExperimentKey(
+      "method.upload.values", \.method.upload.values, .choice,
+      "how the values are written; int8 and int4 round at random and have a scale per tensor"),
     ExperimentKey(
       "method.persistence", \.method.persistence, .choice,
       "whether the download is chosen anew from the whole vector, or within the one before, the rest"

@@ -97,7 +97,8 @@ private struct Launch {
         state: isFirst
           ? existing?.checkpoint?.state
             ?? ServerState(vector: assembly.initialVector, optimizer: plan.server) : nil,
-        residuals: residuals, communicator: counting)
+        knowledge: existing?.checkpoint?.knowledge ?? ClientKnowledge(), residuals: residuals,
+        communicator: counting)
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
@@ -160,7 +161,7 @@ private struct Launch {
           progress.finished(round, of: plan.rounds)
         }
         if isStopping || !federated.isFinished {
-          try record.saveIfDue(state, now: isStopping)
+          try record.saveIfDue(state, federated.knowledge, now: isStopping)
         }
       }
       if let residuals {
@@ -262,7 +263,7 @@ private final class RunRecord {
   }
 
   /// Saves the state where rounds or minutes ask for it, or `now`.
-  func saveIfDue(_ state: ServerState, now: Bool) throws {
+  func saveIfDue(_ state: ServerState, _ knowledge: ClientKnowledge, now: Bool) throws {
     let byRounds = rules.everyRounds > 0 && state.round % rules.everyRounds == 0
     let minutes = (ContinuousClock.now - lastSaved) / .seconds(60)
     guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
@@ -272,7 +273,7 @@ private final class RunRecord {
       payloadBytes: tables.payloadBytes, densePayloadBytes: tables.denseBytes,
       totals: manifest.totals, summary: summary)
     oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
-      .add(Checkpoint(state, progress), keeping: rules.keep)
+      .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
     lastSaved = ContinuousClock.now
   }
 

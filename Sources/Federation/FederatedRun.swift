@@ -22,6 +22,8 @@ public final class FederatedRun {
   public internal(set) var state: ServerState?
 
   let residuals: (any ResidualStore)?
+  /// What clients remember of their downloads, on rank 0, where the method's messages build on it.
+  public internal(set) var knowledge: ClientKnowledge
   let clients: [[Int]]
   let objective: any LocalObjective
   let communicator: any Communicator
@@ -53,13 +55,14 @@ public final class FederatedRun {
   ///
   /// - Parameters:
   ///   - state: Needed on rank 0 only; the others' is dropped.
+  ///   - knowledge: What clients remember; that of rank 0 counts.
   ///   - residuals: Where clients keep what they do not send, the same for all ranks; nil for this
   ///     process's memory, which is enough for one rank.
   /// - Throws: On every rank, when the plan does not fit the population, the objective or the state.
   public init(
     plan: FederationPlan, partition: Partition, objective: any LocalObjective,
-    state: ServerState?, residuals: (any ResidualStore)? = nil,
-    communicator: any Communicator
+    state: ServerState?, knowledge: ClientKnowledge = ClientKnowledge(),
+    residuals: (any ResidualStore)? = nil, communicator: any Communicator
   ) throws {
     let isServer = communicator.rank == 0
     try communicator.together {
@@ -81,6 +84,7 @@ public final class FederatedRun {
     try communicator.broadcast(&round)
     self.round = round[0]
     trainer = LocalTrainer(objective: objective)
+    self.knowledge = knowledge
     self.residuals =
       residuals ?? (plan.method.residual == .kept ? ResidualsInMemory() : nil)
   }

@@ -69,6 +69,7 @@ struct ResumeTests {
         "method.persistence=nested", "method.trainable=downloaded",
         "method.upload.select=downloaded",
         "method.download.density={initial: 1, factor: 0.8, period: 1}",
+        "method.download.indices=difference", "method.upload.values=int8",
       ],
     ])
   func goesOn(settings: [String]) throws {

@@ -47,7 +47,8 @@ struct RunTests {
     let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/r").sorted()
     #expect(
       names == [
-        ".lock", "adapter", "clients.csv", "config.yaml", "evaluation.csv", "manifest.json", "rounds.csv",
+        ".lock", "adapter", "clients.csv", "config.yaml", "evaluation.csv", "manifest.json",
+        "rounds.csv",
         "wire.csv",
       ])
     #expect(try scratch.read("r/rounds.csv").split(separator: "\n").count == 5)
