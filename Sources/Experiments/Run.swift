@@ -83,7 +83,7 @@ private struct Launch {
     }
     progress.say(
       "\(communicator.size) rank\(communicator.size == 1 ? "" : "s"), "
-        + "\(assembly.partition.clients.count) clients, "
+        + "\(assembly.partition.clientCount) clients, "
         + "\(grouped(assembly.objective.parameterCount)) trainable parameters; ready in "
         + durationText((ContinuousClock.now - began) / .seconds(1)))
 
@@ -166,7 +166,7 @@ private struct Launch {
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,
-      population: assembly.partition.clients.count, start: timeText(Date()))
+      population: assembly.partition.clientCount, start: timeText(Date()))
   }
 }
 
@@ -183,7 +183,8 @@ private final class RunRecord {
   ) throws {
     self.manifest = manifest
     directory = try RunDirectory.create(output: output, name: name, configuration: yaml)
-    tables = try RunTables(directory)
+    tables = try RunTables(
+      directory, evaluatesClients: experiment.evaluation.clients > 0)
     try manifest.write(to: directory)
   }
 

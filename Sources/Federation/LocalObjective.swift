@@ -71,13 +71,18 @@ public struct ExampleOutcome: Sendable, Equatable {
   public var count: Int
   /// The predicted class, where there is one.
   public var predicted: Int32?
+  /// The right class, where there is one.
+  public var label: Int32?
 
   /// The outcome of one example.
-  public init(loss: Double, correct: Int, count: Int, predicted: Int32? = nil) {
+  public init(
+    loss: Double, correct: Int, count: Int, predicted: Int32? = nil, label: Int32? = nil
+  ) {
     self.loss = loss
     self.correct = correct
     self.count = count
     self.predicted = predicted
+    self.label = label
   }
 }
 
@@ -89,6 +94,10 @@ public struct ExampleOutcome: Sendable, Equatable {
 public protocol LocalObjective: AnyObject {
   /// The length of the trainable vector.
   var parameterCount: Int { get }
+
+  /// The number of classes, where an example's outcome has a label and a prediction among them; 0
+  /// where items are no classified examples, as in language modelling.
+  var labelCount: Int { get }
 
   /// How many examples a split has; 0 where the corpus lacks it.
   func exampleCount(_ split: Split) -> Int
@@ -115,4 +124,9 @@ public protocol LocalObjective: AnyObject {
     _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
     each: (Int, ExampleOutcome) throws -> Void
   ) throws
+}
+
+extension LocalObjective {
+  /// No classes.
+  public var labelCount: Int { 0 }
 }

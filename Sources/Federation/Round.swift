@@ -23,7 +23,8 @@ extension FederatedRun {
   /// Plays round `round` and ends it; returns its record on rank 0.
   func playRound(onProgress: (RoundProgress) -> Void) throws -> RoundRecord? {
     var clock = PhaseClock()
-    let cohort = plan.cohort.cohort(round: round, population: clients.count, seed: plan.seed)
+    let cohort = plan.cohort.cohort(
+      round: round, population: population.clientCount, seed: plan.seed)
     let assigned = plan.schedule.assign(
       costs: cohort.map(tokens), ranks: communicator.size)
     let download = try distributeDownload()
@@ -40,7 +41,7 @@ extension FederatedRun {
     let played = round
     round += 1
 
-    var evaluation: [EvaluationRecord] = []
+    var evaluation = RoundEvaluation()
     if plan.evaluation.isDue(after: played, of: plan.rounds) {
       evaluation = try evaluate(after: played, within: download.mask, onProgress)
       clock.mark(\.evaluate)
@@ -48,7 +49,9 @@ extension FederatedRun {
     guard let state else { return nil }
     var seconds = clock.seconds
     seconds.idle = idleSeconds(reports)
-    return record(played, cohort, reports, download, evaluation, state, seconds)
+    var record = record(played, cohort, reports, download, evaluation.splits, state, seconds)
+    record.clientEvaluation = evaluation.clients
+    return record
   }
 
   /// Selects and encodes the download on rank 0 and decodes it into the trainer's start on every
@@ -89,7 +92,8 @@ extension FederatedRun {
     }
     for (position, client) in own {
       let outcome = try trainer.train(
-        plan.local, examples: clients[client], round: round, client: client, seed: plan.seed
+        plan.local, examples: population.examples(of: client), round: round, client: client,
+        seed: plan.seed
       ) { batch in
         for example in batch {
           progress.workFinished += objective.tokenCount(ofTrainingExample: example)
@@ -104,7 +108,8 @@ extension FederatedRun {
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
         ClientReport(
-          position: position, rank: communicator.rank, examples: clients[client].count,
+          position: position, rank: communicator.rank,
+          examples: population.exampleCount(of: client),
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
           largestMagnitude: upload.largestMagnitude))
@@ -156,7 +161,7 @@ extension FederatedRun {
 
   /// What a round over `client` costs, in tokens of one local epoch.
   private func tokens(of client: Int) -> Int {
-    clients[client].reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
+    population.examples(of: client).reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
   }
 
   /// How long a rank waits on average for the one whose clients take longest.
