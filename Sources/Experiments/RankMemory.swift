@@ -17,7 +17,10 @@ struct RankMemory {
       * AdaptedModel.bufferBytes(
         configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
         longestSequence: prepared.longestSequence)
-    vectors = (4 + threads) * 4 * prepared.layout.parameterCount
+    // A part of the vector is put into the whole one, and its gradient taken out of another.
+    let wholeVectors = threads + (prepared.part == nil ? 0 : 2)
+    vectors =
+      4 * prepared.trainedCount * 4 + wholeVectors * 4 * prepared.layout.parameterCount
   }
 
   var total: Int { activations + vectors + program }

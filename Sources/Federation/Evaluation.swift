@@ -17,12 +17,15 @@ struct RoundEvaluation {
 extension FederatedRun {
   /// Evaluates the state after `round` as the plan says; the same records on every rank, but for the
   /// seconds.
+  ///
+  /// - Parameter mask: The round's download mask; nil where tiers have different ones, and then the
+  ///   vector is evaluated as a whole.
   func evaluate(
-    after round: Int, within mask: SupportMask, _ onProgress: (RoundProgress) -> Void
+    after round: Int, within mask: SupportMask?, _ onProgress: (RoundProgress) -> Void
   ) throws -> RoundEvaluation {
     var found = RoundEvaluation()
     let groups = evaluatedClients(after: round)
-    for vector in plan.evaluation.vectors {
+    for vector in mask == nil ? [.whole] : plan.evaluation.vectors {
       switch vector {
       case .masked: try distributeVector(within: mask)
       case .whole: try distributeVector(within: nil)

@@ -99,6 +99,12 @@ public protocol LocalObjective: AnyObject {
   /// where items are no classified examples, as in language modelling.
   var labelCount: Int { get }
 
+  /// Where LoRA's factors stand in the vector; nil where it does not hold both of every pair.
+  var factors: FactorLayout? { get }
+
+  /// Where each tensor of the vector ends, ascending; the last is `parameterCount`.
+  var tensorEnds: [Int] { get }
+
   /// How many examples a split has; 0 where the corpus lacks it.
   func exampleCount(_ split: Split) -> Int
 
@@ -129,4 +135,8 @@ public protocol LocalObjective: AnyObject {
 extension LocalObjective {
   /// No classes.
   public var labelCount: Int { 0 }
+  /// No factors: the vector is just coordinates.
+  public var factors: FactorLayout? { nil }
+  /// One tensor.
+  public var tensorEnds: [Int] { [parameterCount] }
 }

@@ -1,6 +1,7 @@
 // One rank's memory for local training, and the loops over it. Four vectors of n Floats are
 // allocated once per run and serve every client: a rank's memory does not grow with clients or
 // rounds.
+public import Sparsity
 
 /// Trains one client after the other from the downloaded vector.
 public final class LocalTrainer {
@@ -31,8 +32,11 @@ public final class LocalTrainer {
 
   /// What a client's training leaves behind.
   public struct Outcome {
-    /// (downloaded) - (trained), n long; valid until the next client trains.
-    public let clientDelta: UnsafeBufferPointer<Float>
+    /// (downloaded) - (trained), n long; valid until the next client trains, and until then the
+    /// caller's to change.
+    public let clientDelta: UnsafeMutableBufferPointer<Float>
+    /// What was trained, n long; valid until the next client trains.
+    public let trained: UnsafeBufferPointer<Float>
     /// The sums over all batches, each at the parameters before its step.
     public let sums: LossSums
     /// The local steps made.
@@ -41,12 +45,14 @@ public final class LocalTrainer {
 
   /// Trains `client` on `examples` from `start`.
   ///
-  /// - Parameter onBatch: Called after each step with the examples in it.
+  /// - Parameters:
+  ///   - support: Only these coordinates are trained; nil for all.
+  ///   - onBatch: Called after each step with the examples in it.
   /// - Throws: `FederationError` naming round and client when the objective throws, or when a loss,
   ///   a gradient or the delta is not finite.
   public func train(
-    _ local: LocalTraining, examples: [Int], round: Int, client: Int, seed: UInt64,
-    onBatch: ([Int]) -> Void = { _ in }
+    _ local: LocalTraining, examples: [Int], support: SupportMask? = nil, round: Int, client: Int,
+    seed: UInt64, onBatch: ([Int]) -> Void = { _ in }
   ) throws -> Outcome {
     _ = parameters.update(fromContentsOf: start)
     velocity.update(repeating: 0)
@@ -76,6 +82,7 @@ public final class LocalTrainer {
         }
         step += 1
         sums += found
+        support?.apply(to: gradient)
         let magnitude = momentumStep(local)
         guard magnitude.isFinite else {
           if largest == 0 { largest = magnitude }
@@ -87,7 +94,8 @@ public final class LocalTrainer {
       }
     }
     guard writeDelta().isFinite else { throw notFinite("the update") }
-    return Outcome(clientDelta: UnsafeBufferPointer(gradient), sums: sums, steps: step)
+    return Outcome(
+      clientDelta: gradient, trained: UnsafeBufferPointer(parameters), sums: sums, steps: step)
   }
 
   /// v <- m v + g and p <- p - eta v in one pass; returns the largest |g|, which is infinite or NaN

@@ -11,6 +11,7 @@
 //            the public FLASC scripts call FedAdam (with weight decay 0.01).
 //
 // All loops are element by element in Float without fused multiply-add: the same bits everywhere.
+public import Sparsity
 
 /// How the server turns a round's pseudo-gradient into a step.
 public enum ServerOptimizer: Sendable, Equatable {
@@ -79,6 +80,8 @@ public struct ServerState: Sendable, Equatable {
   public private(set) var firstMoment: [Float]
   /// The optimizer's second moment, as long as the vector, or empty where it keeps none.
   public private(set) var secondMoment: [Float]
+  /// The coordinates that are not pruned; nil while none is.
+  public private(set) var support: SupportMask?
 
   /// The state before round 0.
   public init(vector: [Float], optimizer: ServerOptimizer) {
@@ -92,7 +95,10 @@ public struct ServerState: Sendable, Equatable {
   /// A state that was saved after `round` rounds.
   ///
   /// - Throws: `FederationError` when the moments' lengths do not fit each other or the vector.
-  public init(round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float]) throws {
+  public init(
+    round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float],
+    support: SupportMask? = nil
+  ) throws {
     guard round >= 0 else {
       throw FederationError(reason: "a server state has round \(round); it must be at least 0")
     }
@@ -107,6 +113,20 @@ public struct ServerState: Sendable, Equatable {
     self.vector = vector
     self.firstMoment = firstMoment
     self.secondMoment = secondMoment
+    guard support == nil || support?.length == vector.count else {
+      throw FederationError(
+        reason: "a server state has a support of \(support?.length ?? 0) coordinates; "
+          + "its vector has \(vector.count)")
+    }
+    self.support = support
+  }
+
+  /// Prunes all coordinates outside of `mask` for good: they and their moments are zero from now on.
+  mutating func restrict(to mask: SupportMask) {
+    support = mask
+    vector.withUnsafeMutableBufferPointer { mask.apply(to: $0) }
+    if !firstMoment.isEmpty { firstMoment.withUnsafeMutableBufferPointer { mask.apply(to: $0) } }
+    if !secondMoment.isEmpty { secondMoment.withUnsafeMutableBufferPointer { mask.apply(to: $0) } }
   }
 
   /// One server step; ends the round.
@@ -146,12 +166,14 @@ public struct ServerState: Sendable, Equatable {
     round += 1
   }
 
-  /// The XXH64, as 16 hex digits, over the bytes of the vector, the first and the second moment.
+  /// The XXH64, as 16 hex digits, over the bytes of the vector, the first and the second moment, and
+  /// the indices of the support where coordinates are pruned.
   public var digest: String {
     var hash = XXHash64()
     hash.update(vector)
     hash.update(firstMoment)
     hash.update(secondMoment)
+    if let support, !support.isAll { hash.update(support.indices.map(Int.init)) }
     return hash.hexDigits
   }
 
