@@ -11,7 +11,7 @@ extension Partition {
   /// changes, at 1 labels are IID. (The public FLASC scripts give every client the same number back,
   /// whatever it gave, and drop the remainder; and they compute a client's offset from the sizes'
   /// cumulative sum less the first size, which is wrong for clients of unequal size: examples are
-  /// then left out and others are given twice.)
+  /// then left out, given twice, or looked for beyond the end.)
   /// - Parameter share: the share of each client's examples, 0 to 1, rounded to whole examples.
   /// - Throws: `PartitionError` when the share is out of range.
   public func mixed(share: Double, seed: UInt64) throws -> Partition {

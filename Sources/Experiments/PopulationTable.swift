@@ -55,7 +55,7 @@ func populationText(
 /// label, `.json` the example indices of each client.
 /// - Parameter limit: The tokens to which an example is cut.
 /// - Returns: A line for the user.
-/// - Throws: 64 for another name, 74 where writing fails.
+/// - Throws: 64 for another name or a file that exists, 74 where writing fails.
 func writePopulation(
   _ population: any Population, of train: TokenDataset, limit: Int, to path: String
 ) throws -> String {
@@ -77,7 +77,10 @@ func writePopulation(
     throw CommandFailure(
       ExitCode.usage, "--partition \(path): give a name that ends with .csv or .json")
   }
-  let file = try OutputFile(creating: path)
+  guard !FileManager.default.fileExists(atPath: path) else {
+    throw CommandFailure(ExitCode.usage, "--partition \(path): exists; give a new file")
+  }
+  let file = try OutputFile(creating: path, exclusive: true)
   try file.append(ends.first)
   for start in stride(from: 0, to: clients.count, by: 1000) {
     try file.append(clients[start..<min(start + 1000, clients.count)].map(lines).joined())

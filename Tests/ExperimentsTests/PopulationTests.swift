@@ -125,5 +125,11 @@ struct PopulationTests {
       try plan("{kind: iid, clients: 3}", file: scratch.path + "/x.txt", scratch: scratch)
     }
     #expect(error.description.contains(".csv or .json"))
+    let taken = try scratch.write("mine", to: "taken.csv")
+    let refusal = try #require(throws: CommandFailure.self) {
+      try plan("{kind: iid, clients: 3}", file: taken, scratch: scratch)
+    }
+    #expect(refusal.exitCode == 64 && refusal.description.contains("exists; give a new file"))
+    #expect(try scratch.read("taken.csv") == "mine")
   }
 }
