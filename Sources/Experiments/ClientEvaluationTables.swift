@@ -8,18 +8,19 @@ final class ClientEvaluationTables {
   private let clients: Table
   private let groups: Table
 
-  init(_ directory: RunDirectory) throws {
+  /// Tables of a new run, or of one that goes on at `round`.
+  init(_ directory: RunDirectory, from round: Int) throws {
     clients = try Table(
       creating: directory.file("client_evaluation.csv"),
       columns: [
         "round", "group", "masked", "client", "examples", "items", "correct", "accuracy", "loss",
-      ])
+      ], keepingRoundsBelow: round)
     groups = try Table(
       creating: directory.file("evaluation_clients.csv"),
       columns: ["round", "group", "masked", "clients", "examples", "accuracy_mean"]
         + (1...9).map { "accuracy_p\($0)0" } + [
           "accuracy_worst_tenth", "loss_mean", "evaluate_seconds",
-        ])
+        ], keepingRoundsBelow: round)
   }
 
   func append(_ record: ClientEvaluationRecord) {

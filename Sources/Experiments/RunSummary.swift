@@ -3,14 +3,25 @@
 internal import Federation
 
 /// Collects what the table at the end of a run shows.
-struct RunSummary {
+struct RunSummary: Codable, Equatable {
   /// One row: the state after so many rounds.
-  private struct Row {
+  private struct Row: Codable, Equatable {
+    struct Evaluation: Codable, Equatable {
+      let split: String
+      let vector: String
+      let accuracy: Double
+      let perplexity: Double?
+    }
+    struct Clients: Codable, Equatable {
+      let group: String
+      /// The mean over the clients.
+      let accuracy: Double
+    }
+
     let rounds: Int
     let trainLoss: Double
-    let evaluation: [EvaluationRecord]
-    /// Mean accuracies over clients.
-    let clients: [(group: ClientGroup, accuracy: Double)]
+    let evaluation: [Evaluation]
+    let clients: [Clients]
     let totals: Manifest.Totals
   }
 
@@ -27,8 +38,15 @@ struct RunSummary {
     guard isEvaluated || record.round + 1 == rounds else { return }
     rows.append(
       Row(
-        rounds: record.round + 1, trainLoss: record.trainLoss, evaluation: record.evaluation,
-        clients: record.clientEvaluation.map { ($0.group, $0.accuracy.mean) },
+        rounds: record.round + 1, trainLoss: record.trainLoss,
+        evaluation: record.evaluation.map {
+          Row.Evaluation(
+            split: $0.split.rawValue, vector: $0.vector.rawValue, accuracy: $0.accuracy,
+            perplexity: $0.perplexity)
+        },
+        clients: record.clientEvaluation.map {
+          Row.Clients(group: $0.group.rawValue, accuracy: $0.accuracy.mean)
+        },
         totals: totals))
   }
 
@@ -49,8 +67,8 @@ struct RunSummary {
     let vectors = Set(rows.flatMap { $0.evaluation.map(\.vector) })
     for vector in EvaluatedVector.allCases {
       let what = vectors.count < 2 ? "" : " (\(vector.rawValue))"
-      func found(_ row: Row) -> EvaluationRecord? {
-        row.evaluation.first { $0.split == split && $0.vector == vector }
+      func found(_ row: Row) -> Row.Evaluation? {
+        row.evaluation.first { $0.split == split.rawValue && $0.vector == vector.rawValue }
       }
       columns += [
         ("\(split.rawValue) accuracy" + what, { found($0).map { fixed($0.accuracy, 4) } }),
@@ -62,7 +80,7 @@ struct RunSummary {
       columns.append(
         (
           "\(group.rawValue) clients",
-          { row in row.clients.first { $0.group == group }.map { fixed($0.accuracy, 4) } }
+          { row in row.clients.first { $0.group == group.rawValue }.map { fixed($0.accuracy, 4) } }
         ))
     }
     columns += [

@@ -15,9 +15,14 @@ struct Run: ExecutableCommand {
       client_evaluation.csv and evaluation_clients.csv. At the end a table, the digest of \
       the final state and the directory's path are printed. `cellm-mpi keys` lists all keys.
 
+      The state is saved in checkpoints/ every few rounds and minutes, and on SIGUSR1, after which \
+      the run ends with exit code 75. With --resume the same command goes on from there, on any \
+      number of ranks, to the same digest; where nothing was begun it begins.
+
       Examples:
         mpirun -np 4 cellm-mpi run experiments/quickstart.yaml
         cellm-mpi run x.yaml --set seed=1 --set method.upload.density=0.0625
+        mpirun -np 4 cellm-mpi run x.yaml --output results/x --resume
         cellm-mpi run runs/x-20261122-130500/config.yaml   (repeats that run)
 
       \(Experiments.ExitCode.help)
@@ -31,6 +36,9 @@ struct Run: ExecutableCommand {
       valueName: "dir"),
     completion: .directory)
   var output: String?
+
+  @Flag(help: "Go on with the run in --output where one was begun, else begin it.")
+  var resume = false
 
   /// The tasks of a SLURM step in which no process manager tells MPI of the others.
   static var unconnectedTasks: Int? {
@@ -63,9 +71,10 @@ struct Run: ExecutableCommand {
       return Experiments.ExitCode.usage
     }
     var code: Int32 = 0
+    Interruption.listen()
     do {
       let outcome = try runExperiment(
-        arguments.request, output: output,
+        arguments.request, output: output, resume: resume,
         environment: environment, communicator: communicator, assemble: assembleTransformer)
       if let outcome {
         do {

@@ -77,7 +77,7 @@ import Testing
       plan: plan, partition: population, objective: Self.objective(),
       initialVector: wobble(40, salt: 1), communicator: SingleProcessCommunicator())
     let ready = ContinuousClock.now - start
-    let record = try #require(try run.advance())
+    let record = try #require(try run.advance().record)
     print("a million clients: ready in \(ready), cohort \(record.cohort)")
     #expect(ready < .milliseconds(50))
     #expect(record.cohort.count == 5 && record.cohort.last! > 100_000)
