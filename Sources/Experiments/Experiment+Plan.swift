@@ -19,7 +19,8 @@ extension Experiment {
         shuffle: local.shuffle),
       evaluation: EvaluationPlan(
         every: evaluation.every, splits: evaluation.splits.map(\.plan),
-        maximumExamples: evaluation.maximumExamples, masked: evaluation.masked),
+        maximumExamples: evaluation.maximumExamples, vectors: evaluation.masked.vectors,
+        clients: evaluation.clients, holdout: evaluation.holdout),
       seed: seed, uploads: federation.uploads == .gather ? .gather : .allGather)
   }
 
@@ -130,6 +131,16 @@ extension Experiment.EvaluationSection.SplitName {
     case .train: .train
     case .validation: .validation
     case .test: .test
+    }
+  }
+}
+
+extension Experiment.EvaluationSection.Masked {
+  var vectors: [EvaluatedVector] {
+    switch self {
+    case .yes: [.masked]
+    case .no: [.whole]
+    case .both: [.masked, .whole]
     }
   }
 }

@@ -104,7 +104,7 @@ private struct Launch {
     }
     progress.say(
       "\(communicator.size) rank\(communicator.size == 1 ? "" : "s"), "
-        + "\(assembly.partition.clients.count) clients, "
+        + "\(assembly.partition.clientCount) clients, "
         + "\(grouped(assembly.objective.parameterCount)) trainable parameters; ready in "
         + durationText((ContinuousClock.now - began) / .seconds(1)))
 
@@ -222,7 +222,7 @@ private struct Launch {
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,
-      population: assembly.partition.clients.count, start: timeText(Date()))
+      population: assembly.partition.clientCount, start: timeText(Date()))
   }
 }
 
@@ -254,7 +254,8 @@ private final class RunRecord {
     guard lock.lock() else {
       throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
     }
-    tables = try RunTables(directory, from: round, progress)
+    tables = try RunTables(
+      directory, evaluatesClients: experiment.evaluation.clients > 0, from: round, progress)
     summary = progress.summary
     self.manifest.totals = progress.totals
     self.manifest.starts = existing?.starts ?? []

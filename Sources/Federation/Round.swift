@@ -23,7 +23,8 @@ extension FederatedRun {
     shouldStop: () -> Bool, onProgress: (RoundProgress) -> Void
   ) throws -> RoundEnd {
     var clock = PhaseClock()
-    let cohort = plan.cohort.cohort(round: round, population: clients.count, seed: plan.seed)
+    let cohort = plan.cohort.cohort(
+      round: round, population: population.clientCount, seed: plan.seed)
     let assigned = plan.schedule.assign(
       costs: cohort.map(tokens), ranks: communicator.size)
     let tiers = cohort.map { plan.method.tier(of: $0, seed: plan.seed) }
@@ -47,7 +48,7 @@ extension FederatedRun {
     let played = round
     round += 1
 
-    var evaluation: [EvaluationRecord] = []
+    var evaluation = RoundEvaluation()
     if plan.evaluation.isDue(after: played, of: plan.rounds) {
       evaluation = try evaluate(
         after: played, within: plan.method.tiers.isEmpty ? downloads[0]?.mask : nil, onProgress)
@@ -57,7 +58,9 @@ extension FederatedRun {
     if let state {
       var seconds = clock.seconds
       seconds.idle = idleSeconds(reports)
-      end.record = record(played, members, sizes, reports, evaluation, state, seconds)
+      var record = record(played, members, sizes, reports, evaluation.splits, state, seconds)
+      record.clientEvaluation = evaluation.clients
+      end.record = record
     }
     return end
   }
@@ -90,7 +93,8 @@ extension FederatedRun {
       let outcome: LocalTrainer.Outcome
       do {
         outcome = try trainer.train(
-          plan.local, examples: clients[client], support: download.trained, round: round,
+          plan.local, examples: population.examples(of: client), support: download.trained,
+          round: round,
           client: client, seed: plan.seed
         ) { batch in
           for example in batch {
@@ -122,7 +126,8 @@ extension FederatedRun {
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
         ClientReport(
-          position: position, rank: communicator.rank, examples: clients[client].count,
+          position: position, rank: communicator.rank,
+          examples: population.exampleCount(of: client),
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
           largestMagnitude: upload.largestMagnitude,
@@ -181,7 +186,7 @@ extension FederatedRun {
 
   /// What a round over `client` costs, in tokens of one local epoch.
   private func tokens(of client: Int) -> Int {
-    clients[client].reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
+    population.examples(of: client).reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
   }
 
   /// How long a rank waits on average for the one whose clients take longest.

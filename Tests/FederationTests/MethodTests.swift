@@ -55,7 +55,7 @@ struct MethodTests {
       let tiered = try play(name) {
         $0.method = .flasc(download: 0.25, upload: 0.125)
         $0.method.tiers = [Tier(downloadDensity: 0.25, uploadDensity: 0.125)]
-        $0.evaluation.masked = false
+        $0.evaluation.vectors = [.whole]
       }
       #expect(tiered.digest == plain.digest)
       let dense = try play(name) { $0.method = .denseLoRA }
