@@ -52,12 +52,12 @@ struct Checkpoint {
           name: "support", shape: [support.count], int64s: support.indices.map(Int64.init)))
     }
     tensors += knowledge.tensors
-    try SafetensorsWriter.write(
-      tensors,
-      metadata: [
-        "format": Self.format, "round": "\(state.round)", "digest": state.digest,
-        "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
-      ], to: path)
+    var metadata = [
+      "format": Self.format, "round": "\(state.round)", "digest": state.digest,
+      "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
+    ]
+    if state.emptyRounds > 0 { metadata["empty_rounds"] = "\(state.emptyRounds)" }
+    try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
   }
 
   /// Reads and checks a file.
@@ -89,7 +89,8 @@ struct Checkpoint {
     }
     state = try ServerState(
       round: round, vector: vector, firstMoment: try floats("first_moment"),
-      secondMoment: try floats("second_moment"), support: support)
+      secondMoment: try floats("second_moment"), support: support,
+      emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0)
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
     knowledge = try ClientKnowledge(file, length: vector.count)
     progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))

@@ -6,7 +6,7 @@ internal import Sparsity
 
 extension Experiment {
   /// What the federation plays.
-  /// - Throws: `CommandFailure` where the cohort file is missing or malformed.
+  /// - Throws: `CommandFailure` where the cohort file or the trace is missing or malformed.
   public func federationPlan(assets: AssetDirectory) throws -> FederationPlan {
     FederationPlan(
       rounds: federation.rounds, cohort: try cohortPlan(assets: assets),
@@ -20,8 +20,9 @@ extension Experiment {
       evaluation: EvaluationPlan(
         every: evaluation.every, splits: evaluation.splits.map(\.plan),
         maximumExamples: evaluation.maximumExamples, vectors: evaluation.masked.vectors,
-        clients: evaluation.clients, holdout: evaluation.holdout),
-      seed: seed, uploads: federation.uploads == .gather ? .gather : .allGather)
+        tiers: evaluation.tiers, clients: evaluation.clients, holdout: evaluation.holdout),
+      seed: seed, uploads: federation.uploads == .gather ? .gather : .allGather,
+      system: try systemModel(assets: assets))
   }
 
   private func cohortPlan(assets: AssetDirectory) throws -> CohortPlan {

@@ -25,6 +25,8 @@ public struct Experiment: Sendable, Equatable {
   public var compute = ComputeSection()
   /// When the state is saved; changes no result.
   public var checkpoint = CheckpointSection()
+  /// What clients' devices and links can do, and who is there and in time by that.
+  public var system = SystemSection()
   /// The one number that all randomness is derived from.
   public var seed: UInt64 = 0
 
@@ -304,6 +306,8 @@ public struct Experiment: Sendable, Equatable {
     public var maximumExamples: Int?
     /// Whether the vector is evaluated as a client receives it.
     public var masked = Masked.yes
+    /// Whether the vector is evaluated as the clients of each tier receive it, too.
+    public var tiers = false
     /// Clients of each group that are evaluated one by one.
     public var clients = 0
     /// Share of the examples that is held out of training for the evaluation of clients.

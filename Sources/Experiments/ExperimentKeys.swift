@@ -4,7 +4,8 @@
 extension ExperimentKey {
   /// All keys, in the order in which config.yaml has them.
   public static let all: [ExperimentKey] =
-    subjectKeys + partitionKeys + adapterKeys + methodKeys + federationKeys + localKeys + [
+    subjectKeys + partitionKeys + adapterKeys + methodKeys + federationKeys + localKeys + systemKeys
+    + [
       ExperimentKey(
         "seed", \.seed, .seed,
         "the number that all randomness is derived from: same seed, same bits")
@@ -234,6 +235,12 @@ extension ExperimentKey {
       "evaluation.masked", \.evaluation.masked, .choice,
       "evaluate the vector as a client receives it, under the round's download mask, as a whole, or"
         + " both"),
+    ExperimentKey(
+      "evaluation.tiers", \.evaluation.tiers, .boolean,
+      only: Condition(
+        path: "method.tiers", values: ["a list of tiers"],
+        current: { $0.method.tiers.isEmpty ? "[]" : "a list of tiers" }),
+      "whether the splits are evaluated besides with what the clients of each tier receive"),
     ExperimentKey(
       "evaluation.clients", \.evaluation.clients, .integer(atLeast: 0, atMost: 1 << 20),
       "clients that took part so far, and as many that never did, which are evaluated one by one on"

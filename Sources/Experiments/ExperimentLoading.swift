@@ -67,6 +67,7 @@ extension Experiment {
       ("partition.path", partition.kind == .file ? partition.path : nil),
       ("federation.cohort.path", federation.cohort.kind == .file ? federation.cohort.path : nil),
       ("adapter.initial", adapter.initial),
+      ("system.path", system.kind == .trace ? system.path : nil),
     ]
     for (key, path) in files {
       guard let path = path.map(assets.resolve), !FileManager.default.fileExists(atPath: path)

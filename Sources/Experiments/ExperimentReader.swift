@@ -230,6 +230,9 @@ struct ExperimentReader {
 
   /// The rules that hold between keys.
   private mutating func checkTogether(_ experiment: Experiment, misread: Set<String>) {
+    for (path, text) in experiment.systemProblems where !misread.contains(path) {
+      if let key = Self.keys[path], let item = given[path] { report(item, key: key, text) }
+    }
     let involved = ["partition.clients", "federation.cohort_size"]
     guard misread.isDisjoint(with: involved + ["partition.kind", "federation.cohort.kind"]) else {
       return
@@ -330,6 +333,7 @@ extension Experiment {
     case "partition.path": partition.path = nil
     case "federation.cohort.path": federation.cohort.path = nil
     case "adapter.initial": adapter.initial = nil
+    case "system.path": system.path = nil
     default: break
     }
   }

@@ -142,8 +142,8 @@ private func runText(_ path: String) throws -> String {
   text += tableText(
     path + "/evaluation.csv",
     columns: [
-      "round", "split", "masked", "examples", "accuracy", "f1_macro", "perplexity", "loss",
-      "total_payload_bytes",
+      "round", "split", "masked", "tier", "examples", "accuracy", "f1_macro", "perplexity", "loss",
+      "total_payload_bytes", "total_modelled_time_s",
     ])
   text += tableText(
     path + "/evaluation_clients.csv",

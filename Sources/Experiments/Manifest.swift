@@ -51,6 +51,8 @@ struct Manifest: Codable, Sendable, Equatable {
     var densePayloadBytes = 0
     var wireBytes = 0
     var wireMessages = 0
+    /// Seconds by the virtual clock, where one runs.
+    var modelledSeconds: Double?
   }
 
   struct RankPlace: Codable, Sendable, Equatable {

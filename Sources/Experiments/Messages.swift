@@ -91,15 +91,23 @@ final class ProgressReporter {
   /// A round is finished.
   func finished(_ record: RoundRecord, of rounds: Int) {
     roundsPlayed += 1
-    lastLoss = record.trainLoss
+    let counting = record.count(.used)
+    if counting > 0 { lastLoss = record.trainLoss }
     let left =
       Self.seconds(ContinuousClock.now - start) / Double(roundsPlayed)
       * Double(rounds - record.round - 1)
     var parts = [
-      "round \(record.round + 1)/\(rounds)", "loss \(fixed(record.trainLoss, 4))",
+      "round \(record.round + 1)/\(rounds)",
+      counting > 0
+        ? "loss \(fixed(record.trainLoss, 4))" : "no upload counts, the vector stays as it is",
     ]
+    if let seconds = record.modelledSeconds {
+      parts.append("\(counting) of \(record.clients.count) clients count")
+      parts.append("modelled \(durationText(seconds))")
+    }
     // The first vector's: a line is for a glance, the tables have them all.
-    for entry in record.evaluation where entry.vector == record.evaluation.first?.vector {
+    for entry in record.evaluation
+    where entry.vector == record.evaluation.first?.vector && entry.tier == nil {
       parts.append("\(entry.split.rawValue) accuracy \(fixed(entry.accuracy, 4))")
     }
     parts.append("down \(byteText(record.downloadPayload.total))")

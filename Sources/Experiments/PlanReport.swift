@@ -111,8 +111,9 @@ private struct PlanReport {
     let rounds = min(plan.rounds, 100)
     let population = population
     let counts = (0..<rounds).map { round in
-      plan.cohort.cohort(round: round, population: population.clientCount, seed: plan.seed)
-        .reduce(0) { $0 + plan.local.epochs * tokens(of: population.examples(of: $1)) }
+      plan.participants(round: round, population: population.clientCount)
+        .filter { $0.fate == .used }
+        .reduce(0) { $0 + plan.local.epochs * tokens(of: population.examples(of: $1.client)) }
     }
     return "\(grouped(counts.reduce(0, +) / rounds)) on average, "
       + "\(grouped(counts.min() ?? 0)) to \(grouped(counts.max() ?? 0)) in the first \(rounds)"
@@ -165,9 +166,8 @@ private struct PlanReport {
     let longest = plan.method.upload.count(
       length: length, round: 0,
       downloaded: plan.method.download.count(length: length, round: 0))
-    let cohort = plan.cohort.cohort(
-      round: 0, population: prepared.partition.clientCount, seed: plan.seed
-    ).count
+    let cohort = plan.participants(round: 0, population: prepared.partition.clientCount)
+      .count { $0.fate == .used }
     let uploads = ((cohort + ranks - 1) / ranks) * message(count: longest).total
     // Vector, moments, pseudo-gradient, exact sum; one upload as received and as decoded.
     let server =

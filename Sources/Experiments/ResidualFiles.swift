@@ -48,6 +48,12 @@ final class ResidualFiles: ResidualStore {
     }
   }
 
+  func withdraw(_ client: Int, round: Int) throws {
+    // The file of the client's round before is there still: `keep` leaves the newest older one.
+    let file = path(folder, client, round)
+    guard unlink(file) == 0 || errno == ENOENT else { throw CommandFailure.system(file, errno) }
+  }
+
   private var folder: String {
     guard let path = directory.withLock({ $0 }) else {
       preconditionFailure("residuals have no place yet")

@@ -255,7 +255,9 @@ private final class RunRecord {
       throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
     }
     tables = try RunTables(
-      directory, evaluatesClients: experiment.evaluation.clients > 0, from: round, progress)
+      directory, evaluatesClients: experiment.evaluation.clients > 0,
+      evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
+      from: round, progress)
     summary = progress.summary
     self.manifest.totals = progress.totals
     self.manifest.starts = existing?.starts ?? []

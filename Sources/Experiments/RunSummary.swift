@@ -19,7 +19,8 @@ struct RunSummary: Codable, Equatable {
     }
 
     let rounds: Int
-    let trainLoss: Double
+    /// nil where no client counted.
+    let trainLoss: Double?
     let evaluation: [Evaluation]
     let clients: [Clients]
     let totals: Manifest.Totals
@@ -33,13 +34,16 @@ struct RunSummary: Codable, Equatable {
     totals.tokens += record.clients.reduce(0) { $0 + $1.tokens }
     totals.downloadPayloadBytes += record.downloadPayload.total
     totals.uploadPayloadBytes += record.uploadPayload.total
-    totals.densePayloadBytes += 2 * record.denseBytes
+    totals.densePayloadBytes += record.densePayloadBytes
+    if let seconds = record.modelledSeconds {
+      totals.modelledSeconds = (totals.modelledSeconds ?? 0) + seconds
+    }
     let isEvaluated = !record.evaluation.isEmpty || !record.clientEvaluation.isEmpty
     guard isEvaluated || record.round + 1 == rounds else { return }
     rows.append(
       Row(
-        rounds: record.round + 1, trainLoss: record.trainLoss,
-        evaluation: record.evaluation.map {
+        rounds: record.round + 1, trainLoss: record.count(.used) > 0 ? record.trainLoss : nil,
+        evaluation: record.evaluation.filter { $0.tier == nil }.map {
           Row.Evaluation(
             split: $0.split.rawValue, vector: $0.vector.rawValue, accuracy: $0.accuracy,
             perplexity: $0.perplexity)
@@ -62,7 +66,7 @@ struct RunSummary: Codable, Equatable {
   /// is of `split` and of the clients.
   func text(split: Split) -> String {
     var columns: [(name: String, cell: (Row) -> String?)] = [
-      ("rounds", { "\($0.rounds)" }), ("train loss", { fixed($0.trainLoss, 4) }),
+      ("rounds", { "\($0.rounds)" }), ("train loss", { $0.trainLoss.map { fixed($0, 4) } }),
     ]
     let vectors = Set(rows.flatMap { $0.evaluation.map(\.vector) })
     for vector in EvaluatedVector.allCases {
@@ -84,6 +88,7 @@ struct RunSummary: Codable, Equatable {
         ))
     }
     columns += [
+      ("modelled time", { $0.totals.modelledSeconds.map(durationText) }),
       ("payload down", { byteText($0.totals.downloadPayloadBytes) }),
       ("payload up", { byteText($0.totals.uploadPayloadBytes) }),
       (

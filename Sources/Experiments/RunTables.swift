@@ -1,7 +1,8 @@
 // rounds.csv, evaluation.csv, clients.csv and wire.csv, and where clients are evaluated one by one
 // client_evaluation.csv (a row a client) and evaluation_clients.csv (a row a group). Columns that end in `_seconds` come from a
 // clock; all others but wire.csv's are the same for any number of ranks. What depends on the
-// ranks is in wire.csv.
+// ranks is in wire.csv. Times by the virtual clock (docs/system-model.md) are such others: their columns
+// are there only where that clock runs, and end in `_time_s`.
 
 internal import Communication
 internal import Federation
@@ -18,6 +19,10 @@ final class RunTables {
   private(set) var payloadBytes: Int
   /// The same for dense LoRA.
   private(set) var denseBytes: Int
+  /// Seconds of all rounds by the virtual clock.
+  private(set) var modelledSeconds: Double
+  private let evaluatesTiers: Bool
+  private let hasClock: Bool
 
   private static func payloadColumns(_ direction: String) -> [String] {
     ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
@@ -28,12 +33,22 @@ final class RunTables {
   }
 
   /// Tables of a new run, or of one that goes on at `round` after what `progress` counted.
+  ///
+  /// - Parameters:
+  ///   - evaluatesClients: Whether there are tables of evaluations on clients.
+  ///   - evaluatesTiers: Whether the table of evaluations says the tier.
+  ///   - hasClock: Whether there are columns of a virtual clock.
   init(
-    _ directory: RunDirectory, evaluatesClients: Bool, from round: Int = 0,
+    _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
+    from round: Int = 0,
     _ progress: RunProgress = RunProgress()
   ) throws {
     payloadBytes = progress.payloadBytes
     denseBytes = progress.densePayloadBytes
+    modelledSeconds = progress.totals.modelledSeconds ?? 0
+    self.evaluatesTiers = evaluatesTiers
+    self.hasClock = hasClock
+    func clocked(_ columns: String...) -> [String] { hasClock ? columns : [] }
     rounds = try Table(
       creating: directory.file("rounds.csv"),
       columns: [
@@ -41,16 +56,21 @@ final class RunTables {
         "download_density", "upload_density",
       ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
         "dense_payload_bytes", "total_payload_bytes", "total_dense_payload_bytes", "digest",
-        "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
-        "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
-      ], keepingRoundsBelow: round)
+      ]
+        + clocked(
+          "used_clients", "unavailable_clients", "dropped_clients", "late_clients",
+          "modelled_time_s", "total_modelled_time_s") + [
+          "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
+          "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
+        ], keepingRoundsBelow: round)
     evaluation = try Table(
       creating: directory.file("evaluation.csv"),
       columns: [
-        "round", "split", "masked", "examples", "items", "correct", "accuracy", "loss",
+        "round", "split", "masked",
+      ] + (evaluatesTiers ? ["tier"] : []) + [
+        "examples", "items", "correct", "accuracy", "loss",
         "f1_macro", "f1_micro", "f1_weighted", "perplexity", "total_payload_bytes",
-        "evaluate_seconds",
-      ], keepingRoundsBelow: round)
+      ] + clocked("total_modelled_time_s") + ["evaluate_seconds"], keepingRoundsBelow: round)
     clientEvaluation =
       evaluatesClients ? try ClientEvaluationTables(directory, from: round) : nil
     clients = try Table(
@@ -59,7 +79,7 @@ final class RunTables {
         "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
-        + ["client_seconds"], keepingRoundsBelow: round)
+        + clocked("status", "modelled_time_s") + ["client_seconds"], keepingRoundsBelow: round)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
@@ -68,33 +88,47 @@ final class RunTables {
       ], keepingRoundsBelow: round)
   }
 
+  /// Cells of columns that are there only with a virtual clock.
+  private func clocked(_ cells: [String]) -> [String] { hasClock ? cells : [] }
+
   /// Adds one round and has it on the disk.
   func append(_ record: RoundRecord, wire: WireSummary) throws {
     let (download, upload) = (record.downloadPayload, record.uploadPayload)
     payloadBytes += download.total + upload.total
-    denseBytes += 2 * record.denseBytes
+    denseBytes += record.densePayloadBytes
+    modelledSeconds += record.modelledSeconds ?? 0
     let clients = record.clients
+    let trained = clients.filter(\.isTrained)
+    let isEmpty = record.count(.used) == 0
     let seconds = record.seconds
     rounds.append(
       [
-        "\(record.round)", "\(clients.count)", "\(clients.reduce(0) { $0 + $1.examples })",
-        "\(clients.reduce(0) { $0 + $1.steps })", "\(clients.reduce(0) { $0 + $1.tokens })",
-        "\(record.trainLoss)", "\(record.trainAccuracy)", "\(record.downloadDensity)",
-        "\(record.uploadDensity)",
+        "\(record.round)", "\(clients.count)", "\(trained.reduce(0) { $0 + $1.examples })",
+        "\(trained.reduce(0) { $0 + $1.steps })", "\(trained.reduce(0) { $0 + $1.tokens })",
+        isEmpty ? "" : "\(record.trainLoss)", isEmpty ? "" : "\(record.trainAccuracy)",
+        "\(record.downloadDensity)", "\(record.uploadDensity)",
       ] + Self.payload(download) + Self.payload(upload) + [
-        "\(2 * record.denseBytes)", "\(payloadBytes)", "\(denseBytes)", record.digest,
-        fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
-        fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
-        fixed(seconds.evaluate, 6), fixed(seconds.idle, 6), fixed(seconds.total, 6),
-      ])
+        "\(record.densePayloadBytes)", "\(payloadBytes)", "\(denseBytes)", record.digest,
+      ]
+        + clocked(
+          ["\(record.count(.used))", "\(record.count(.unavailable))"]
+            + ["\(record.count(.dropped))", "\(record.count(.late))"]
+            + ["\(record.modelledSeconds ?? 0)", "\(modelledSeconds)"]) + [
+          fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
+          fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
+          fixed(seconds.evaluate, 6), fixed(seconds.idle, 6), fixed(seconds.total, 6),
+        ])
     for entry in record.evaluation {
-      evaluation.append([
-        "\(entry.round)", entry.split.rawValue, entry.vector.column, "\(entry.examples)",
-        "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
-        entry.f1.map { "\($0.macro)" } ?? "", entry.f1.map { "\($0.micro)" } ?? "",
-        entry.f1.map { "\($0.weighted)" } ?? "", entry.perplexity.map { "\($0)" } ?? "",
-        "\(payloadBytes)", fixed(entry.seconds, 6),
-      ])
+      evaluation.append(
+        [
+          "\(entry.round)", entry.split.rawValue, entry.vector.column,
+        ] + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : []) + [
+          "\(entry.examples)",
+          "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
+          entry.f1.map { "\($0.macro)" } ?? "", entry.f1.map { "\($0.micro)" } ?? "",
+          entry.f1.map { "\($0.weighted)" } ?? "", entry.perplexity.map { "\($0)" } ?? "",
+          "\(payloadBytes)",
+        ] + clocked(["\(modelledSeconds)"]) + [fixed(entry.seconds, 6)])
     }
     for entry in record.clientEvaluation { clientEvaluation?.append(entry) }
     for client in clients {
@@ -102,9 +136,12 @@ final class RunTables {
         [
           "\(client.round)", "\(client.client)", "\(client.tier)", "\(client.examples)",
           "\(client.steps)",
-          "\(client.tokens)", "\(client.loss)", "\(client.accuracy)", "\(client.downloadNonzeros)",
+          "\(client.tokens)", client.isTrained ? "\(client.loss)" : "",
+          client.isTrained ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
-          + Self.payload(client.upload) + [fixed(client.seconds, 6)])
+          + Self.payload(client.upload)
+          + clocked([client.status.rawValue, client.modelledSeconds.map { "\($0)" } ?? ""])
+          + [fixed(client.seconds, 6)])
     }
     for (collective, entry) in wire.entries {
       self.wire.append([

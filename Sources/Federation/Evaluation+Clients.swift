@@ -12,8 +12,11 @@ extension FederatedRun {
     guard plan.evaluation.clients > 0 else { return [] }
     var seen: Set<Int> = []
     for past in 0...round {
-      seen.formUnion(
-        plan.cohort.cohort(round: past, population: population.clientCount, seed: plan.seed))
+      // Who received a vector, whether or not its upload counted.
+      for participant in plan.participants(round: past, population: population.clientCount)
+      where participant.fate != .unavailable {
+        seen.insert(participant.client)
+      }
     }
     return [
       (.seen, chosen(from: seen.sorted())),

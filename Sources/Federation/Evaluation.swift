@@ -20,8 +20,11 @@ extension FederatedRun {
   ///
   /// - Parameter mask: The round's download mask; nil where tiers have different ones, and then the
   ///   vector is evaluated as a whole.
+  /// - Parameter tierMasks: The download mask of each tier of which the vector is evaluated too, as
+  ///   many on every rank; those of rank 0 count.
   func evaluate(
-    after round: Int, within mask: SupportMask?, _ onProgress: (RoundProgress) -> Void
+    after round: Int, within mask: SupportMask?, tierMasks: [SupportMask?],
+    _ onProgress: (RoundProgress) -> Void
   ) throws -> RoundEvaluation {
     var found = RoundEvaluation()
     let groups = evaluatedClients(after: round)
@@ -38,7 +41,27 @@ extension FederatedRun {
         if let record { found.clients.append(record) }
       }
     }
+    for (tier, mask) in tierMasks.enumerated() {
+      // A tier that nobody of the round is in sent no mask to the other ranks.
+      try distributeVector(within: nil, zeroOutside: mask)
+      for split in plan.evaluation.splits {
+        var record = try evaluate(.masked, on: split, after: round, onProgress)
+        record.tier = tier
+        found.splits.append(record)
+      }
+    }
     return found
+  }
+
+  /// The download masks of all tiers where the vector is evaluated by tier after this round, else
+  /// nothing: as many on every rank, nil but on rank 0.
+  func tierMasksToEvaluate() -> [SupportMask?] {
+    guard plan.evaluation.tiers, plan.evaluation.isDue(after: round, of: plan.rounds) else {
+      return []
+    }
+    return plan.method.tiers.indices.map { tier in
+      state.map { downloadMask(of: $0, tier: tier, structure: structure(ofTier: tier)) }
+    }
   }
 
   private func evaluate(
@@ -109,9 +132,12 @@ extension FederatedRun {
   /// Writes the server's vector, zero outside of `mask`, into the trainer's start on every rank.
   ///
   /// - Communication: A broadcast of the mask's values; every rank has the mask from the download.
-  private func distributeVector(within mask: SupportMask?) throws {
+  ///
+  /// - Parameter zeroOutside: A mask that only rank 0 needs to have, for which the whole vector is sent.
+  private func distributeVector(within mask: SupportMask?, zeroOutside: SupportMask? = nil) throws {
     guard let mask, !mask.isAll else {
       if let state { _ = trainer.start.update(fromContentsOf: state.vector) }
+      zeroOutside?.apply(to: trainer.start)
       try communicator.broadcast(UnsafeMutableRawBufferPointer(trainer.start), root: 0)
       return
     }

@@ -20,6 +20,8 @@ public struct EvaluationPlan: Sendable, Equatable {
   public var maximumExamples: Int?
   /// What of the vector is evaluated, each on all splits and clients.
   public var vectors: [EvaluatedVector]
+  /// Whether the splits are evaluated besides as the clients of each tier would see the vector.
+  public var tiers: Bool
   /// How many clients that took part so far, and as many that never did, are evaluated on examples
   /// of their own; 0 for none.
   public var clients: Int
@@ -30,12 +32,14 @@ public struct EvaluationPlan: Sendable, Equatable {
   /// An evaluation with these values; without splits and clients there is none.
   public init(
     every: Int = 10, splits: [Split] = [.test], maximumExamples: Int? = nil,
-    vectors: [EvaluatedVector] = [.masked], clients: Int = 0, holdout: Double = 0
+    vectors: [EvaluatedVector] = [.masked], tiers: Bool = false, clients: Int = 0,
+    holdout: Double = 0
   ) {
     self.every = every
     self.splits = splits
     self.maximumExamples = maximumExamples
     self.vectors = vectors
+    self.tiers = tiers
     self.clients = clients
     self.holdout = holdout
   }

@@ -95,12 +95,15 @@ public struct FederationPlan: Sendable, Equatable {
   public var schedule: ClientSchedule
   /// How messages move between ranks; changes no result.
   public var uploads: UploadCollective
+  /// What clients' devices and links can do; nil where no virtual clock runs and everybody counts.
+  public var system: SystemModel?
 
   /// A plan of these values.
   public init(
     rounds: Int, cohort: CohortPlan, weighting: Weighting = .uniform, method: Method,
     server: ServerOptimizer, local: LocalTraining, evaluation: EvaluationPlan, seed: UInt64,
-    schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather
+    schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather,
+    system: SystemModel? = nil
   ) {
     self.rounds = rounds
     self.cohort = cohort
@@ -112,6 +115,7 @@ public struct FederationPlan: Sendable, Equatable {
     self.seed = seed
     self.schedule = schedule
     self.uploads = uploads
+    self.system = system
   }
 
   /// What is wrong with its values over a population of so many clients, one line each; empty when
@@ -125,6 +129,10 @@ public struct FederationPlan: Sendable, Equatable {
     found += server.problems
     found += local.problems
     found += evaluation.problems
+    if let system {
+      found += system.problems(
+        cohort: cohort, tiers: method.tiers.count, population: population)
+    }
     return found
   }
 }

@@ -39,7 +39,9 @@ public struct ClientRecord: Sendable, Equatable {
   public var client: Int
   /// Its tier; 0 where all clients are alike.
   public var tier: Int
-  /// The MPI rank that trained it.
+  /// What became of it.
+  public var status: ClientStatus
+  /// The MPI rank that trained it; -1 where none did.
   public var rank: Int
   /// Its training examples.
   public var examples: Int
@@ -61,6 +63,12 @@ public struct ClientRecord: Sendable, Equatable {
   public var downloadNonzeros: Int
   /// The coordinates of the message that it sent.
   public var uploadNonzeros: Int
+  /// Seconds by the virtual clock until its upload would be there or, of a client that was dropped,
+  /// until it was; nil where no clock runs or the client was not there.
+  public var modelledSeconds: Double?
+
+  /// Whether it trained.
+  public var isTrained: Bool { status == .used || status == .late }
 }
 
 /// One evaluation of the server's vector on one split.
@@ -79,6 +87,8 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var loss: Double
   /// What of the vector was evaluated.
   public var vector: EvaluatedVector
+  /// The tier whose download it was masked by; nil where it was no tier's.
+  public var tier: Int?
   /// The F1 of a classifier; nil for other objectives.
   public var f1: F1Scores?
   /// exp(mean loss) of a language model; nil for a classifier.
@@ -98,7 +108,9 @@ public struct RoundRecord: Sendable, Equatable {
   public var parameterCount: Int
   /// The cohort, in its order.
   public var clients: [ClientRecord]
-  /// The mean training loss over the items of all clients.
+  /// Seconds of the round by the virtual clock; nil where none runs.
+  public var modelledSeconds: Double?
+  /// The mean training loss over the items of the clients that count; 0 where none does.
   public var trainLoss: Double
   /// The share of those items that were predicted right.
   public var trainAccuracy: Double
@@ -121,12 +133,26 @@ public struct RoundRecord: Sendable, Equatable {
   public var uploadPayload: PayloadSize { clients.reduce(.zero) { $0 + $1.upload } }
   /// What dense LoRA would have moved in one direction for the same cohort, in bytes.
   public var denseBytes: Int { clients.count * denseMessage.total }
-  /// The measured share of coordinates that clients received.
-  public var downloadDensity: Double { density(of: \.downloadNonzeros) }
-  /// The measured share of coordinates that clients sent, averaged over the cohort.
-  public var uploadDensity: Double { density(of: \.uploadNonzeros) }
+  /// What dense LoRA would have moved in both directions for the same clients: a download for each
+  /// that received one, an upload for each that counts.
+  public var densePayloadBytes: Int {
+    (clients.count - count(.unavailable) + count(.used)) * denseMessage.total
+  }
+  /// How many clients it became this of.
+  public func count(_ status: ClientStatus) -> Int {
+    clients.reduce(0) { $0 + ($1.status == status ? 1 : 0) }
+  }
+  /// The measured share of coordinates that clients received, averaged over those that did.
+  public var downloadDensity: Double {
+    density(of: \.downloadNonzeros, clients.filter { $0.status != .unavailable })
+  }
+  /// The measured share of coordinates that clients sent, averaged over those that count.
+  public var uploadDensity: Double {
+    density(of: \.uploadNonzeros, clients.filter { $0.status == .used })
+  }
 
-  private func density(of nonzeros: KeyPath<ClientRecord, Int>) -> Double {
+  private func density(of nonzeros: KeyPath<ClientRecord, Int>, _ clients: [ClientRecord]) -> Double
+  {
     let sent = clients.reduce(0) { $0 + $1[keyPath: nonzeros] }
     let all = clients.count * parameterCount
     return all == 0 ? 0 : Double(sent) / Double(all)

@@ -8,23 +8,46 @@ public protocol ResidualStore: AnyObject, Sendable {
   func residual(of client: Int, before round: Int) throws -> [Float]?
   /// Keeps a residual for a client's next round.
   func keep(_ residual: UnsafeBufferPointer<Float>, of client: Int, round: Int) throws
+  /// Takes back what was kept in this round, whose upload did not count: the client has again what
+  /// it had before.
+  func withdraw(_ client: Int, round: Int) throws
 }
 
 /// Residuals in the memory of one process: n floats for each client that has taken part.
 public final class ResidualsInMemory: ResidualStore {
-  private let kept = Mutex<[Int: [Float]]>([:])
+  private struct Kept {
+    var residuals: [Int: [Float]] = [:]
+    /// The round that is played, and what its residuals replaced.
+    var round = -1
+    var replaced: [Int: [Float]?] = [:]
+  }
+  private let kept = Mutex(Kept())
 
   /// A store without residuals.
   public init() {}
 
   /// What a client kept.
   public func residual(of client: Int, before round: Int) -> [Float]? {
-    kept.withLock { $0[client] }
+    kept.withLock { $0.residuals[client] }
   }
 
   /// Keeps a residual.
   public func keep(_ residual: UnsafeBufferPointer<Float>, of client: Int, round: Int) {
     let copy = Array(residual)
-    kept.withLock { $0[client] = copy }
+    kept.withLock { kept in
+      if kept.round != round { (kept.round, kept.replaced) = (round, [:]) }
+      kept.replaced.updateValue(kept.residuals[client], forKey: client)
+      kept.residuals[client] = copy
+    }
+  }
+
+  /// Takes back what was kept in this round.
+  public func withdraw(_ client: Int, round: Int) {
+    kept.withLock { kept in
+      guard kept.round == round, let before = kept.replaced.removeValue(forKey: client) else {
+        return
+      }
+      kept.residuals[client] = before
+    }
   }
 }

@@ -4,12 +4,45 @@
 internal import Communication
 internal import Sparsity
 
+/// The uploads of a round that count.
+struct Uploads {
+  /// This rank's messages, in the order of its training.
+  var messages: [[UInt8]]
+  /// The reports of all ranks, in cohort order.
+  var reports: [ClientReport]
+  /// Their clients.
+  var clients: [Int]
+  /// The places in `clients` of each rank's messages.
+  var assigned: [[Int]]
+
+  /// Those of the clients that trained whose upload `isUsed`.
+  init(
+    messages: [[UInt8]], reports: [ClientReport], clients: [Int], assigned: [[Int]], rank: Int,
+    isUsed: [Bool]
+  ) {
+    var places: [Int?] = []
+    var count = 0
+    for used in isUsed {
+      places.append(used ? count : nil)
+      count += used ? 1 : 0
+    }
+    self.messages = zip(assigned[rank], messages).filter { isUsed[$0.0] }.map(\.1)
+    self.reports = zip(reports, isUsed).filter(\.1).map(\.0)
+    self.clients = zip(clients, isUsed).filter(\.1).map(\.0)
+    self.assigned = assigned.map { $0.compactMap { places[$0] } }
+  }
+}
+
 extension FederatedRun {
-  /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step.
-  func aggregate(
-    _ messages: [[UInt8]], _ reports: [ClientReport], _ cohort: [Int], _ assigned: [[Int]],
-    _ downloads: [Int: Download], _ clock: inout PhaseClock
-  ) throws {
+  /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step; where
+  /// there is none, the round ends without a step.
+  func aggregate(_ uploads: Uploads, _ downloads: [Int: Download], _ clock: inout PhaseClock) throws
+  {
+    let (reports, cohort) = (uploads.reports, uploads.clients)
+    if reports.isEmpty {
+      state?.skipRound()
+      return
+    }
     let weights = weights(reports)
     var sum: FixedPointSum?
     var each: [SparseVector?] = []
@@ -22,10 +55,10 @@ extension FederatedRun {
         each = Array(repeating: nil, count: cohort.count)
       }
     }
-    try plan.uploads.move(messages, over: communicator) { rank, index, message in
+    try plan.uploads.move(uploads.messages, over: communicator) { rank, index, message in
       guard communicator.rank == 0 else { return }
       clock.mark(\.transfer)
-      let position = assigned[rank][index]
+      let position = uploads.assigned[rank][index]
       let client = cohort[position]
       let tier = plan.method.tier(of: client, seed: plan.seed)
       // Random coordinates are drawn again here; the values that they are drawn for do not matter.

@@ -25,7 +25,7 @@ extension FederatedRun {
   var tierCount: Int { max(plan.method.tiers.count, 1) }
 
   /// The coordinates that a tier's adapter has; nil for all.
-  private func structure(ofTier tier: Int) -> SupportMask? {
+  func structure(ofTier tier: Int) -> SupportMask? {
     guard !plan.method.tiers.isEmpty, let count = plan.method.tiers[tier].loraRank,
       let factors = objective.factors, count < factors.loraRank
     else { return nil }
@@ -72,18 +72,22 @@ extension FederatedRun {
     RandomStream(seed: plan.seed, purpose: .rounding, round: round, client: client, step: step)
   }
 
-  /// What each of the cohort's clients is charged for its download, on rank 0.
+  /// What each of the cohort's clients is charged for its download, on rank 0; nothing where it
+  /// received none.
   ///
   /// Where the client's last support counts, the message is encoded for it and decoded with it; it
   /// differs from its tier's in the coding of the indices alone.
-  func downloadSizes(_ cohort: [(client: Int, tier: Int, download: Download)]) throws
-    -> [PayloadSize]
-  {
+  func downloadSizes(_ cohort: [(member: Member, download: Download?)]) throws -> [PayloadSize] {
     guard plan.method.downloadIndices == .difference, communicator.rank == 0 else {
-      return cohort.map(\.download.size)
+      return cohort.map { $0.download?.size ?? .zero }
     }
     var sizes: [PayloadSize] = []
-    for (client, tier, download) in cohort {
+    for (member, download) in cohort {
+      guard let download else {
+        sizes.append(.zero)
+        continue
+      }
+      let (client, tier) = (member.client, member.tier)
       let known = knowledge.support(of: client)
       knowledge.learn(client, round: round, tier: tier, download.mask)
       guard let known else {
@@ -109,7 +113,8 @@ extension FederatedRun {
     return sizes
   }
 
-  private func downloadMask(of state: ServerState, tier: Int, structure: SupportMask?)
+  /// The coordinates that a tier receives in this round, before the server's step.
+  func downloadMask(of state: ServerState, tier: Int, structure: SupportMask?)
     -> SupportMask
   {
     var stream = RandomStream(seed: plan.seed, purpose: .selection, round: round)

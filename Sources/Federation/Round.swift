@@ -9,7 +9,9 @@
 //   P <- server step of P with g
 //
 // (FLASC, arXiv 2406.05233, Algorithm 1; Reddi et al. 2021, Algorithm 1 where both selections are
-// `all`.) Clients are spread over the ranks, the server is rank 0.
+// `all`.) Clients are spread over the ranks, the server is rank 0. With a virtual clock
+// (SystemModel.swift) the sums are over the clients whose uploads are in time; where none is, the
+// server makes no step.
 internal import Communication
 internal import RandomStreams
 internal import Sparsity
@@ -23,18 +25,26 @@ extension FederatedRun {
     shouldStop: () -> Bool, onProgress: (RoundProgress) -> Void
   ) throws -> RoundEnd {
     var clock = PhaseClock()
-    let cohort = plan.cohort.cohort(
-      round: round, population: population.clientCount, seed: plan.seed)
+    let members = plan.participants(round: round, population: population.clientCount).map {
+      Member(
+        client: $0.client, tier: plan.method.tier(of: $0.client, seed: plan.seed), fate: $0.fate)
+    }
+    // Who will not send anything need not be trained.
+    let trained = members.filter { $0.fate == .used }
+    let received = members.filter { $0.fate != .unavailable }
     let assigned = plan.schedule.assign(
-      costs: cohort.map(tokens), ranks: communicator.size)
-    let tiers = cohort.map { plan.method.tier(of: $0, seed: plan.seed) }
-    let downloads = try distributeDownloads(tiers: Set(tiers).sorted())
+      costs: trained.map { tokens(of: $0.client) }, ranks: communicator.size)
+    let downloads = try distributeDownloads(
+      tiers: plan.method.tiers.isEmpty ? [0] : Set(received.map(\.tier)).sorted())
+    let tierMasks = tierMasksToEvaluate()
     clock.mark(\.download)
 
     let own = assigned[communicator.rank]
     let (messages, ownReports) = try train(
-      own.map { (position: $0, client: cohort[$0], download: downloads[tiers[$0]]!) }, &clock,
-      shouldStop, onProgress)
+      own.map {
+        (position: $0, client: trained[$0].client, download: downloads[trained[$0].tier]!)
+      },
+      &clock, shouldStop, onProgress)
     // Also the barrier after which nobody trains any more.
     let isDropped = ownReports.count < own.count
     let stop = try communicator.maximum(isDropped ? 2 : shouldStop() ? 1 : 0)
@@ -42,25 +52,37 @@ extension FederatedRun {
     if stop == 2 { return RoundEnd(isDropped: true, isStopRequested: true) }
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
-    try aggregate(messages, reports, cohort, assigned, downloads, &clock)
-    let members = zip(cohort, tiers).map { (client: $0, tier: $1, download: downloads[$1]!) }
-    let sizes = try downloadSizes(members)
+    let cohort = members.map { member in
+      (member: member, download: member.fate == .unavailable ? nil : downloads[member.tier])
+    }
+    let sizes = try downloadSizes(cohort)
+    let verdict = try judge(members, sizes, reports)
+    if plan.method.residual == .kept, verdict.isUsed.contains(false) {
+      for position in own where !verdict.isUsed[position] {
+        try residuals?.withdraw(trained[position].client, round: round)
+      }
+      // Another rank may train the client in the next round.
+      try communicator.barrier()
+    }
+    try aggregate(
+      Uploads(
+        messages: messages, reports: reports, clients: trained.map(\.client), assigned: assigned,
+        rank: communicator.rank, isUsed: verdict.isUsed), downloads, &clock)
     let played = round
     round += 1
 
     var evaluation = RoundEvaluation()
     if plan.evaluation.isDue(after: played, of: plan.rounds) {
       evaluation = try evaluate(
-        after: played, within: plan.method.tiers.isEmpty ? downloads[0]?.mask : nil, onProgress)
+        after: played, within: plan.method.tiers.isEmpty ? downloads[0]?.mask : nil,
+        tierMasks: tierMasks, onProgress)
       clock.mark(\.evaluate)
     }
     var end = RoundEnd(isDropped: false, isStopRequested: stop == 1)
     if let state {
       var seconds = clock.seconds
       seconds.idle = idleSeconds(reports)
-      var record = record(played, members, sizes, reports, evaluation.splits, state, seconds)
-      record.clientEvaluation = evaluation.clients
-      end.record = record
+      end.record = record(played, cohort, sizes, reports, verdict, evaluation, state, seconds)
     }
     return end
   }
@@ -188,45 +210,4 @@ extension FederatedRun {
   private func tokens(of client: Int) -> Int {
     population.examples(of: client).reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
   }
-
-  /// How long a rank waits on average for the one whose clients take longest.
-  private func idleSeconds(_ reports: [ClientReport]) -> Double {
-    var busy = [Double](repeating: 0, count: communicator.size)
-    for report in reports { busy[report.rank] += report.seconds }
-    return (busy.max() ?? 0) - busy.reduce(0, +) / Double(busy.count)
-  }
-
-  private func record(
-    _ round: Int, _ cohort: [(client: Int, tier: Int, download: Download)],
-    _ downloadSizes: [PayloadSize], _ reports: [ClientReport], _ evaluation: [EvaluationRecord],
-    _ state: ServerState,
-    _ seconds: PhaseSeconds
-  ) -> RoundRecord {
-    // In cohort order, whoever trained what: a sum of Doubles depends on its order.
-    var sums = LossSums()
-    for report in reports { sums += report.sums }
-    let records = zip(zip(cohort, downloadSizes), reports).map { received, report in
-      let (member, size) = received
-      return ClientRecord(
-        round: round, client: member.client, tier: member.tier, rank: report.rank,
-        examples: report.examples,
-        steps: report.steps, tokens: report.sums.tokens, loss: report.sums.meanLoss,
-        accuracy: report.sums.accuracy, seconds: report.seconds, download: size,
-        upload: report.upload, downloadNonzeros: member.download.mask.count,
-        uploadNonzeros: report.uploadNonzeros)
-    }
-    return RoundRecord(
-      round: round, parameterCount: state.vector.count, clients: records,
-      trainLoss: sums.meanLoss, trainAccuracy: sums.accuracy,
-      denseMessage: PayloadSize(
-        values: 4 * state.vector.count, indices: 0, header: VectorCodec.headerBytes),
-      seconds: seconds, digest: state.digest, evaluation: evaluation)
-  }
-}
-
-extension LossSums {
-  /// The mean loss over the items; 0 over none.
-  fileprivate var meanLoss: Double { count == 0 ? 0 : loss / Double(count) }
-  /// The share of items that were predicted right; 0 over none.
-  fileprivate var accuracy: Double { count == 0 ? 0 : Double(correct) / Double(count) }
 }

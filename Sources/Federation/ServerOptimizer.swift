@@ -82,6 +82,8 @@ public struct ServerState: Sendable, Equatable {
   public private(set) var secondMoment: [Float]
   /// The coordinates that are not pruned; nil while none is.
   public private(set) var support: SupportMask?
+  /// Of the rounds finished, those in which the server made no step.
+  public private(set) var emptyRounds = 0
 
   /// The state before round 0.
   public init(vector: [Float], optimizer: ServerOptimizer) {
@@ -97,10 +99,12 @@ public struct ServerState: Sendable, Equatable {
   /// - Throws: `FederationError` when the moments' lengths do not fit each other or the vector.
   public init(
     round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float],
-    support: SupportMask? = nil
+    support: SupportMask? = nil, emptyRounds: Int = 0
   ) throws {
-    guard round >= 0 else {
-      throw FederationError(reason: "a server state has round \(round); it must be at least 0")
+    guard round >= 0, (0...round).contains(emptyRounds) else {
+      throw FederationError(
+        reason: "a server state has round \(round) and \(emptyRounds) rounds without a step; "
+          + "they must be at least 0 and at most as many")
     }
     guard firstMoment.count == secondMoment.count,
       firstMoment.isEmpty || firstMoment.count == vector.count
@@ -119,6 +123,13 @@ public struct ServerState: Sendable, Equatable {
           + "its vector has \(vector.count)")
     }
     self.support = support
+    self.emptyRounds = emptyRounds
+  }
+
+  /// Ends a round in which nothing came: all stays as it is, and the optimizer counts no step.
+  mutating func skipRound() {
+    round += 1
+    emptyRounds += 1
   }
 
   /// Prunes all coordinates outside of `mask` for good: they and their moments are zero from now on.
@@ -152,7 +163,7 @@ public struct ServerState: Sendable, Equatable {
         vector -= rate * first / (second.squareRoot() + tau)
       }
     case .adamW(let learningRate, let beta1, let beta2, let epsilon, let weightDecay):
-      let step = round + 1
+      let step = round - emptyRounds + 1
       let rate = Float(learningRate / (1 - power(beta1, step)))
       let correction = Float((1 - power(beta2, step)).squareRoot())
       let (decay, epsilon) = (Float(1 - learningRate * weightDecay), Float(epsilon))

@@ -29,4 +29,30 @@ extension RandomStream {
     }
     return chosen.sorted()
   }
+
+  /// Up to `count` different integers of 0 ..< `population` that `isAllowed`, ascending; fewer only
+  /// where there are no more. Every such set is equally likely.
+  ///
+  /// Candidates come in a uniformly random order and those not allowed are passed over: Fisher and
+  /// Yates' shuffle from the front, of which only the places that changed are kept.
+  /// - Complexity: O(c) time and memory for c candidates looked at, about `count` over the share of
+  ///   those allowed, whatever the population.
+  /// - Precondition: `count` and `population` are not negative.
+  public mutating func sample(
+    upTo count: Int, of population: Int, where isAllowed: (Int) -> Bool
+  ) -> [Int] {
+    precondition(count >= 0 && population >= 0, "a sample of \(count) of \(population)")
+    var moved: [Int: Int] = [:]
+    var chosen: [Int] = []
+    var place = 0
+    while place < population, chosen.count < count {
+      let drawn = place + integer(below: population - place)
+      let candidate = moved[drawn] ?? drawn
+      moved[drawn] = moved[place] ?? place
+      moved[place] = nil
+      if isAllowed(candidate) { chosen.append(candidate) }
+      place += 1
+    }
+    return chosen.sorted()
+  }
 }

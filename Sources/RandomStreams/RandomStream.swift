@@ -32,6 +32,10 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     case tier
     /// Which way a value is rounded.
     case rounding
+    /// What a client's device and link can do.
+    case device
+    /// Whether a client is there in a round, and stays.
+    case availability
   }
 
   private let key: SIMD2<UInt32>

@@ -30,6 +30,13 @@ private final class Breakdown: Sendable {
   }
 }
 
+/// A virtual clock with losses of every kind.
+private let clocked = [
+  "system.kind=drawn", "system.download={median: 1000, sigma: 0.5}", "system.upload=500",
+  "system.tokens_per_second={median: 10, sigma: 1}", "system.unavailability=0.2",
+  "system.dropout=0.3", "system.deadline=2", "system.extra_clients=1", "system.server_time=0.1",
+]
+
 struct ResumeTests {
   private func run(
     _ scratch: Scratch, _ directory: String, ranks: Int, settings: [String] = [],
@@ -75,6 +82,7 @@ struct ResumeTests {
         "method.download.density={initial: 1, factor: 0.8, period: 1}",
         "method.download.indices=difference", "method.upload.values=int8",
       ], ["evaluation.clients=2", "evaluation.holdout=0.3", "evaluation.masked=both"],
+      clocked, clocked + ["method.residual=kept"], clocked + ["system.dropout=1"],
     ])
   func goesOn(settings: [String]) throws {
     let scratch = try Scratch()

@@ -113,4 +113,24 @@ struct ChoiceTests {
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
     return Int(line.filter(\.isNumber)) ?? 0
   }
+
+  @Test("samples among the allowed are uniform, ascending and as large as they can be")
+  func allowed() {
+    var counts = [Int](repeating: 0, count: 12)
+    for round in 0..<6000 {
+      var stream = RandomStream(seed: 2, purpose: .cohort, round: round)
+      let found = stream.sample(upTo: 3, of: 12) { $0 % 2 == 0 }
+      #expect(found.count == 3 && Set(found).count == 3 && found == found.sorted())
+      for number in found { counts[number] += 1 }
+    }
+    // 3 of 6 each time: 3000, standard deviation 39.
+    for (number, count) in counts.enumerated() {
+      #expect(number % 2 == 0 ? abs(count - 3000) < 200 : count == 0, "\(counts)")
+    }
+    var stream = RandomStream(seed: 2, purpose: .cohort)
+    #expect(stream.sample(upTo: 9, of: 12) { $0 > 9 } == [10, 11])
+    #expect(stream.sample(upTo: 12, of: 12) { _ in true } == Array(0..<12))
+    #expect(stream.sample(upTo: 3, of: 0) { _ in true } == [])
+    #expect(stream.sample(upTo: 2, of: 1 << 40) { _ in true }.count == 2)
+  }
 }
