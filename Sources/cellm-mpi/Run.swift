@@ -51,6 +51,8 @@ struct Run: ExecutableCommand {
   func execute() throws -> Int32 {
     // Before MPI starts, as that adds variables of its own.
     var environment = RunEnvironment()
+    // Before MPI starts, as that may take long and the signal would end a rank that does not listen.
+    Interruption.listen()
     let (unconnected, isFirst) = (Self.unconnectedTasks, Command.isFirstProcess)
     let communicator: MPICommunicator
     do {
@@ -70,7 +72,6 @@ struct Run: ExecutableCommand {
       return Experiments.ExitCode.usage
     }
     var code: Int32 = 0
-    Interruption.listen()
     do {
       let outcome = try runExperiment(
         arguments.request, output: output, resume: resume,
