@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Submits a run to SLURM: writes the batch script, complete, into the run directory and hands it to sbatch.
 #   slurm/submit.sh EXPERIMENT --site NAME [--nodes N] [--ranks-per-node R] [--threads T] [--time T]
-#     [--set KEY=VALUE ...] [--output DIR] [--points FILE] [--preemptible] [--dry-run]
+#     [--set KEY=VALUE ...] [--output DIR] [--array] [--group-size G] [--preemptible] [--dry-run]
+# EXPERIMENT       an experiment, or a sweep where its name ends in .sweep.yaml
 # --site NAME      the cluster's facts: slurm/sites/NAME.conf, or a path (see slurm/sites/example.conf)
 # --nodes N        default 1
 # --ranks-per-node R, --threads T  threads of a rank, default 1; R x T cores of each node, default all of them
+#                  (a sweep has compute.threads in its file)
 # --time T         the time limit, as sbatch has it; default the site's
-# --output DIR     the run directory; default a new one in runs/. Where a run was begun it goes on
-# --points FILE    a job array: each line is the settings of one task, KEY=VALUE KEY=VALUE, which runs in DIR/000,
-#                  DIR/001, ...; lines that are empty or start with # do not count
+# --output DIR     the directory of the run or sweep; default runs/NAME, with the time for a run. What was begun there
+#                  goes on
+# --array          a sweep as a job array: a task for each point, with nodes of its own
+# --group-size G   a sweep in one job: the ranks that play a point together
 # --preemptible    the job saves itself before its time limit or when it gets USR1, requeues itself and goes on
 # --dry-run        prints the batch script and does nothing
-# The script is put together from the parts beside this file; paths in it are relative to this directory of submission.
+# The script is put together from the parts beside this file; paths in it are relative to the directory of submission.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 arguments=("$@")
@@ -21,11 +24,11 @@ usage() {
   exit 64
 }
 
-experiment="" site="" nodes=1 ranks="" threads=1 time="" output="" points_file="" preemptible="" dry=""
+experiment="" site="" nodes=1 ranks="" threads=1 time="" output="" array="" group_size="" preemptible="" dry=""
 settings=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --site | --nodes | --ranks-per-node | --threads | --time | --set | --output | --points)
+    --site | --nodes | --ranks-per-node | --threads | --time | --set | --output | --group-size)
       [ $# -ge 2 ] || usage "$1 needs a value" ;;
   esac
   case $1 in
@@ -36,7 +39,8 @@ while [ $# -gt 0 ]; do
     --time) time=$2; shift ;;
     --set) settings+=("$2"); shift ;;
     --output) output=${2%/}; shift ;;
-    --points) points_file=$2; shift ;;
+    --group-size) group_size=$2; shift ;;
+    --array) array=1 ;;
     --preemptible) preemptible=1 ;;
     --dry-run) dry=1 ;;
     -*) usage "unknown option $1" ;;
@@ -45,7 +49,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$experiment" ] && [ -n "$site" ] || usage "give an experiment and --site"
-for number in "$nodes" "$threads" ${ranks:+"$ranks"}; do
+for number in "$nodes" "$threads" ${ranks:+"$ranks"} ${group_size:+"$group_size"}; do
   [[ $number =~ ^[1-9][0-9]*$ ]] || usage "$number is not a positive number"
 done
 [ -f "$experiment" ] || { echo "submit.sh: $experiment: no such file" >&2; exit 66; }
@@ -71,29 +75,29 @@ case $launcher in
     [ "$threads" = 1 ] || start+=(--cpus-per-task="$threads") ;;
   *) usage "$facts: launcher is $launcher; give mpirun or srun" ;;
 esac
-[ "$threads" = 1 ] || settings+=("compute.threads=$threads")
 
-name=$(basename "$experiment" .yaml)
-[ -n "$output" ] || output=runs/$name-$(date +%Y%m%d-%H%M%S)
-points=()
-if [ -n "$points_file" ]; then
-  [ -f "$points_file" ] || { echo "submit.sh: $points_file: no such file" >&2; exit 66; }
-  mapfile -t points < <(grep -vE '^[[:space:]]*(#|$)' "$points_file")
-  [ ${#points[@]} -gt 0 ] || usage "$points_file has no points"
+if [[ $experiment == *.sweep.yaml ]]; then
+  name=$(basename "$experiment" .sweep.yaml)
+  output=${output:-runs/$name}
+  [ ${#settings[@]} = 0 ] || usage "the settings of a sweep stand in its file"
+  command="sweep \"\$experiment\"${group_size:+ --group-size $group_size}"
+  if [ -n "$array" ]; then
+    array=$("$program" sweep "$experiment" --list | grep -cE '^ *[0-9]+ ') ||
+      { echo "submit.sh: $program does not list the points of $experiment" >&2; exit 66; }
+  fi
+else
+  name=$(basename "$experiment" .yaml)
+  output=${output:-runs/$name-$(date +%Y%m%d-%H%M%S)}
+  [ -z "$array$group_size" ] || usage "--array and --group-size are for sweeps (NAME.sweep.yaml)"
+  [ "$threads" = 1 ] || settings+=("compute.threads=$threads")
+  command='run "$experiment" --resume'
 fi
 
 parts=()
 [ "$nodes" = 1 ] || parts+=(several-nodes)
-[ ${#points[@]} = 0 ] || parts+=(array)
+[ -z "$array" ] || parts+=(array)
 if [ -n "$preemptible" ]; then parts+=(preemptible); else parts+=(one-go); fi
 
-# assign NAME VALUE...: the array as the shell reads it, an element a line.
-assign() {
-  printf '%s=(\n' "$1"
-  shift
-  printf '  %s\n' "${@@Q}"
-  echo ")"
-}
 script() {
   local part
   echo "#!/usr/bin/env bash"
@@ -102,10 +106,10 @@ script() {
   echo "#SBATCH --ntasks-per-node=$ranks"
   echo "#SBATCH --cpus-per-task=$threads"
   echo "#SBATCH --time=${time:-$default_time}"
-  if [ ${#points[@]} = 0 ]; then
+  if [ -z "$array" ]; then
     echo "#SBATCH --output=$output/job-%j.log"
   else
-    echo "#SBATCH --array=0-$((${#points[@]} - 1))"
+    echo "#SBATCH --array=0-$((array - 1))"
     echo "#SBATCH --output=$output/job-%A_%a.log"
   fi
   echo "#SBATCH --open-mode=append"
@@ -123,11 +127,9 @@ script() {
   [ ${#prepare_lines[@]} = 0 ] || printf '%s\n' "${prepare_lines[@]}"
   echo "export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1"
   printf 'program=%q experiment=%q output=%q\n' "$program" "$experiment" "$output"
-  [ ${#points[@]} = 0 ] || assign points "${points[@]}"
   printf 'run=(\n '
   printf ' %q' "${start[@]}"
-  # shellcheck disable=SC2016
-  printf '\n  "$program" run "$experiment" --resume\n'
+  printf '\n  "$program" %s\n' "$command"
   [ ${#settings[@]} = 0 ] || printf '  --set %s\n' "${settings[@]@Q}"
   echo ")"
   for part in "${parts[@]}"; do

@@ -40,13 +40,13 @@ partition: {kind: file, path: $golden/partition.json}
 adapter: {lora_rank: 2, alpha: 8}
 method: {download: {density: 0.25}, upload: {density: 0.125}}
 federation:
-  rounds: 40
+  rounds: 12
   cohort_size: 4
   server: {optimizer: adam_w, learning_rate: 0.005}
 local: {epochs: 1, batch_size: 4, learning_rate: 0.2, momentum: 0.9}
-evaluation: {every: 20, splits: [validation, test]}
+evaluation: {every: 6, splits: [validation, test]}
 compute: {micro_batch_tokens: 20}
-checkpoint: {every_rounds: 10}
+checkpoint: {every_rounds: 5}
 YAML
 
 # on HOST COMMAND...: runs it there, within two minutes.
@@ -63,11 +63,44 @@ start() { # LABEL SECONDS COMMAND...
     finish
   fi
 }
-# what a manifest says of a key with a number or a text.
-manifest_value() { sed -nE "s/^ *\"$2\" : \"?([^\",]*)\"?,?\$/\1/p" "$1/manifest.json" | head -n 1; }
+# Long enough to be stopped on the way.
+long=(--set federation.rounds=80 --set evaluation.every=40)
+
+# manifest_value DIRECTORY KEY: what a run's manifest says of a key with a number or a text.
+manifest_value() { sed -nE "s/^ *\"$2\" : \"?([^\",]*)\"?,?\$/\1/p" "$1/manifest.json" 2> /dev/null | head -n 1; }
 hosts_of() { sed -nE 's/^ *"host" : "(.*)".*/\1/p' "$1/manifest.json" | sort -u | tr '\n' ' '; }
-gone() { # the cluster ends and leaves no process, no folder and no link behind
-  local folder=$LAB
-  "$cluster" down
-  [ ! -e "$folder" ] && ! pgrep -f "$folder/" > /dev/null
+rounds_of() { echo $(($(wc -l < "$1/rounds.csv") - 1)); }
+
+# alone DIRECTORY ARGUMENT...: the run on this machine without mpirun, to compare with.
+alone() {
+  local directory=$1
+  shift
+  "$program" run "$yaml" "$@" --output "$directory" > "$scratch/log" 2>&1 < /dev/null ||
+    { check "a run of its own" false; tail -n 3 "$scratch/log"; }
+}
+# same_run LABEL REFERENCE DIRECTORY: both runs have one digest and the same tables.
+same_run() {
+  local table differing=""
+  manifest_value "$2" digest > "$scratch/expected"
+  manifest_value "$3" digest > "$scratch/found"
+  for table in rounds evaluation clients; do
+    without_seconds "$2/$table.csv" > "$scratch/expected.csv"
+    without_seconds "$3/$table.csv" > "$scratch/found.csv"
+    same_text "$scratch/expected.csv" "$scratch/found.csv" || differing+=" $table.csv"
+  done
+  check "$1: digest $(cat "$scratch/found")${differing:+, differing:$differing}" \
+    test -s "$scratch/expected" -a "$(cat "$scratch/expected")$differing" = "$(cat "$scratch/found")"
+}
+# under_way DIRECTORY: waits until some rounds of a run are done.
+under_way() {
+  for _ in $(seq 600); do
+    [ -s "$1/rounds.csv" ] && [ "$(rounds_of "$1")" -ge 3 ] && return
+    sleep 0.05
+  done
+  echo "$1 does not begin"
+  return 1
+}
+# gone: the cluster ends and leaves no folder and no process behind.
+gone() {
+  "$cluster" down && [ ! -e "$LAB" ] && ! pgrep -f "$LAB/"
 }
