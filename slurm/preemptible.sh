@@ -8,6 +8,8 @@ ask() {
   [ -z "$launched" ] || while kill -USR1 "$launched" 2> /dev/null; do sleep 5; done &
 }
 trap ask USR1
+saved() { ls -d "$output"/checkpoints/* "$output"/*/checkpoints/* 2> /dev/null; }
+before=$(saved)
 "${run[@]}" --output "$output" &
 launched=$!
 [ -z "$asked" ] || ask
@@ -15,9 +17,14 @@ launched=$!
 while kill -0 "$launched" 2> /dev/null; do wait "$launched"; done
 wait "$launched"
 code=$?
-echo "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)): the run ended with $code"
-# 138 is USR1 before a rank listened: nothing is lost.
-if [ "$code" = 75 ] || { [ "$code" = 138 ] && [ -n "$asked" ]; }; then
-  scontrol requeue "$SLURM_JOB_ID" || echo "submit it again: sbatch $output/job.sh"
-fi
+again=""
+case $code in
+  0) ;;
+  6[4-9] | 7[0-4]) ;;                                  # the program's own verdict: the next start would end alike
+  75) again=1 ;;
+  138) again=$asked ;;                                 # USR1 before a rank listened: nothing is lost
+  *) [ "$(saved)" = "$before" ] || again=1 ;;          # a rank or node was lost; again only if something was gained
+esac
+echo "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)): the run ended with $code${again:+, once more}"
+[ -z "$again" ] || scontrol requeue "$SLURM_JOB_ID" || echo "submit it again: sbatch $output/job.sh"
 exit "$code"

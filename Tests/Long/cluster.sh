@@ -94,11 +94,12 @@ check "a job saves itself before its time limit, and SLURM starts it again" agai
 check "by exit code 75" grep -q 'start 1: the run ended with 75' "$scratch"/limit/job-*.log
 on node1 scancel "$job"
 
-# A node dies: SLURM notices, requeues the job, and it goes on on other nodes.
-job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 "${long[@]}" --set federation.rounds=400 --output "$scratch/node-lost")
-alone "$scratch/longer" "${long[@]}" --set federation.rounds=400
-under_way "$scratch/node-lost" && "$cluster" kill node2
-finished "a node that dies: SLURM requeues the job and it goes on" "$scratch/longer" "$job" "$scratch/node-lost"
-check "on $(hosts_of "$scratch/node-lost")" grep -qv node2 <<< "$(hosts_of "$scratch/node-lost")"
+# A node dies: the launcher ends, the script requeues its job, and it goes on on other nodes.
+job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --preemptible "${long[@]}" --output "$scratch/node-lost")
+saved() { for _ in $(seq 600); do ls "$scratch/node-lost/checkpoints"/* > /dev/null 2>&1 && return; sleep 0.1; done; }
+saved
+"$cluster" kill node2
+finished "a node that dies: the job is requeued and goes on" "$scratch/long" "$job" "$scratch/node-lost"
+check "on other nodes: $(hosts_of "$scratch/node-lost")" grep -qv node2 <<< "$(hosts_of "$scratch/node-lost")"
 check "the end leaves nothing behind" gone
 finish
