@@ -40,7 +40,8 @@ final class RunTables {
         "round", "clients", "examples", "steps", "tokens", "train_loss", "train_accuracy",
         "download_density", "upload_density",
       ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
-        "dense_payload_bytes", "total_payload_bytes", "total_dense_payload_bytes", "digest",
+        "dense_payload_bytes", "entropy_bound_bytes",
+        "download_parameters", "upload_parameters", "total_payload_bytes", "total_dense_payload_bytes", "digest",
         "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
         "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
       ], keepingRoundsBelow: round)
@@ -59,7 +60,7 @@ final class RunTables {
         "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
-        + ["client_seconds"], keepingRoundsBelow: round)
+        + ["entropy_bound_bytes", "client_seconds"], keepingRoundsBelow: round)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
@@ -82,7 +83,9 @@ final class RunTables {
         "\(record.trainLoss)", "\(record.trainAccuracy)", "\(record.downloadDensity)",
         "\(record.uploadDensity)",
       ] + Self.payload(download) + Self.payload(upload) + [
-        "\(2 * record.denseBytes)", "\(payloadBytes)", "\(denseBytes)", record.digest,
+        "\(2 * record.denseBytes)", fixed(clients.reduce(0) { $0 + $1.entropyBound }, 1),
+        "\(clients.reduce(0) { $0 + $1.downloadNonzeros })",
+        "\(clients.reduce(0) { $0 + $1.uploadNonzeros })", "\(payloadBytes)", "\(denseBytes)", record.digest,
         fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
         fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
         fixed(seconds.evaluate, 6), fixed(seconds.idle, 6), fixed(seconds.total, 6),
@@ -104,7 +107,8 @@ final class RunTables {
           "\(client.steps)",
           "\(client.tokens)", "\(client.loss)", "\(client.accuracy)", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
-          + Self.payload(client.upload) + [fixed(client.seconds, 6)])
+          + Self.payload(client.upload)
+          + [fixed(client.entropyBound, 1), fixed(client.seconds, 6)])
     }
     for (collective, entry) in wire.entries {
       self.wire.append([
