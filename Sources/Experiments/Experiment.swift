@@ -165,11 +165,15 @@ public struct Experiment: Sendable, Equatable {
       public var optimizer = Optimizer.fedAdam
       /// Step size.
       public var learningRate = 0.005
-      /// Decay of the first moment.
+      /// How the step size changes with the round.
+      public var schedule = Schedule()
+      /// FedAvgM's momentum.
+      public var momentum = 0.9
+      /// Decay of the first moment; where nothing is given, 0 with FedAdagrad.
       public var beta1 = 0.9
       /// Decay of the second moment; where nothing is given, 0.999 with AdamW.
       public var beta2 = 0.99
-      /// Adaptivity of FedAdam (Reddi et al. 2021).
+      /// Adaptivity of FedAdagrad, FedYogi and FedAdam (Reddi et al. 2021).
       public var tau = 0.001
       /// Added to the root of AdamW's second moment.
       public var epsilon = 1e-8
@@ -179,6 +183,9 @@ public struct Experiment: Sendable, Equatable {
       /// The rules by which the server steps.
       public enum Optimizer: String, Sendable, CaseIterable {
         case sgd
+        case fedAvgM = "fed_avgm"
+        case fedAdagrad = "fed_adagrad"
+        case fedYogi = "fed_yogi"
         case fedAdam = "fed_adam"
         case adamW = "adam_w"
       }
@@ -195,13 +202,45 @@ public struct Experiment: Sendable, Equatable {
     public var optimizer = Optimizer.sgd
     /// Its step size.
     public var learningRate = 0.005
-    /// Its momentum.
+    /// How the step size changes with the round.
+    public var schedule = Schedule()
+    /// The momentum of SGD.
     public var momentum = 0.9
+    /// Decay of AdamW's first moment.
+    public var beta1 = 0.9
+    /// Decay of AdamW's second moment.
+    public var beta2 = 0.999
+    /// Added to the root of AdamW's second moment.
+    public var epsilon = 1e-8
+    /// AdamW's decoupled weight decay.
+    public var weightDecay = 0.01
+    /// The weight mu of FedProx's term.
+    public var proximal = 0.0
     /// Whether each pass has its own order.
     public var shuffle = true
 
     /// The client's optimizers.
-    public enum Optimizer: String, Sendable, CaseIterable { case sgd }
+    public enum Optimizer: String, Sendable, CaseIterable {
+      case sgd
+      case adamW = "adam_w"
+    }
+  }
+
+  /// How a step size changes with the round.
+  public struct Schedule: Sendable, Equatable {
+    /// What follows the warm-up.
+    public var kind = Kind.constant
+    /// Rounds in which the step size rises.
+    public var warmupRounds = 0
+    /// The share of the step size that the schedule ends at.
+    public var final = 0.0
+    /// The step size is multiplied by it after every period.
+    public var factor = 0.5
+    /// Rounds between two multiplications.
+    public var period = 10
+
+    /// The ways in which a step size falls.
+    public enum Kind: String, Sendable, CaseIterable { case constant, linear, cosine, exponential }
   }
 
   /// When and on what the trained vector is evaluated.

@@ -186,11 +186,17 @@ struct ExperimentReader {
         report(item, key: key, "\(describe(item.node)) is not allowed; give \(key.allowed)")
       }
     }
-    if given["federation.server.beta2"] == nil, experiment.federation.server.optimizer == .adamW {
+    let optimizer = experiment.federation.server.optimizer
+    if given["federation.server.beta1"] == nil, optimizer == .fedAdagrad {
+      experiment.federation.server.beta1 = 0
+    }
+    if given["federation.server.beta2"] == nil, optimizer == .adamW {
       experiment.federation.server.beta2 = 0.999
     }
     for key in ExperimentKey.all where !key.counts(in: experiment) {
-      guard let condition = key.condition, !misread.contains(condition.path) else { continue }
+      guard let condition = key.conditions.first(where: { !$0.holds(in: experiment) }),
+        !misread.contains(condition.path)
+      else { continue }
       guard let item = given[key.path] else { continue }
       let reason = "has no effect with \(condition.path): \(condition.current(experiment))"
       if case .line(let line) = item.place, case .setting = given[condition.path]?.place {

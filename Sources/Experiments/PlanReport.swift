@@ -153,7 +153,9 @@ private struct PlanReport {
 
   var memory: String {
     let capacity = prepared.capacity(experiment)
-    let own = RankMemory(prepared, capacity: capacity, threads: experiment.compute.threads)
+    let own = RankMemory(
+      prepared, capacity: capacity, threads: experiment.compute.threads,
+      localMoments: plan.local.optimizer.momentCount)
     let vector = 4 * length
     let longest = plan.method.upload.count(length: length, round: 0)
     let cohort = plan.cohort.cohort(
@@ -176,7 +178,7 @@ private struct PlanReport {
           [
             "activations", byteText(own.activations), "a rank: micro-batches of \(capacity) tokens",
           ],
-          ["vectors", byteText(own.vectors), "a rank: start, trained, momentum, gradients"],
+          ["vectors", byteText(own.vectors), "a rank: start, trained, moments, gradients"],
           ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
           ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
           ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],

@@ -6,18 +6,20 @@ internal import Adapters
 struct RankMemory {
   /// Activations, LoRA's and the head's buffers, of all threads.
   let activations: Int
-  /// Start, trained vector, momentum, gradient, and a micro-batch's gradient of each thread.
+  /// Start, trained vector, gradient, the clients' optimizer's moments, and a micro-batch's gradient
+  /// of each thread.
   let vectors: Int
   /// Libraries, MPI's buffers, OpenBLAS's packed panels, the partition.
   let program = 24 << 20
 
-  init(_ prepared: PreparedModel, capacity: Int, threads: Int) {
+  /// - Parameter localMoments: The moments that the clients' optimizer keeps.
+  init(_ prepared: PreparedModel, capacity: Int, threads: Int, localMoments: Int) {
     activations =
       threads
       * AdaptedModel.bufferBytes(
         configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
         longestSequence: prepared.longestSequence)
-    vectors = (4 + threads) * 4 * prepared.layout.parameterCount
+    vectors = (3 + localMoments + threads) * 4 * prepared.layout.parameterCount
   }
 
   var total: Int { activations + vectors + program }

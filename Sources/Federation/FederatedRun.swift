@@ -8,7 +8,7 @@ internal import Sparsity
 /// The rounds of a plan, played by all ranks of a communicator together.
 ///
 /// Every rank makes one with the same plan and partition and makes the same calls. Rank 0 holds the
-/// server's state; a rank's memory is four vectors and its encoded uploads of one round.
+/// server's state; a rank's memory is a trainer's vectors and its encoded uploads of one round.
 ///
 /// An error on one rank, such as a client whose update is not finite, is thrown there at once as a
 /// `FederationError`; the other ranks cannot go on and learn of it from their communicator (threads)
@@ -145,11 +145,11 @@ public final class FederatedRun {
         reason: "the server's vector has \(state.vector.count) coordinates; "
           + "the objective has \(objective.parameterCount)")
     }
-    let moments = plan.server.momentCount == 0 ? 0 : state.vector.count
-    guard state.firstMoment.count == moments else {
+    guard state.fits(plan.server) else {
       throw FederationError(
-        reason: "the server's state has moments of \(state.firstMoment.count) coordinates; "
-          + "the plan's optimizer needs \(moments)")
+        reason: "the server's state has moments of \(state.firstMoment.count) and "
+          + "\(state.secondMoment.count) coordinates; the plan's optimizer keeps "
+          + "\(plan.server.momentCount) of its vector's length, \(state.vector.count)")
     }
     guard state.round <= plan.rounds else {
       throw FederationError(

@@ -123,6 +123,8 @@ public struct FederationPlan: Sendable, Equatable {
   public var method: Method
   /// How the server steps.
   public var server: ServerOptimizer
+  /// How the server's learning rate changes with the round.
+  public var serverSchedule: LearningRateSchedule
   /// How clients train.
   public var local: LocalTraining
   /// When to evaluate.
@@ -137,7 +139,8 @@ public struct FederationPlan: Sendable, Equatable {
   /// A plan of these values.
   public init(
     rounds: Int, cohort: CohortPlan, weighting: Weighting = .uniform, method: Method,
-    server: ServerOptimizer, local: LocalTraining, evaluation: EvaluationPlan, seed: UInt64,
+    server: ServerOptimizer, serverSchedule: LearningRateSchedule = .constant,
+    local: LocalTraining, evaluation: EvaluationPlan, seed: UInt64,
     schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather
   ) {
     self.rounds = rounds
@@ -145,6 +148,7 @@ public struct FederationPlan: Sendable, Equatable {
     self.weighting = weighting
     self.method = method
     self.server = server
+    self.serverSchedule = serverSchedule
     self.local = local
     self.evaluation = evaluation
     self.seed = seed
@@ -161,7 +165,9 @@ public struct FederationPlan: Sendable, Equatable {
     found += cohort.problems(rounds: rounds, population: population)
     found += method.problems
     found += server.problems
+    found += serverSchedule.problems("server", rounds: rounds)
     found += local.problems
+    found += local.schedule.problems("local", rounds: rounds)
     if evaluation.every < 1 {
       found.append("evaluation every is \(evaluation.every); it must be at least 1")
     }

@@ -144,7 +144,8 @@ extension FederatedRun {
     }
     clock.mark(\.transfer)
     guard let sum else { return }
-    state?.step(plan.server, pseudoGradient: sum.mean())
+    state?.step(
+      plan.server, pseudoGradient: sum.mean(), rateFactor: plan.serverSchedule.factor(round: round))
     if let index = state?.vector.withUnsafeBufferPointer({ firstNonFinite(in: $0) }) {
       throw FederationError(
         round: round,

@@ -1,6 +1,7 @@
 // Experiment files and --set: what is understood, what is refused, and with which words.
 
 import Experiments
+import Federation
 import Foundation
 import Testing
 
@@ -38,8 +39,10 @@ private let unusual = """
     cohort: {kind: file, path: /c.txt}
     weighting: examples
     server: {optimizer: adam_w, learning_rate: 1e-3, beta1: 0.5, beta2: 0.25, epsilon: 1e-7,
-             weight_decay: 0}
-  local: {epochs: 2, batch_size: 5, learning_rate: 0.30000000000000004, momentum: 0, shuffle: false}
+             weight_decay: 0, schedule: {kind: cosine, warmup_rounds: 2, final: 0.125}}
+  local: {epochs: 2, batch_size: 5, learning_rate: 0.30000000000000004, optimizer: adam_w,
+          beta1: 0.1, beta2: 0.2, epsilon: 0.3, weight_decay: 0.4, proximal: 0.5, shuffle: false,
+          schedule: {kind: exponential, warmup_rounds: 1, factor: 0.75, period: 4}}
   evaluation: {every: 2, splits: [train, validation], maximum_examples: 9, masked: false}
   compute: {threads: 1, micro_batch_tokens: 256}
   seed: 18446744073709551615
@@ -64,7 +67,16 @@ struct ExperimentFileTests {
     #expect(value.method.download.density == .geometric(initial: 1, factor: 0.98, period: 3))
     #expect(value.method.upload.select == .all)
     #expect(value.federation.server.weightDecay == 0)
+    #expect(value.federation.server.schedule.kind == .cosine)
+    #expect(value.federation.server.schedule.warmupRounds == 2)
+    #expect(value.federation.server.schedule.final == 0.125)
     #expect(value.local.learningRate == 0.1 + 0.2)
+    let adam = [
+      value.local.beta1, value.local.beta2, value.local.epsilon, value.local.weightDecay,
+    ]
+    #expect(adam == [0.1, 0.2, 0.3, 0.4])
+    #expect(value.local.proximal == 0.5)
+    #expect(value.local.schedule.factor == 0.75 && value.local.schedule.period == 4)
     #expect(value.evaluation.splits == [.train, .validation])
     #expect(value.compute.microBatchTokens == 256)
     #expect(value.seed == .max)
@@ -80,10 +92,10 @@ struct ExperimentFileTests {
 
   @Test("the complete configuration has every key that counts")
   func complete() throws {
-    let text = try read(minimal).yaml
-    for key in ExperimentKey.all where key.defaultText != nil {
+    let value = try read(minimal)
+    let text = value.yaml
+    for key in ExperimentKey.all where key.defaultText != nil && key.counts(in: value) {
       let last = key.path.split(separator: ".").last.map(String.init) ?? ""
-      if ["epsilon", "weight_decay"].contains(last) { continue }
       #expect(text.contains("\(last): \(key.defaultText ?? "")"), "\(key.path)")
     }
     #expect(!text.contains("epsilon"))
@@ -93,8 +105,7 @@ struct ExperimentFileTests {
   func defaultsAreAllowed() throws {
     let base = try read(minimal)
     for key in ExperimentKey.all {
-      guard let value = key.defaultText else { continue }
-      if ["epsilon", "weight_decay"].contains(where: key.path.hasSuffix) { continue }
+      guard let value = key.defaultText, key.counts(in: base) else { continue }
       #expect(try read(minimal, ["\(key.path)=\(value)"]) == base, "\(key.path)")
     }
   }
@@ -149,7 +160,9 @@ struct ExperimentProblemTests {
       "method: {upload: {density: {initial: 1, factor: 0.5}}}",
       "local: {learning_rate: -1}", "local: {learning_rate: .nan}", "local: {learning_rate: 0x10}",
       "local: {learning_rate: '0.1'}", "local: {epochs: 1.5}", "local: {epochs: 1e3}",
-      "local: {shuffle: yes}", "local: {optimizer: adam}", "federation: {rounds: [1]}",
+      "local: {shuffle: yes}", "local: {optimizer: adam}", "local: {proximal: -1}",
+      "local: {schedule: {kind: step}}", "local: {schedule: {warmup_rounds: -1}}",
+      "federation: {server: {schedule: {kind: linear, final: 1.5}}}", "federation: {rounds: [1]}",
       "federation: {rounds: }", "seed: -1", "seed: 18446744073709551616", "data: {max_length: 0}",
       "evaluation: {splits: []}", "evaluation: {splits: [test, test]}",
       "evaluation: {splits: test}",
@@ -188,7 +201,7 @@ struct ExperimentProblemTests {
     #expect(
       found[2]
         == "x.yaml:3: federation.server.tau: has no effect with federation.server.optimizer: sgd;"
-        + " leave it out, or give federation.server.optimizer: fed_adam")
+        + " leave it out, or give federation.server.optimizer: fed_adagrad, fed_yogi or fed_adam")
     #expect(found[3] == "--set local.epochs=0: 0 is not allowed; give an integer from 1 to 1048576")
     #expect(found[4] == "--set nope: has no value; give path.to.key=value")
     #expect(found[5].hasPrefix("x.yaml: model.path: is missing; give "))
@@ -200,6 +213,54 @@ struct ExperimentProblemTests {
       minimal + "federation: {server: {optimizer: \(optimizer), tau: 0.1}}")
     #expect(found.count == 1)
     #expect(found.first?.contains("has no effect with federation.server.optimizer") == true)
+  }
+
+  @Test(
+    "each optimizer takes its own keys and refuses the others'",
+    arguments: [
+      ("sgd", ""), ("fed_avgm", "momentum"), ("fed_adagrad", "beta1 tau"),
+      ("fed_yogi", "beta1 beta2 tau"), ("fed_adam", "beta1 beta2 tau"),
+      ("adam_w", "beta1 beta2 epsilon weight_decay"),
+    ])
+  func optimizerKeys(optimizer: String, keys: String) throws {
+    let own = keys.split(separator: " ").map(String.init)
+    for key in ["momentum", "beta1", "beta2", "tau", "epsilon", "weight_decay"] {
+      let text = minimal + "federation: {server: {optimizer: \(optimizer), \(key): 0.25}}"
+      #expect(problems(text).isEmpty == own.contains(key), "\(optimizer), \(key)")
+    }
+    let value = try read(minimal + "federation: {server: {optimizer: \(optimizer)}}")
+    #expect(value.federation.server.beta1 == (optimizer == "fed_adagrad" ? 0 : 0.9))
+    #expect(value.federation.server.beta2 == (optimizer == "adam_w" ? 0.999 : 0.99))
+    let plan = try value.federationPlan(assets: AssetDirectory(environment: [:]))
+    #expect(
+      plan.server.momentCount == ["sgd": 0, "fed_avgm": 1][optimizer, default: 2])
+  }
+
+  @Test("a schedule takes the keys of its kind and reaches the plan")
+  func schedules() throws {
+    let keys = [
+      "final": ["linear", "cosine"], "factor": ["exponential"], "period": ["exponential"],
+    ]
+    for kind in ["constant", "linear", "cosine", "exponential"] {
+      for (key, kinds) in keys {
+        let text = minimal + "local: {schedule: {kind: \(kind), \(key): 1}}"
+        #expect(problems(text).isEmpty == kinds.contains(kind), "\(kind), \(key)")
+      }
+    }
+    let plan = try read(
+      minimal + """
+        federation:
+          rounds: 30
+          server: {schedule: {kind: cosine, warmup_rounds: 5, final: 0}}
+        local: {momentum: 0.5, schedule: {kind: exponential, factor: 0.5, period: 3}}
+        """
+    ).federationPlan(assets: AssetDirectory(environment: [:]))
+    #expect(
+      plan.serverSchedule
+        == LearningRateSchedule(decay: .cosine(final: 0, rounds: 30), warmupRounds: 5))
+    #expect(
+      plan.local.schedule == LearningRateSchedule(decay: .exponential(factor: 0.5, period: 3)))
+    #expect(plan.local.optimizer == .sgd(momentum: 0.5))
   }
 
   @Test("a cohort larger than the population is refused where it was given")
