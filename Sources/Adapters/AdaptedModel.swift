@@ -58,6 +58,9 @@ public final class AdaptedModel {
         configuration: configuration, task: layout.task, capacity: capacity)
   }
 
+  /// Whether gradients go back through the blocks; without, only the head's are complete.
+  public var trainsAdapter = true
+
   /// Adds d(`lossScale` * sum of the items' losses) / d(parameters) to `gradient`.
   ///
   /// - Parameters:
@@ -82,7 +85,7 @@ public final class AdaptedModel {
     case .languageModelling:
       outcomes = predictNext(batch, lossScale: lossScale)
     }
-    engine.backward(dHidden: buffers.dHidden)
+    if trainsAdapter { engine.backward(dHidden: buffers.dHidden) }
     return outcomes
   }
 

@@ -120,6 +120,11 @@ public struct TrainableLayout: Sendable, Equatable {
     self.task = task
   }
 
+  /// The coordinates of segments of some kinds, ascending.
+  public func coordinates(where isWanted: (TrainableSegment.Kind) -> Bool) -> [UInt32] {
+    segments.filter { isWanted($0.kind) }.flatMap { $0.range.map { UInt32($0) } }
+  }
+
   /// The place of one group, nil where nothing of it is adapted.
   func placement(_ group: LinearGroup, layer: Int) -> GroupPlacement? {
     placements[placementIndex(group, layer: layer)]

@@ -11,7 +11,7 @@ extension Experiment {
     FederationPlan(
       rounds: federation.rounds, cohort: try cohortPlan(assets: assets),
       weighting: federation.weighting == .uniform ? .uniform : .examples,
-      method: Method(download: method.download.selection, upload: method.upload.selection),
+      method: method.plan,
       server: federation.server.plan,
       serverSchedule: federation.server.schedule.plan(rounds: federation.rounds),
       local: local.plan(rounds: federation.rounds),
@@ -37,13 +37,60 @@ extension Experiment {
   }
 }
 
-extension Experiment.MethodSection.Direction {
-  var selection: Selection {
-    guard select == .topMagnitude else { return .all }
-    return switch density {
-    case .constant(let share): .topMagnitude(.constant(share))
-    case .geometric(let initial, let factor, let period):
-      .topMagnitude(.geometric(initial: initial, factor: factor, period: period))
+extension Experiment.MethodSection {
+  var plan: Method {
+    Method(
+      download: download.selection, upload: upload.selection,
+      persistence: persistence == .anew ? .anew : .nested,
+      trained: trainable == .all ? .all : .downloaded,
+      residual: residual == .dropped ? .dropped : .kept,
+      aggregation: aggregation.plan,
+      tiers: tiers.map {
+        Federation.Tier(
+          share: $0.share, loraRank: $0.loraRank, downloadDensity: $0.downloadDensity,
+          uploadDensity: $0.uploadDensity)
+      },
+      tierAssignment: tierAssignment == .modulo ? .modulo : .drawn)
+  }
+}
+
+extension Experiment.MethodSection.Aggregation {
+  fileprivate var plan: Federation.Aggregation {
+    switch self {
+    case .mean: .mean
+    case .normWeighted: .normWeighted
+    case .productMean: .productMean
+    }
+  }
+}
+
+extension Experiment.MethodSection.Download {
+  fileprivate var selection: Selection {
+    switch select {
+    case .all: .all
+    case .topMagnitude: .topMagnitude(density.schedule)
+    case .random: .random(density.schedule)
+    }
+  }
+}
+
+extension Experiment.MethodSection.Upload {
+  fileprivate var selection: Selection {
+    switch select {
+    case .all: .all
+    case .topMagnitude: .topMagnitude(density.schedule)
+    case .random: .random(density.schedule)
+    case .downloaded: .downloaded
+    }
+  }
+}
+
+extension Experiment.MethodSection.Density {
+  fileprivate var schedule: DensitySchedule {
+    switch self {
+    case .constant(let share): .constant(share)
+    case .geometric(let initial, let factor, let period, let minimum):
+      .geometric(initial: initial, factor: factor, period: period, minimum: minimum)
     }
   }
 }

@@ -89,40 +89,101 @@ public struct Experiment: Sendable, Equatable {
     public var dropout = 0.0
     /// PEFT directory to start from.
     public var initial: String?
+    /// The factors that stay as they start.
+    public var frozen = Frozen.none
+
+    /// The parts of an adapter that can be frozen.
+    public enum Frozen: String, Sendable, CaseIterable {
+      case none
+      case loraA = "lora_a"
+      case both
+    }
   }
 
   /// What travels between the server and the clients.
   public struct MethodSection: Sendable, Equatable {
     /// Server to client.
-    public var download = Direction()
+    public var download = Download()
     /// Client to server.
-    public var upload = Direction()
+    public var upload = Upload()
+    /// How a round's download depends on the one before.
+    public var persistence = Persistence.anew
     /// Which coordinates a client trains.
     public var trainable = Trainable.all
+    /// What becomes of the part of a change that is not sent.
+    public var residual = Residual.dropped
+    /// How the server combines the uploads.
+    public var aggregation = Aggregation.mean
+    /// Kinds of clients.
+    public var tiers: [Tier] = []
+    /// Which tier a client is in.
+    public var tierAssignment = TierAssignment.modulo
 
-    /// Which coordinates travel in one direction.
-    public struct Direction: Sendable, Equatable {
+    /// Server to client.
+    public struct Download: Sendable, Equatable {
       /// The rule.
       public var select = Select.topMagnitude
       /// The share of coordinates that travels.
       public var density = Density.constant(0.25)
+
+      /// The rules by which coordinates are selected.
+      public enum Select: String, Sendable, CaseIterable {
+        case topMagnitude = "top_magnitude"
+        case all, random
+      }
     }
 
-    /// The rules by which coordinates are selected.
-    public enum Select: String, Sendable, CaseIterable {
-      case topMagnitude = "top_magnitude"
-      case all
+    /// Client to server.
+    public struct Upload: Sendable, Equatable {
+      /// The rule.
+      public var select = Select.topMagnitude
+      /// The share of coordinates that travels.
+      public var density = Density.constant(0.25)
+
+      /// The rules by which coordinates are selected.
+      public enum Select: String, Sendable, CaseIterable {
+        case topMagnitude = "top_magnitude"
+        case all, random, downloaded
+      }
     }
+
+    /// A kind of client.
+    public struct Tier: Sendable, Equatable {
+      /// How many clients are in it, in relation to the other tiers.
+      public var share = 1.0
+      /// Its ranks of the adapter; nil for all.
+      public var loraRank: Int?
+      /// The density of its downloads; nil for the method's.
+      public var downloadDensity: Double?
+      /// The density of its uploads; nil for the method's.
+      public var uploadDensity: Double?
+    }
+
+    /// How a round's download depends on the one before.
+    public enum Persistence: String, Sendable, CaseIterable { case anew, nested }
+
+    /// What becomes of the part of a change that is not sent.
+    public enum Residual: String, Sendable, CaseIterable { case dropped, kept }
+
+    /// How the server combines the uploads.
+    public enum Aggregation: String, Sendable, CaseIterable {
+      case mean
+      case normWeighted = "norm_weighted"
+      case productMean = "product_mean"
+    }
+
+    /// Which tier a client is in.
+    public enum TierAssignment: String, Sendable, CaseIterable { case modulo, drawn }
 
     /// The share of coordinates that travels, round by round.
     public enum Density: Sendable, Equatable {
       case constant(Double)
-      /// initial * factor ^ (round div period)
-      case geometric(initial: Double, factor: Double, period: Int)
+      /// initial * factor ^ (round div period), at least minimum
+      case geometric(initial: Double, factor: Double, period: Int, minimum: Double = 0)
     }
 
     /// Which coordinates a client trains.
-    public enum Trainable: String, Sendable, CaseIterable { case all }
+    public enum Trainable: String, Sendable, CaseIterable { case all, downloaded }
   }
 
   /// Rounds, cohorts and the server's optimizer.

@@ -68,6 +68,10 @@ extension ExperimentKey {
     ExperimentKey(
       "adapter.initial", optional: \.adapter.initial,
       "PEFT adapter to start from, of the same rank, alpha and targets"),
+    ExperimentKey(
+      "adapter.frozen", \.adapter.frozen, .choice,
+      "the factors that stay as they start, are not sent and not counted: lora_a is FFA-LoRA, both"
+        + " trains the task's head alone"),
   ]
 
   private static let methodKeys: [ExperimentKey] = [
@@ -76,18 +80,36 @@ extension ExperimentKey {
       "the coordinates of the server's vector that are sent to the clients"),
     ExperimentKey(
       "method.download.density", \.method.download.density, .density,
-      only: when("method.download.select", \.method.download.select, is: .topMagnitude),
+      only: when("method.download.select", \.method.download.select, is: .topMagnitude, .random),
       "share of the coordinates that is sent to the clients"),
     ExperimentKey(
       "method.upload.select", \.method.upload.select, .choice,
       "the coordinates of a client's change that are sent to the server"),
     ExperimentKey(
       "method.upload.density", \.method.upload.density, .density,
-      only: when("method.upload.select", \.method.upload.select, is: .topMagnitude),
+      only: when("method.upload.select", \.method.upload.select, is: .topMagnitude, .random),
       "share of the coordinates that is sent to the server"),
     ExperimentKey(
+      "method.persistence", \.method.persistence, .choice,
+      "whether the download is chosen anew from the whole vector, or within the one before, the rest"
+        + " pruned for good"),
+    ExperimentKey(
       "method.trainable", \.method.trainable, .choice,
-      "the coordinates that a client trains, whichever it received"),
+      "the coordinates that a client trains: all, whichever it received, or those alone"),
+    ExperimentKey(
+      "method.residual", \.method.residual, .choice,
+      "the part of a client's change that is not sent: dropped, or kept and added to its next"
+        + " (error feedback)"),
+    ExperimentKey(
+      "method.aggregation", \.method.aggregation, .choice,
+      "mean of the uploads; weighted by the norm of B A (HetLoRA); or factors of the mean of B A by"
+        + " singular values (FlexLoRA)"),
+    ExperimentKey(
+      "method.tiers", \.method.tiers, .tiers,
+      "kinds of clients that differ in lora_rank or densities; [] where all are alike"),
+    ExperimentKey(
+      "method.tier_assignment", \.method.tierAssignment, .choice,
+      "the tier of a client: its number modulo the tiers, or drawn by their shares"),
   ]
 
   private static let federationKeys: [ExperimentKey] = [

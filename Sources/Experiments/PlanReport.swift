@@ -56,7 +56,7 @@ private struct PlanReport {
   let ranks: Int
   let ranksPerNode: Int
 
-  private var length: Int { prepared.layout.parameterCount }
+  private var length: Int { prepared.trainedCount }
 
   var sizes: String {
     let head = prepared.layout.segments.reduce(0) { sum, segment in
@@ -124,12 +124,13 @@ private struct PlanReport {
     for (name, selection) in [("download", plan.method.download), ("upload", plan.method.upload)] {
       var counts: [Int] = []
       for round in [0, plan.rounds - 1] {
-        let count = selection.count(length: length, round: round)
+        let received = plan.method.download.count(length: length, round: round)
+        let count = selection.count(length: length, round: round, downloaded: received)
         if counts.contains(count) { continue }
         counts.append(count)
         let size = message(count: count)
         rows.append([
-          name, "\(round)", short(selection.density(round: round)), grouped(count),
+          name, "\(round)", share(count), grouped(count),
           byteText(size.total), fixed(Double(dense) / Double(max(1, size.total)), 2) + "x",
         ])
       }
@@ -138,6 +139,11 @@ private struct PlanReport {
     return "\npayload of one client\n" + alignedText(rows, indent: "  ")
       + "  bytes: of messages encoded with coordinates drawn at random; those of a run differ by"
       + " about a percent\n"
+  }
+
+  /// A count of coordinates as a share of all, to four digits.
+  private func share(_ count: Int) -> String {
+    short((Double(count) / Double(max(1, length)) * 10_000).rounded() / 10_000)
   }
 
   /// The size of a message of so many coordinates at random places.
@@ -157,7 +163,9 @@ private struct PlanReport {
       prepared, capacity: capacity, threads: experiment.compute.threads,
       localMoments: plan.local.optimizer.momentCount)
     let vector = 4 * length
-    let longest = plan.method.upload.count(length: length, round: 0)
+    let longest = plan.method.upload.count(
+      length: length, round: 0,
+      downloaded: plan.method.download.count(length: length, round: 0))
     let cohort = plan.cohort.cohort(
       round: 0, population: prepared.partition.clients.count, seed: plan.seed
     ).count

@@ -19,7 +19,11 @@ struct RankMemory {
       * AdaptedModel.bufferBytes(
         configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
         longestSequence: prepared.longestSequence)
-    vectors = (3 + localMoments + threads) * 4 * prepared.layout.parameterCount
+    // A part of the vector is put into the whole one, and its gradient taken out of another.
+    let wholeVectors = threads + (prepared.part == nil ? 0 : 2)
+    vectors =
+      4 * (3 + localMoments) * prepared.trainedCount
+      + 4 * wholeVectors * prepared.layout.parameterCount
   }
 
   var total: Int { activations + vectors + program }

@@ -73,11 +73,12 @@ private struct Launch {
     let assembly = try assemble(experiment, assets, communicator)
     for notice in assembly.notices { progress.warn(notice) }
     let counting = CountingCommunicator(communicator)
+    let residuals = plan.method.residual == .kept ? ResidualFiles() : nil
     let federated: FederatedRun
     do {
       federated = try FederatedRun(
         plan: plan, partition: assembly.partition, objective: assembly.objective,
-        initialVector: assembly.initialVector, communicator: counting)
+        initialVector: assembly.initialVector, residuals: residuals, communicator: counting)
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
@@ -98,6 +99,7 @@ private struct Launch {
     if let record { progress.say("writing to \(record.directory.path)") }
     let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
     do {
+      try residuals?.place(in: directory + "/residuals")
       return try play(federated, plan, assembly, counting, record, progress)
     } catch {
       progress.clear()

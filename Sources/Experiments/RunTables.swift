@@ -43,7 +43,7 @@ final class RunTables {
     clients = try Table(
       creating: directory.file("clients.csv"),
       columns: [
-        "round", "client", "examples", "steps", "tokens", "loss", "accuracy",
+        "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
         + ["client_seconds"])
@@ -84,7 +84,8 @@ final class RunTables {
     for client in clients {
       self.clients.append(
         [
-          "\(client.round)", "\(client.client)", "\(client.examples)", "\(client.steps)",
+          "\(client.round)", "\(client.client)", "\(client.tier)", "\(client.examples)",
+          "\(client.steps)",
           "\(client.tokens)", "\(client.loss)", "\(client.accuracy)", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
           + Self.payload(client.upload) + [fixed(client.seconds, 6)])

@@ -6,6 +6,7 @@ internal import Corpora
 internal import Federation
 import Foundation
 internal import Kernels
+internal import Sparsity
 internal import Transformers
 
 /// A model with its corpus and layout: what `run` and `plan` have in common.
@@ -13,6 +14,8 @@ struct PreparedModel {
   let model: PretrainedModel
   let corpus: TokenCorpus
   let layout: TrainableLayout
+  /// The coordinates that are trained; nil for all.
+  let part: SupportMask?
   let partition: Partition
   let longestSequence: Int
   /// Floats that the node's ranks share beside the mapped file.
@@ -27,6 +30,7 @@ struct PreparedModel {
     layout = try TrainableLayout(
       model: model, lora: experiment.adapter.lora,
       task: try experiment.trainingTask(model.configuration, corpus))
+    part = try layout.part(without: experiment.adapter.frozen)
     partition = try experiment.makePartition(of: corpus.train, assets: assets)
     longestSequence = corpus.longest(limit: experiment.data.maximumLength)
   }
@@ -55,6 +59,9 @@ struct PreparedModel {
     }
     return try AdapterDirectory.read(assets.resolve(initial), layout: layout)
   }
+
+  /// Length of the vector that is trained.
+  var trainedCount: Int { part?.count ?? layout.parameterCount }
 
   /// Says so where training starts from a classification head that the model brings.
   func headNotice(_ experiment: Experiment) -> String? {
@@ -146,6 +153,25 @@ extension Experiment.ComputeSection.Precision {
   }
 }
 
+extension TrainableLayout {
+  /// The coordinates that are trained with something frozen; nil for all.
+  fileprivate func part(without frozen: Experiment.AdapterSection.Frozen) throws -> SupportMask? {
+    let indices: [UInt32]
+    switch frozen {
+    case .none: return nil
+    case .loraA: indices = coordinates { if case .loraA = $0 { false } else { true } }
+    case .both:
+      indices = coordinates { $0 == .headWeight || $0 == .headBias }
+      guard !indices.isEmpty else {
+        throw CommandFailure(
+          ExitCode.usage,
+          "adapter.frozen: both leaves nothing to train: language modelling has no head of its own")
+      }
+    }
+    return SupportMask(length: parameterCount, indices: indices)
+  }
+}
+
 extension Experiment.AdapterSection {
   var lora: LoRAConfiguration {
     LoRAConfiguration(
@@ -221,20 +247,28 @@ public func assembleTransformer(
   return try communicator.agreed {
     let layout = shared.layout
     let configuration = shared.model.configuration
+    let whole = TransformerObjective(
+      models: (0..<experiment.compute.threads).map { _ in
+        let model = AdaptedModel(
+          model: shared.model, layout: layout, capacity: shared.capacity(experiment),
+          longestSequence: shared.longestSequence)
+        model.trainsAdapter = experiment.adapter.frozen != .both
+        return model
+      }, corpus: shared.corpus, maximumLength: experiment.data.maximumLength)
+    // What is frozen is needed on every rank, the start of what is trained on rank 0 alone.
+    let part = shared.part
+    let start =
+      part != nil || communicator.rank == 0
+      ? try shared.initialVector(experiment, assets: assets) : []
+    let partial = part.map { PartialObjective(whole, part: $0, frozen: start) }
     return Assembly(
-      partition: shared.partition,
-      objective: TransformerObjective(
-        models: (0..<experiment.compute.threads).map { _ in
-          AdaptedModel(
-            model: shared.model, layout: layout, capacity: shared.capacity(experiment),
-            longestSequence: shared.longestSequence)
-        }, corpus: shared.corpus, maximumLength: experiment.data.maximumLength),
-      initialVector: communicator.rank == 0
-        ? try shared.initialVector(experiment, assets: assets) : [],
+      partition: shared.partition, objective: partial ?? whole,
+      initialVector: part.map { $0.indices.map { start[Int($0)] } } ?? start,
       notices: [warning, shared.headNotice(experiment)].compactMap { $0 }
     ) { vector, path in
       try AdapterDirectory.write(
-        vector, layout: layout, configuration: configuration, baseModel: directory, to: path)
+        partial?.whole(with: vector) ?? vector, layout: layout, configuration: configuration,
+        baseModel: directory, to: path)
     }
   }
 }

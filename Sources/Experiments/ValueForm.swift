@@ -147,37 +147,10 @@ extension ValueForm where Value == String {
   }
 }
 
-extension ValueForm where Value == Experiment.MethodSection.Density {
-  /// A share, or a schedule of shares that shrinks by a factor every so many rounds.
-  static var density: ValueForm {
-    let share = ValueForm<Double>.number(above: 0, atMost: 1)
-    let period = ValueForm<Int>.integer(atLeast: 1)
-    return ValueForm(
-      allowed: share.allowed + ", or {initial: 1, factor: 0.5, period: 10} with initial and factor"
-        + " in the same range and a period of at least 1",
-      read: { node, context in
-        if let value = share.read(node, context) { return .constant(value) }
-        guard let mapping = node.mapping, mapping.count == 3,
-          let initial = mapping["initial"].flatMap({ share.read($0, context) }),
-          let factor = mapping["factor"].flatMap({ share.read($0, context) }),
-          let rounds = mapping["period"].flatMap({ period.read($0, context) })
-        else { return nil }
-        return .geometric(initial: initial, factor: factor, period: rounds)
-      },
-      write: { density in
-        switch density {
-        case .constant(let value): short(value)
-        case .geometric(let initial, let factor, let period):
-          "{initial: \(short(initial)), factor: \(short(factor)), period: \(period)}"
-        }
-      })
-  }
-}
-
 // MARK: - Scalars
 
 /// The text of a scalar without quotes or an explicit tag; a quoted number is text, not a number.
-private func plainText(of node: Node) -> String? {
+func plainText(of node: Node) -> String? {
   guard let scalar = node.scalar, scalar.style == .plain || scalar.style == .any else { return nil }
   return scalar.string
 }

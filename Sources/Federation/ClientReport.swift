@@ -16,8 +16,10 @@ struct ClientReport: Equatable {
   var uploadNonzeros: Int
   /// The largest magnitude in the upload: the cohort's maximum fixes the scale of the exact sum.
   var largestMagnitude: Float
+  /// ||B A||_F of what it trained; 0 where no aggregation asks.
+  var productNorm: Double
 
-  static let wordCount = 14
+  static let wordCount = 15
 
   var words: [UInt64] {
     let numbers = [
@@ -26,6 +28,7 @@ struct ClientReport: Equatable {
     ]
     return numbers.map { UInt64(bitPattern: Int64($0)) } + [
       sums.loss.bitPattern, seconds.bitPattern, UInt64(largestMagnitude.bitPattern),
+      productNorm.bitPattern,
     ]
   }
 }
@@ -51,6 +54,7 @@ extension ClientReport {
     sums.loss = Double(bitPattern: rest.removeFirst())
     seconds = Double(bitPattern: rest.removeFirst())
     largestMagnitude = Float(bitPattern: UInt32(rest.removeFirst()))
+    productNorm = Double(bitPattern: rest.removeFirst())
   }
 }
 
@@ -58,7 +62,7 @@ extension Communicator {
   /// Gives every rank the reports of all, in cohort order.
   ///
   /// - Parameter assigned: The cohort positions of each rank, the same on every rank.
-  /// - Communication: One all-gather of 112 bytes a client; the counts are known.
+  /// - Communication: One all-gather of 120 bytes a client; the counts are known.
   func exchange(_ reports: [ClientReport], assigned: [[Int]]) throws -> [ClientReport] {
     let own = reports.flatMap(\.words)
     let byteCounts = assigned.map { $0.count * ClientReport.wordCount * 8 }

@@ -9,7 +9,7 @@ extension FederatedRun {
   /// Evaluates the state after `round` on the plan's splits; the same records on every rank, but for
   /// the seconds.
   func evaluate(
-    after round: Int, within mask: SupportMask, _ onProgress: (RoundProgress) -> Void
+    after round: Int, within mask: SupportMask?, _ onProgress: (RoundProgress) -> Void
   ) throws -> [EvaluationRecord] {
     try distributeVector(within: plan.evaluation.masked ? mask : nil)
     return try plan.evaluation.splits.map { split in

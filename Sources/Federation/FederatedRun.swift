@@ -21,6 +21,7 @@ public final class FederatedRun {
   /// The server's state after `round` rounds; on rank 0 only.
   public internal(set) var state: ServerState?
 
+  let residuals: (any ResidualStore)?
   let clients: [[Int]]
   let objective: any LocalObjective
   let communicator: any Communicator
@@ -38,26 +39,35 @@ public final class FederatedRun {
   /// - Throws: On every rank, when the plan does not fit the population or the objective.
   public convenience init(
     plan: FederationPlan, partition: Partition, objective: any LocalObjective,
-    initialVector: [Float], communicator: any Communicator
+    initialVector: [Float], residuals: (any ResidualStore)? = nil,
+    communicator: any Communicator
   ) throws {
     let isServer = communicator.rank == 0
     try self.init(
       plan: plan, partition: partition, objective: objective,
       state: isServer ? ServerState(vector: initialVector, optimizer: plan.server) : nil,
-      communicator: communicator)
+      residuals: residuals, communicator: communicator)
   }
 
   /// A run that goes on from a state that was saved.
   ///
-  /// - Parameter state: Needed on rank 0 only; the others' is dropped.
+  /// - Parameters:
+  ///   - state: Needed on rank 0 only; the others' is dropped.
+  ///   - residuals: Where clients keep what they do not send, the same for all ranks; nil for this
+  ///     process's memory, which is enough for one rank.
   /// - Throws: On every rank, when the plan does not fit the population, the objective or the state.
   public init(
     plan: FederationPlan, partition: Partition, objective: any LocalObjective,
-    state: ServerState?, communicator: any Communicator
+    state: ServerState?, residuals: (any ResidualStore)? = nil,
+    communicator: any Communicator
   ) throws {
     let isServer = communicator.rank == 0
     try communicator.together {
       try Self.check(plan, partition, objective, isServer ? state : nil)
+    }
+    if plan.method.residual == .kept, residuals == nil, communicator.size > 1 {
+      throw FederationError(
+        reason: "clients keep what they do not send, which several ranks need a place for")
     }
     try communicator.requireSame("\(plan)", as: "the federation plan")
     try communicator.requireSame(partition.digest, as: "the partition")
@@ -71,6 +81,8 @@ public final class FederatedRun {
     try communicator.broadcast(&round)
     self.round = round[0]
     trainer = LocalTrainer(objective: objective)
+    self.residuals =
+      residuals ?? (plan.method.residual == .kept ? ResidualsInMemory() : nil)
   }
 
   /// Whether all rounds of the plan are finished.
@@ -111,7 +123,8 @@ public final class FederatedRun {
     _ state: ServerState?
   ) throws {
     let population = partition.clients.count
-    let problems = plan.problems(population: population)
+    let problems =
+      plan.problems(population: population) + plan.method.problems(factors: objective.factors)
     guard problems.isEmpty else {
       throw FederationError(reason: problems.joined(separator: "; "), exitCode: 64)
     }

@@ -90,6 +90,12 @@ public protocol LocalObjective: AnyObject {
   /// The length of the trainable vector.
   var parameterCount: Int { get }
 
+  /// Where LoRA's factors stand in the vector; nil where it does not hold both of every pair.
+  var factors: FactorLayout? { get }
+
+  /// Where each tensor of the vector ends, ascending; the last is `parameterCount`.
+  var tensorEnds: [Int] { get }
+
   /// How many examples a split has; 0 where the corpus lacks it.
   func exampleCount(_ split: Split) -> Int
 
@@ -115,4 +121,11 @@ public protocol LocalObjective: AnyObject {
     _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
     each: (Int, ExampleOutcome) throws -> Void
   ) throws
+}
+
+extension LocalObjective {
+  /// No factors: the vector is just coordinates.
+  public var factors: FactorLayout? { nil }
+  /// One tensor.
+  public var tensorEnds: [Int] { [parameterCount] }
 }

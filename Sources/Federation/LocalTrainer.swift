@@ -1,6 +1,7 @@
 // One rank's memory for local training, and the loops over it. Three vectors of n Floats, and one for
 // each moment that the clients' optimizer keeps, are allocated once per run and serve every client: a
 // rank's memory does not grow with clients or rounds.
+public import Sparsity
 
 /// Trains one client after the other from the downloaded vector.
 public final class LocalTrainer {
@@ -32,8 +33,11 @@ public final class LocalTrainer {
 
   /// What a client's training leaves behind.
   public struct Outcome {
-    /// (downloaded) - (trained), n long; valid until the next client trains.
-    public let clientDelta: UnsafeBufferPointer<Float>
+    /// (downloaded) - (trained), n long; valid until the next client trains, and until then the
+    /// caller's to change.
+    public let clientDelta: UnsafeMutableBufferPointer<Float>
+    /// What was trained, n long; valid until the next client trains.
+    public let trained: UnsafeBufferPointer<Float>
     /// The sums over all batches, each at the parameters before its step, without FedProx's term.
     public let sums: LossSums
     /// The local steps made.
@@ -42,12 +46,14 @@ public final class LocalTrainer {
 
   /// Trains `client` on `examples` from `start`.
   ///
-  /// - Parameter onBatch: Called after each step with the examples in it.
+  /// - Parameters:
+  ///   - support: Only these coordinates are trained; nil for all.
+  ///   - onBatch: Called after each step with the examples in it.
   /// - Throws: `FederationError` naming round and client when the objective throws, or when a loss,
   ///   a gradient or the delta is not finite.
   public func train(
-    _ local: LocalTraining, examples: [Int], round: Int, client: Int, seed: UInt64,
-    onBatch: ([Int]) -> Void = { _ in }
+    _ local: LocalTraining, examples: [Int], support: SupportMask? = nil, round: Int, client: Int,
+    seed: UInt64, onBatch: ([Int]) -> Void = { _ in }
   ) throws -> Outcome {
     _ = parameters.update(fromContentsOf: start)
     while moments.count < local.optimizer.momentCount { moments.append(Self.zeros(start.count)) }
@@ -79,6 +85,7 @@ public final class LocalTrainer {
         }
         step += 1
         sums += found
+        support?.apply(to: gradient)
         let magnitude = update(local, rate: rate, step: step)
         guard magnitude.isFinite else {
           if largest == 0 { largest = magnitude }
@@ -90,7 +97,8 @@ public final class LocalTrainer {
       }
     }
     guard writeDelta().isFinite else { throw notFinite("the update") }
-    return Outcome(clientDelta: UnsafeBufferPointer(gradient), sums: sums, steps: step)
+    return Outcome(
+      clientDelta: gradient, trained: UnsafeBufferPointer(parameters), sums: sums, steps: step)
   }
 
   /// One optimizer step on `parameters`, the `step`-th from 1 of this client; returns the largest

@@ -2,24 +2,122 @@
 // values and never asks which method it plays.
 public import Sparsity
 
-/// What travels, and which coordinates of it are kept.
+/// What travels, which coordinates of it are kept, and what clients train.
 ///
 /// FLASC (Kuo et al. 2024, arXiv 2406.05233, Algorithm 1): clients download the coordinates of the
 /// server's vector that are largest by magnitude, train ALL coordinates, and upload the coordinates
 /// of their delta that are largest by magnitude; the two selections have nothing to do with each
-/// other.
+/// other. docs/methods.md lists the values of the other methods.
 public struct Method: Sendable, Equatable {
   /// Which coordinates of the server's vector clients receive; they see zeros elsewhere.
   public var download: Selection
   /// Which coordinates of its delta a client sends; the server counts zeros elsewhere.
   public var upload: Selection
+  /// How a round's download depends on the one before.
+  public var persistence: Persistence
+  /// Which coordinates a client trains.
+  public var trained: TrainedCoordinates
+  /// What becomes of the part of a delta that is not sent.
+  public var residual: Residual
+  /// How the server combines what it received.
+  public var aggregation: Aggregation
+  /// Kinds of clients that differ in what they receive and send; empty when all are alike.
+  public var tiers: [Tier]
+  /// Which tier a client is in.
+  public var tierAssignment: TierAssignment
 
-  /// A method of these two selections.
-  public init(download: Selection, upload: Selection) {
+  /// A method of these values; those of FLASC where nothing is said.
+  public init(
+    download: Selection, upload: Selection, persistence: Persistence = .anew,
+    trained: TrainedCoordinates = .all, residual: Residual = .dropped,
+    aggregation: Aggregation = .mean, tiers: [Tier] = [],
+    tierAssignment: TierAssignment = .modulo
+  ) {
     self.download = download
     self.upload = upload
+    self.persistence = persistence
+    self.trained = trained
+    self.residual = residual
+    self.aggregation = aggregation
+    self.tiers = tiers
+    self.tierAssignment = tierAssignment
   }
+}
 
+/// How the support of a round's download depends on the one before.
+public enum Persistence: String, Sendable, CaseIterable {
+  /// It is chosen from the whole vector, whatever was sent before.
+  case anew
+  /// It is chosen within the one before, and what is left out is zero on the server for good: pruning
+  /// as in SparseAdapter (He et al. 2022, arXiv 2210.04284) and, with a density that falls by the
+  /// period, in the lottery-ticket baseline (Frankle & Carbin 2019; Wu & Chen 2022).
+  case nested
+}
+
+/// Which coordinates a client trains.
+public enum TrainedCoordinates: String, Sendable, CaseIterable {
+  /// All of them, whichever it received.
+  case all
+  /// Those that it received; the others stay zero.
+  case downloaded
+}
+
+/// What becomes of the part of a delta that is not sent.
+public enum Residual: String, Sendable, CaseIterable {
+  /// It is lost.
+  case dropped
+  /// The client adds it to its next delta (error feedback: Seide et al. 2014; Stich et al. 2018,
+  /// arXiv 1809.07599, Algorithm 1).
+  case kept
+}
+
+/// How the server makes a pseudo-gradient of the uploads.
+public enum Aggregation: String, Sendable, CaseIterable {
+  /// The weighted mean of the uploads, zeros where nothing was sent.
+  case mean
+  /// The mean weighted by the norm of each client's product, ||B_k A_k||_F over all layers (HetLoRA,
+  /// Cho et al. 2024, arXiv 2401.06432, section 4: sparsity-weighted aggregation).
+  case normWeighted = "norm_weighted"
+  /// The factors of largest singular values of the weighted mean of B_k A_k, layer by layer
+  /// (FlexLoRA, Bai et al. 2024, arXiv 2402.11505); the mean elsewhere.
+  case productMean = "product_mean"
+
+  /// Whether every client's own upload is needed, and not only a sum.
+  var needsEach: Bool { self == .productMean }
+}
+
+/// A kind of client.
+public struct Tier: Sendable, Equatable {
+  /// How many of the population are in it, in relation to the other tiers' shares.
+  public var share: Double
+  /// The first so many of the adapter's ranks are this tier's (HetLoRA's truncation); nil for all.
+  public var loraRank: Int?
+  /// The density of its downloads; nil for the method's.
+  public var downloadDensity: Double?
+  /// The density of its uploads; nil for the method's.
+  public var uploadDensity: Double?
+
+  /// A tier of these values.
+  public init(
+    share: Double = 1, loraRank: Int? = nil, downloadDensity: Double? = nil,
+    uploadDensity: Double? = nil
+  ) {
+    self.share = share
+    self.loraRank = loraRank
+    self.downloadDensity = downloadDensity
+    self.uploadDensity = uploadDensity
+  }
+}
+
+/// Which tier a client is in.
+public enum TierAssignment: String, Sendable, CaseIterable {
+  /// Client c is in tier c mod T, as in the public FLASC scripts; shares do not count.
+  case modulo
+  /// Drawn for (seed, client) by the tiers' shares.
+  case drawn
+}
+
+extension Method {
   /// FLASC at constant densities, each above 0 and at most 1.
   public static func flasc(download: Double, upload: Double) -> Method {
     Method(
@@ -28,29 +126,29 @@ public struct Method: Sendable, Equatable {
 
   /// Everything travels in both directions.
   public static let denseLoRA = Method(download: .all, upload: .all)
-}
 
-extension Method {
-  /// What is wrong with its values, one line each; empty when nothing is.
-  public var problems: [String] {
-    Self.problems(of: download, "download") + Self.problems(of: upload, "upload")
+  /// SparseAdapter (He et al. 2022, arXiv 2210.04284) as FLASC compares with it: after one dense round
+  /// a support is chosen once; the rest is pruned, and only the support is trained and travels.
+  public static func sparseAdapter(density: Double) -> Method {
+    Method(
+      download: .topMagnitude(
+        .geometric(initial: 1, factor: density, period: 1, minimum: density)),
+      upload: .downloaded, persistence: .nested, trained: .downloaded)
   }
 
-  private static func problems(of selection: Selection, _ name: String) -> [String] {
-    func density(_ value: Double) -> [String] {
-      value > 0 && value <= 1
-        ? [] : ["\(name) density is \(value); it must be greater than 0 and at most 1"]
-    }
-    switch selection {
-    case .all: return []
-    case .topMagnitude(.constant(let value)): return density(value)
-    case .topMagnitude(.geometric(let initial, let factor, let period)):
-      var found = density(initial)
-      if !(factor > 0 && factor.isFinite) {
-        found.append("\(name) density factor is \(factor); it must be greater than 0")
-      }
-      if period < 1 { found.append("\(name) density period is \(period); it must be at least 1") }
-      return found
-    }
+  /// Adapter-LTH: the support shrinks by `factor` every `period` rounds, down to `minimum`; only it is
+  /// trained and travels.
+  public static func adapterLTH(factor: Double, period: Int, minimum: Double = 0) -> Method {
+    Method(
+      download: .topMagnitude(
+        .geometric(initial: 1, factor: factor, period: period, minimum: minimum)),
+      upload: .downloaded, persistence: .nested, trained: .downloaded)
+  }
+
+  /// Federated select (Charles et al. 2022, arXiv 2208.09432) by magnitude: clients train and send
+  /// what they received, chosen anew in each round.
+  public static func federatedSelect(density: Double) -> Method {
+    Method(
+      download: .topMagnitude(.constant(density)), upload: .downloaded, trained: .downloaded)
   }
 }

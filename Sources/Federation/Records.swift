@@ -37,6 +37,8 @@ public struct ClientRecord: Sendable, Equatable {
   public var round: Int
   /// The client's number in the population.
   public var client: Int
+  /// Its tier; 0 where all clients are alike.
+  public var tier: Int
   /// The MPI rank that trained it.
   public var rank: Int
   /// Its training examples.

@@ -1,23 +1,18 @@
-// One round, for every method: what is selected, how clients count and how the server steps are
-// values of the plan.
+// One round, for every method: what is selected, trained and kept, how clients count and how the
+// server steps are values of the plan.
 //
-//   M  = download selection of P          the mask; P masked by M is encoded once for all
-//   each client c of the cohort:
-//     x_c = local training of all coordinates from P masked by M
-//     u_c = upload selection of (P masked by M) - x_c, encoded
-//   g  = sum_c w_c u_c / sum_c w_c        exact, in fixed point
+//   M_i  = download selection of P for tier i       encoded once for all of its clients
+//   each client c of the cohort, in tier i:
+//     x_c = local training of its coordinates from P masked by M_i
+//     u_c = upload selection of (P masked by M_i) - x_c (+ what it kept back), encoded
+//   g  = sum_c w_c u_c / sum_c w_c                  exact, in fixed point (Round+Aggregation.swift)
 //   P <- server step of P with g
 //
 // (FLASC, arXiv 2406.05233, Algorithm 1; Reddi et al. 2021, Algorithm 1 where both selections are
 // `all`.) Clients are spread over the ranks, the server is rank 0.
 internal import Communication
+internal import RandomStreams
 internal import Sparsity
-
-/// A download as every rank has it: the coordinates that were sent, and the message's size.
-private struct Download {
-  let mask: SupportMask
-  let size: PayloadSize
-}
 
 extension FederatedRun {
   /// Plays round `round` and ends it; returns its record on rank 0.
@@ -26,52 +21,39 @@ extension FederatedRun {
     let cohort = plan.cohort.cohort(round: round, population: clients.count, seed: plan.seed)
     let assigned = plan.schedule.assign(
       costs: cohort.map(tokens), ranks: communicator.size)
-    let download = try distributeDownload()
+    let tiers = cohort.map { plan.method.tier(of: $0, seed: plan.seed) }
+    let downloads = try distributeDownloads(tiers: Set(tiers).sorted())
     clock.mark(\.download)
 
     let own = assigned[communicator.rank]
     let (messages, ownReports) = try train(
-      own.map { (position: $0, client: cohort[$0]) }, &clock, onProgress)
+      own.map { (position: $0, client: cohort[$0], download: downloads[tiers[$0]]!) }, &clock,
+      onProgress)
     try communicator.barrier()
     clock.mark(\.wait)
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
-    try aggregate(messages, reports, cohort, assigned, &clock)
+    try aggregate(messages, reports, cohort, assigned, downloads, &clock)
     let played = round
     round += 1
 
     var evaluation: [EvaluationRecord] = []
     if plan.evaluation.isDue(after: played, of: plan.rounds) {
-      evaluation = try evaluate(after: played, within: download.mask, onProgress)
+      evaluation = try evaluate(
+        after: played, within: plan.method.tiers.isEmpty ? downloads[0]?.mask : nil, onProgress)
       clock.mark(\.evaluate)
     }
     guard let state else { return nil }
     var seconds = clock.seconds
     seconds.idle = idleSeconds(reports)
-    return record(played, cohort, reports, download, evaluation, state, seconds)
-  }
-
-  /// Selects and encodes the download on rank 0 and decodes it into the trainer's start on every
-  /// rank.
-  private func distributeDownload() throws -> Download {
-    var message: [UInt8] = []
-    var size = PayloadSize.zero
-    state?.vector.withUnsafeBufferPointer { vector in
-      let mask = plan.method.download.mask(of: vector, round: round)
-      let encoded = VectorCodec.encode(SparseVector(gathering: vector, at: mask))
-      (message, size) = (encoded.bytes, encoded.size)
-    }
-    try communicator.broadcast(&message)
-    let received = try message.withUnsafeBytes {
-      try VectorCodec.decode($0, expectedLength: objective.parameterCount)
-    }
-    received.scatter(into: trainer.start)
-    return Download(mask: received.mask, size: size)
+    return record(
+      played, zip(cohort, tiers).map { ($0, $1, downloads[$1]!) }, reports, evaluation, state,
+      seconds)
   }
 
   /// Trains this rank's clients; returns their encoded uploads and the reports on them.
   private func train(
-    _ own: [(position: Int, client: Int)], _ clock: inout PhaseClock,
+    _ own: [(position: Int, client: Int, download: Download)], _ clock: inout PhaseClock,
     _ onProgress: (RoundProgress) -> Void
   ) throws -> (messages: [[UInt8]], reports: [ClientReport]) {
     var messages: [[UInt8]] = []
@@ -87,9 +69,15 @@ extension FederatedRun {
       progress.stageSeconds = (ContinuousClock.now - began).seconds
       onProgress(progress)
     }
-    for (position, client) in own {
+    var scattered: Int?
+    for (position, client, download) in own {
+      if scattered != download.tier {
+        download.vector.scatter(into: trainer.start)
+        scattered = download.tier
+      }
       let outcome = try trainer.train(
-        plan.local, examples: clients[client], round: round, client: client, seed: plan.seed
+        plan.local, examples: clients[client], support: download.trained, round: round,
+        client: client, seed: plan.seed
       ) { batch in
         for example in batch {
           progress.workFinished += objective.tokenCount(ofTrainingExample: example)
@@ -97,9 +85,10 @@ extension FederatedRun {
         report()
       }
       let trainSeconds = clock.mark(\.train)
-      let mask = plan.method.upload.mask(of: outcome.clientDelta, round: round)
-      let upload = SparseVector(gathering: outcome.clientDelta, at: mask)
+      try addResidual(of: client, to: outcome.clientDelta)
+      let upload = upload(of: client, outcome.clientDelta, download)
       let encoded = VectorCodec.encode(upload)
+      try keepResidual(of: client, outcome.clientDelta, minus: upload)
       messages.append(encoded.bytes)
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
@@ -107,52 +96,52 @@ extension FederatedRun {
           position: position, rank: communicator.rank, examples: clients[client].count,
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
-          largestMagnitude: upload.largestMagnitude))
+          largestMagnitude: upload.largestMagnitude,
+          productNorm: productNorm(outcome.trained)))
       progress.clientsFinished += 1
       report()
     }
     return (messages, reports)
   }
 
-  /// Brings all uploads to rank 0, which decodes and sums them and makes the server's step.
-  private func aggregate(
-    _ messages: [[UInt8]], _ reports: [ClientReport], _ cohort: [Int], _ assigned: [[Int]],
-    _ clock: inout PhaseClock
+  /// The part of a client's delta that it sends.
+  private func upload(
+    of client: Int, _ delta: UnsafeMutableBufferPointer<Float>, _ download: Download
+  ) -> SparseVector {
+    var stream = RandomStream(
+      seed: plan.seed, purpose: .selection, round: round, client: client, step: 1)
+    let tier = plan.method.tier(of: client, seed: plan.seed)
+    let delta = UnsafeBufferPointer(delta)
+    let mask = plan.method.upload(ofTier: tier).mask(
+      of: delta, round: round, among: download.structure, limit: download.trained,
+      downloaded: download.mask, using: &stream)
+    return SparseVector(gathering: delta, at: mask)
+  }
+
+  /// Adds what the client kept back in earlier rounds, where the method keeps it.
+  private func addResidual(of client: Int, to delta: UnsafeMutableBufferPointer<Float>) throws {
+    guard plan.method.residual == .kept,
+      let kept = try residuals?.residual(of: client, before: round)
+    else { return }
+    precondition(kept.count == delta.count, "a residual of \(kept.count) for \(delta.count)")
+    for i in 0..<delta.count { delta[i] += kept[i] }
+  }
+
+  /// Keeps what was not sent, where the method keeps it; `delta` is used up.
+  private func keepResidual(
+    of client: Int, _ delta: UnsafeMutableBufferPointer<Float>, minus upload: SparseVector
   ) throws {
-    let weights = reports.map { plan.weighting.weight(examples: $0.examples) }
-    var sum: FixedPointSum?
-    if communicator.rank == 0 {
-      sum = FixedPointSum(
-        length: objective.parameterCount,
-        largestMagnitude: reports.reduce(0) { max($0, $1.largestMagnitude) },
-        totalWeight: weights.reduce(0, +))
+    guard plan.method.residual == .kept, let residuals else { return }
+    for (index, value) in zip(upload.indices, upload.values) { delta[Int(index)] -= value }
+    try residuals.keep(UnsafeBufferPointer(delta), of: client, round: round)
+  }
+
+  /// ||B A||_F of what a client trained, where the aggregation weighs by it.
+  private func productNorm(_ trained: UnsafeBufferPointer<Float>) -> Double {
+    guard plan.method.aggregation == .normWeighted, let factors = objective.factors else {
+      return 0
     }
-    try plan.uploads.move(messages, over: communicator) { rank, index, message in
-      guard communicator.rank == 0 else { return }
-      clock.mark(\.transfer)
-      let position = assigned[rank][index]
-      do {
-        let upload = try message.withUnsafeBytes {
-          try VectorCodec.decode($0, expectedLength: objective.parameterCount)
-        }
-        sum?.add(upload, weight: weights[position])
-      } catch {
-        throw FederationError(
-          round: round, client: cohort[position], reason: "\(error)", underlying: error)
-      }
-      clock.mark(\.server)
-    }
-    clock.mark(\.transfer)
-    guard let sum else { return }
-    state?.step(
-      plan.server, pseudoGradient: sum.mean(), rateFactor: plan.serverSchedule.factor(round: round))
-    if let index = state?.vector.withUnsafeBufferPointer({ firstNonFinite(in: $0) }) {
-      throw FederationError(
-        round: round,
-        reason: "the server's vector is not finite at coordinate \(index) after the step; "
-          + "try a lower learning_rate of the server")
-    }
-    clock.mark(\.server)
+    return factors.squaredProductNorm(of: trained).squareRoot()
   }
 
   /// What a round over `client` costs, in tokens of one local epoch.
@@ -168,18 +157,20 @@ extension FederatedRun {
   }
 
   private func record(
-    _ round: Int, _ cohort: [Int], _ reports: [ClientReport], _ download: Download,
-    _ evaluation: [EvaluationRecord], _ state: ServerState, _ seconds: PhaseSeconds
+    _ round: Int, _ cohort: [(client: Int, tier: Int, download: Download)],
+    _ reports: [ClientReport], _ evaluation: [EvaluationRecord], _ state: ServerState,
+    _ seconds: PhaseSeconds
   ) -> RoundRecord {
     // In cohort order, whoever trained what: a sum of Doubles depends on its order.
     var sums = LossSums()
     for report in reports { sums += report.sums }
-    let records = zip(cohort, reports).map { client, report in
+    let records = zip(cohort, reports).map { member, report in
       ClientRecord(
-        round: round, client: client, rank: report.rank, examples: report.examples,
+        round: round, client: member.client, tier: member.tier, rank: report.rank,
+        examples: report.examples,
         steps: report.steps, tokens: report.sums.tokens, loss: report.sums.meanLoss,
-        accuracy: report.sums.accuracy, seconds: report.seconds, download: download.size,
-        upload: report.upload, downloadNonzeros: download.mask.count,
+        accuracy: report.sums.accuracy, seconds: report.seconds, download: member.download.size,
+        upload: report.upload, downloadNonzeros: member.download.mask.count,
         uploadNonzeros: report.uploadNonzeros)
     }
     return RoundRecord(
@@ -188,19 +179,6 @@ extension FederatedRun {
       denseMessage: PayloadSize(
         values: 4 * state.vector.count, indices: 0, header: VectorCodec.headerBytes),
       seconds: seconds, digest: state.digest, evaluation: evaluation)
-  }
-}
-
-extension UploadCollective {
-  /// Hands the messages of all ranks to `each` at rank 0, one at a time.
-  fileprivate func move(
-    _ messages: [[UInt8]], over communicator: any Communicator,
-    each: (_ rank: Int, _ index: Int, _ message: [UInt8]) throws -> Void
-  ) throws {
-    switch self {
-    case .gather: try communicator.sparseGather(messages, each: each)
-    case .allGather: try communicator.sparseAllGather(messages, each: each)
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 // The server's state between two rounds and the step that ends a round; the rules of the step are
 // in ServerOptimizer.swift.
+public import Sparsity
 
 /// Everything that the server needs to go on: a value that can be saved and started from.
 public struct ServerState: Sendable, Equatable {
@@ -11,6 +12,8 @@ public struct ServerState: Sendable, Equatable {
   public private(set) var firstMoment: [Float]
   /// The optimizer's second moment, as long as the vector, or empty where it keeps none.
   public private(set) var secondMoment: [Float]
+  /// The coordinates that are not pruned; nil while none is.
+  public private(set) var support: SupportMask?
 
   /// The state before round 0.
   public init(vector: [Float], optimizer: ServerOptimizer) {
@@ -25,8 +28,12 @@ public struct ServerState: Sendable, Equatable {
 
   /// A state that was saved after `round` rounds.
   ///
-  /// - Throws: `FederationError` when the moments' lengths do not fit each other or the vector.
-  public init(round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float]) throws {
+  /// - Throws: `FederationError` when the lengths of moments or support do not fit each other or
+  ///   the vector.
+  public init(
+    round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float],
+    support: SupportMask? = nil
+  ) throws {
     guard round >= 0 else {
       throw FederationError(reason: "a server state has round \(round); it must be at least 0")
     }
@@ -37,10 +44,24 @@ public struct ServerState: Sendable, Equatable {
           + "coordinates; each must have 0 or the vector's \(vector.count), and the second none "
           + "without the first")
     }
+    guard support == nil || support?.length == vector.count else {
+      throw FederationError(
+        reason: "a server state has a support of \(support?.length ?? 0) coordinates; "
+          + "its vector has \(vector.count)")
+    }
     self.round = round
     self.vector = vector
     self.firstMoment = firstMoment
     self.secondMoment = secondMoment
+    self.support = support
+  }
+
+  /// Prunes all coordinates outside of `mask` for good: they and their moments are zero from now on.
+  mutating func restrict(to mask: SupportMask) {
+    support = mask
+    vector.withUnsafeMutableBufferPointer { mask.apply(to: $0) }
+    if !firstMoment.isEmpty { firstMoment.withUnsafeMutableBufferPointer { mask.apply(to: $0) } }
+    if !secondMoment.isEmpty { secondMoment.withUnsafeMutableBufferPointer { mask.apply(to: $0) } }
   }
 
   /// Whether it has the moments that `optimizer` keeps, no more and no fewer.
@@ -95,12 +116,14 @@ public struct ServerState: Sendable, Equatable {
     round += 1
   }
 
-  /// The XXH64, as 16 hex digits, over the bytes of the vector, the first and the second moment.
+  /// The XXH64, as 16 hex digits, over the bytes of the vector, the first and the second moment, and
+  /// the indices of the support where coordinates are pruned.
   public var digest: String {
     var hash = XXHash64()
     hash.update(vector)
     hash.update(firstMoment)
     hash.update(secondMoment)
+    if let support, !support.isAll { hash.update(support.indices.map(Int.init)) }
     return hash.hexDigits
   }
 

@@ -28,12 +28,19 @@ public final class TransformerObjective: LocalObjective {
     workers = models.map(Worker.init)
     self.corpus = corpus
     self.maximumLength = maximumLength
+    factors = FactorLayout(models[0].layout)
     precondition(
       !isClassification || corpus.train.hasLabels, "classification needs a corpus with labels")
   }
 
   /// The length of the trainable vector.
   public var parameterCount: Int { layout.parameterCount }
+
+  /// The adapter's pairs.
+  public let factors: FactorLayout?
+
+  /// The ends of the adapter's and the head's tensors.
+  public var tensorEnds: [Int] { layout.segments.map(\.range.upperBound) }
 
   /// How many examples a split has.
   public func exampleCount(_ split: Split) -> Int { dataset(split)?.count ?? 0 }
@@ -183,5 +190,21 @@ private final class Worker: @unchecked Sendable {
   func evaluate(_ microBatch: MicroBatch, parameters: UnsafeBufferPointer<Float>) {
     outcomes = model.evaluate(
       microBatch.sequences, labels: microBatch.labels, parameters: parameters.baseAddress!)
+  }
+}
+
+extension FactorLayout {
+  /// The pairs of an adapter; nil where nothing is adapted.
+  init?(_ layout: TrainableLayout) {
+    let pairs = layout.segments.compactMap { a -> Pair? in
+      guard case .loraA(let role) = a.kind,
+        let b = layout.segments.first(where: { $0.kind == .loraB(role) && $0.layer == a.layer })
+      else { return nil }
+      return Pair(
+        aOffset: a.range.lowerBound, bOffset: b.range.lowerBound, inputs: a.shape[1],
+        outputs: b.shape[0])
+    }
+    guard !pairs.isEmpty else { return nil }
+    self.init(length: layout.parameterCount, loraRank: layout.lora.loraRank, pairs: pairs)
   }
 }

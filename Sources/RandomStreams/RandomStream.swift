@@ -28,6 +28,8 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     case split
     /// Noise for privacy.
     case noise
+    /// Which kind of client a client is.
+    case tier
   }
 
   private let key: SIMD2<UInt32>

@@ -5,16 +5,18 @@
 public enum DensitySchedule: Sendable, Equatable {
   /// The same density in every round.
   case constant(Double)
-  /// `initial * factor^(round / period)` with whole division, at most 1.
-  case geometric(initial: Double, factor: Double, period: Int)
+  /// `initial * factor^(round / period)` with whole division, at least `minimum` and at most 1.
+  ///
+  /// With `factor` as the minimum and a period of 1 it is one round at `initial`, then `factor`.
+  case geometric(initial: Double, factor: Double, period: Int, minimum: Double = 0)
 
   /// The density of a round.
   ///
   /// The power is a fixed sequence of multiplications, not the C library's, so that every
   /// machine gets the same bits.
   ///
-  /// - Precondition: `round` is not negative; the density (or `initial`) is in 0...1, `factor` is
-  ///   finite and not negative, `period` is at least 1.
+  /// - Precondition: `round` is not negative; the density (or `initial` and `minimum`) is in 0...1,
+  ///   `factor` is finite and not negative, `period` is at least 1.
   public func density(round: Int) -> Double {
     precondition(round >= 0, "density schedule: round \(round) is negative")
     switch self {
@@ -22,15 +24,17 @@ public enum DensitySchedule: Sendable, Equatable {
       precondition(
         (0...1).contains(density), "density schedule: density \(density) is outside 0...1")
       return density
-    case .geometric(let initial, let factor, let period):
+    case .geometric(let initial, let factor, let period, let minimum):
+      precondition(
+        (0...1).contains(minimum), "density schedule: minimum \(minimum) is outside 0...1")
       precondition(
         (0...1).contains(initial), "density schedule: initial density \(initial) is outside 0...1")
       precondition(
         factor >= 0 && factor.isFinite,
         "density schedule: factor \(factor) is not a finite number of at least 0")
       precondition(period >= 1, "density schedule: period \(period) is below 1")
-      if initial == 0 { return 0 }
-      return min(1, initial * power(factor, round / period))
+      if initial == 0 { return minimum }
+      return max(minimum, min(1, initial * power(factor, round / period)))
     }
   }
 

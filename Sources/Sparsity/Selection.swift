@@ -7,28 +7,84 @@ public enum Selection: Sendable, Equatable {
   case all
   /// The floor(n * density) coordinates of largest magnitude over the whole vector.
   case topMagnitude(DensitySchedule)
+  /// floor(n * density) coordinates, each set of them equally likely (random-k; Stich et al. 2018,
+  /// arXiv 1809.07599). The values are sent as they are, not scaled by 1 / density.
+  case random(DensitySchedule)
+  /// The coordinates that the client received; for uploads.
+  case downloaded
 
-  /// The density of a round, as configured; what was really kept is the mask's `density`.
-  public func density(round: Int) -> Double {
-    switch self {
-    case .all: 1
-    case .topMagnitude(let schedule): schedule.density(round: round)
-    }
-  }
-
-  /// The number of coordinates of `length` that are kept in a round.
-  public func count(length: Int, round: Int) -> Int {
+  /// The number of coordinates of `length` that are kept in a round; `downloaded` of them were
+  /// received.
+  public func count(length: Int, round: Int, downloaded: Int? = nil) -> Int {
     switch self {
     case .all: length
-    case .topMagnitude(let schedule): schedule.count(length: length, round: round)
+    case .topMagnitude(let schedule), .random(let schedule):
+      schedule.count(length: length, round: round)
+    case .downloaded: downloaded ?? length
     }
   }
 
   /// The coordinates of `vector` that are kept in a round.
   ///
+  /// - Parameters:
+  ///   - candidates: Only these can be kept, and the density is of their number; nil for all.
+  ///   - limit: The part of the candidates that can be kept, where that is not all of them.
+  ///   - downloaded: What `downloaded` stands for.
+  ///   - generator: Decides the random coordinates; other selections draw nothing.
   /// - Precondition: no NaN in `vector` (see ``largestMagnitudes(of:count:)``).
   /// - Complexity: O(n).
-  public func mask(of vector: UnsafeBufferPointer<Float>, round: Int) -> SupportMask {
-    largestMagnitudes(of: vector, count: count(length: vector.count, round: round))
+  public func mask(
+    of vector: UnsafeBufferPointer<Float>, round: Int, among candidates: SupportMask? = nil,
+    limit: SupportMask? = nil, downloaded: SupportMask? = nil,
+    using generator: inout some RandomNumberGenerator
+  ) -> SupportMask {
+    let within = limit ?? candidates
+    let count = count(
+      length: candidates?.count ?? vector.count, round: round, downloaded: downloaded?.count)
+    switch self {
+    case .all:
+      return within ?? .all(length: vector.count)
+    case .downloaded:
+      guard let downloaded else { preconditionFailure("nothing was downloaded") }
+      return downloaded
+    case .topMagnitude:
+      guard let within, !within.isAll else {
+        return largestMagnitudes(of: vector, count: count)
+      }
+      let values = SparseVector(gathering: vector, at: within).values
+      let chosen = values.withUnsafeBufferPointer {
+        largestMagnitudes(of: $0, count: min(count, within.count))
+      }
+      return within.subset(chosen)
+    case .random:
+      let whole = within ?? .all(length: vector.count)
+      return whole.subset(
+        randomCoordinates(of: whole.count, count: min(count, whole.count), using: &generator))
+    }
   }
+}
+
+/// `count` of `length` coordinates, each set equally likely: selection sampling (Knuth, The Art of
+/// Computer Programming, volume 2, 3.4.2, algorithm S).
+///
+/// - Complexity: O(length), a random number for each coordinate.
+public func randomCoordinates(
+  of length: Int, count: Int, using generator: inout some RandomNumberGenerator
+) -> SupportMask {
+  precondition((0...length).contains(count), "\(count) of \(length) coordinates")
+  guard count < length else { return .all(length: length) }
+  let indices = [UInt32](unsafeUninitializedCapacity: count) { buffer, found in
+    var index = 0
+    while found < count {
+      let (left, wanted) = (UInt64(length - index), UInt64(count - found))
+      // Uniform in 0 ..< left, to within 2^-32 of a draw.
+      let drawn = ((generator.next() >> 32) * left) >> 32
+      if drawn < wanted {
+        buffer[found] = UInt32(index)
+        found += 1
+      }
+      index += 1
+    }
+  }
+  return SupportMask(length: length, indices: indices)
 }

@@ -48,6 +48,15 @@ public struct SupportMask: Sendable, Equatable {
   /// Kept coordinates over all coordinates, 0...1 (0 for an empty vector).
   public var density: Double { length == 0 ? 0 : Double(count) / Double(length) }
 
+  /// The kept coordinates at the positions that `chosen` keeps.
+  ///
+  /// - Precondition: `chosen` is of as many coordinates as this mask keeps.
+  public func subset(_ chosen: SupportMask) -> SupportMask {
+    precondition(chosen.length == count, "a subset of \(chosen.length) of \(count) coordinates")
+    if chosen.isAll { return self }
+    return SupportMask(length: length, ascending: chosen.indices.map { indices[Int($0)] })
+  }
+
   /// Sets every coordinate outside the mask to +0, in place.
   ///
   /// - Precondition: `vector` has `length` floats.

@@ -57,19 +57,11 @@ struct DensityScheduleTests {
       DensitySchedule.geometric(initial: 0, factor: 2, period: 1).density(round: 100_000) == 0)
   }
 
-  @Test("a selection keeps what its schedule says")
-  func selection() {
-    var random = SeededGenerator(5)
-    let vector = (0..<1000).map { _ in random.value() }
-    vector.withUnsafeBufferPointer { vector in
-      #expect(Selection.all.mask(of: vector, round: 2) == .all(length: 1000))
-      #expect(Selection.all.density(round: 2) == 1)
-      let selection = Selection.topMagnitude(.geometric(initial: 1, factor: 0.5, period: 1))
-      for round in 0..<12 {
-        let mask = selection.mask(of: vector, round: round)
-        #expect(mask == largestMagnitudes(of: vector, count: 1000 >> round))
-        #expect(selection.count(length: 1000, round: round) == mask.count)
-      }
-    }
+  @Test("a falling geometric schedule stops at its minimum")
+  func minimum() {
+    let schedule = DensitySchedule.geometric(initial: 1, factor: 0.25, period: 1, minimum: 0.25)
+    #expect((0..<4).map { schedule.density(round: $0) } == [1, 0.25, 0.25, 0.25])
+    let falling = DensitySchedule.geometric(initial: 1, factor: 0.5, period: 2, minimum: 0.2)
+    #expect((0..<8).map { falling.density(round: $0) } == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2])
   }
 }

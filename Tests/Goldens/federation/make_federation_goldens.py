@@ -69,6 +69,15 @@ def local(**changes):
     return {**plan("")["local"], **changes}
 
 
+def method(download, upload, **more):
+    return dict(download=download, upload=upload, **more)
+
+
+ALL = {"select": "all"}
+RECEIVED = {"select": "downloaded"}
+PRUNED = dict(persistence="nested", trainable="downloaded")
+HALVES = [dict(lora_rank=1), dict()]
+
 CASES = {
     "llama_adam_w": ("llama", plan(
         "FLASC, a quarter both ways, AdamW server; the base model has no head of its own")),
@@ -94,6 +103,36 @@ CASES = {
         "examples cut to 8 tokens",
         method=dict(download=top(0.25), upload=top(0.125)), max_length=8,
         server={**ADAM_W, "learning_rate": 0.02}, local=local(epochs=2))),
+    "sparse_adapter": ("llama", plan(
+        "SparseAdapter: a dense round, then a quarter chosen once; only that is trained and sent",
+        method=method(top(dict(initial=1, factor=0.25, period=1, minimum=0.25)), RECEIVED,
+                      **PRUNED), server=SGD)),
+    "adapter_lth": ("llama", plan(
+        "Adapter-LTH: three quarters of the support are left after each round",
+        method=method(top(dict(initial=1, factor=0.75, period=1)), RECEIVED, **PRUNED),
+        server=FED_ADAM)),
+    "federated_select": ("llama", plan(
+        "Federated select: a third, chosen anew in each round, is trained and sent",
+        method=method(top(1 / 3), RECEIVED, trainable="downloaded"), server=FED_ADAM)),
+    "ffa_lora": ("bert", plan(
+        "FFA-LoRA: every A is frozen and neither trained nor sent; half of the deltas' rest travels",
+        method=method(ALL, top(0.5), frozen="lora_a"), server=SGD)),
+    "head_only": ("llama", plan(
+        "The classification head alone",
+        method=method(ALL, ALL, frozen="both"), server=SGD)),
+    "rank_tiers": ("llama", plan(
+        "HetLoRA: half of the clients have the first of two ranks; weighted by the norm of B A",
+        method=method(ALL, ALL, tiers=HALVES, aggregation="norm_weighted"), server=SGD)),
+    "density_tiers": ("llama", plan(
+        "FLASC in three tiers of density",
+        method=method(top(1.0), top(1.0), tiers=[
+            dict(download_density=d, upload_density=d) for d in [1 / 16, 1 / 4, 1.0]]))),
+    "flex_lora": ("llama", plan(
+        "FlexLoRA: the mean of B A, its factors by singular values; half of the clients have rank 1",
+        method=method(ALL, ALL, tiers=HALVES, aggregation="product_mean"), server=SGD)),
+    "error_feedback": ("llama", plan(
+        "An eighth up, and what is not sent is added to the client's next delta",
+        method=method(ALL, top(0.125), residual="kept"), server=SGD)),
 }
 
 

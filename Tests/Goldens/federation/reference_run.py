@@ -75,8 +75,12 @@ def canonical_order(names, family):
     return sorted(names, key=key)
 
 
-def layout_of(model, family):
+def layout_of(model, family, frozen="none"):
+    """With frozen lora_a (FFA-LoRA) or both (head only) those tensors are not in the vector."""
     parameters = trainable_parameters(model)
+    kinds = {"none": [], "lora_a": [".lora_A."], "both": [".lora_A.", ".lora_B."]}[frozen]
+    for name in [n for n in parameters if any(kind in n for kind in kinds)]:
+        parameters.pop(name).requires_grad_(False)
     layout, offset = [], 0
     for name in canonical_order(parameters, family):
         shape = list(parameters[name].shape)
@@ -124,20 +128,30 @@ def item_logits(model, examples, indices, task):
 def density(specification, round_number):
     value = specification.get("density", 1.0)
     if isinstance(value, dict):
-        return value["initial"] * value["factor"] ** (round_number // value["period"])
+        falling = value["initial"] * value["factor"] ** (round_number // value["period"])
+        return max(falling, value.get("minimum", 0.0))
     return value
 
 
-def largest_magnitudes(vector, fraction):
-    """Ascending indices of the floor(n * fraction) largest |x|; the relative gap to the next."""
+def largest_magnitudes(vector, fraction, among=None, limit=None):
+    """Ascending indices of the floor(n * fraction) largest |x|; the relative gap to the next.
+
+    `among` (boolean): only these, n being their number; `limit`: the part of them that is allowed.
+    """
     magnitudes = vector.abs()
-    count = math.floor(len(vector) * fraction)
+    allowed = among if limit is None else limit
+    count = math.floor((len(vector) if among is None else among.sum().item()) * fraction)
+    if allowed is not None:
+        magnitudes = torch.where(allowed, magnitudes, -1.0)
+        count = min(count, allowed.sum().item())
     # A stable sort leaves equal magnitudes in ascending order of their indices.
     order = torch.sort(magnitudes, descending=True, stable=True).indices
     margin = math.inf
     if 0 < count < len(vector):
         last, following = magnitudes[order[count - 1]].item(), magnitudes[order[count]].item()
-        margin = (last - following) / last if last > 0 else 0.0
+        margin = (last - max(following, 0)) / last if last > 0 else 0.0
+        if following < 0:  # everything that is allowed is kept
+            margin = math.inf
     return torch.sort(order[:count]).values, margin
 
 
@@ -188,7 +202,53 @@ class ServerAdamW:
 SERVERS = {"sgd": ServerSGD, "fed_adam": ServerFedAdam, "adam_w": ServerAdamW}
 
 
-def train_client(model, parameters, start, examples, indices, plan):
+def as_mask(indices, length):
+    mask = torch.zeros(length, dtype=torch.bool)
+    mask[indices] = True
+    return mask
+
+
+def lora_pairs(layout):
+    """(entry of A, entry of B) of every adapted layer."""
+    by_name = {entry["name"]: entry for entry in layout}
+    for name, entry in by_name.items():
+        if ".lora_A." in name:
+            yield entry, by_name[name.replace(".lora_A.", ".lora_B.")]
+
+
+def tensor_of(vector, entry):
+    size = math.prod(entry["shape"])
+    return vector[entry["offset"] : entry["offset"] + size].view(entry["shape"])
+
+
+def rank_structure(layout, length, rank):
+    """What an adapter of the first ranks has: the first rows of A, the first columns of B."""
+    kept = torch.ones(length)
+    for a, b in lora_pairs(layout):
+        tensor_of(kept, a)[rank:, :] = 0
+        tensor_of(kept, b)[:, rank:] = 0
+    return kept.bool()
+
+
+def product_norm(vector, layout):
+    """The Frobenius norm of all B A together."""
+    return math.sqrt(sum(
+        (tensor_of(vector, b) @ tensor_of(vector, a)).square().sum().item()
+        for a, b in lora_pairs(layout)))
+
+
+def product_mean(vectors, weights, layout, target):
+    """Factors of the mean of B A by singular values (FlexLoRA), written into `target`."""
+    for a, b in lora_pairs(layout):
+        mean = sum(w * tensor_of(v, b) @ tensor_of(v, a) for v, w in zip(vectors, weights))
+        u, s, vh = torch.linalg.svd(mean / sum(weights), full_matrices=False)
+        rank = a["shape"][0]
+        signs = torch.sign(vh[:rank].gather(1, vh[:rank].abs().argmax(1, keepdim=True)))
+        tensor_of(target, b)[:] = u[:, :rank] * s[:rank] * signs.T
+        tensor_of(target, a)[:] = vh[:rank] * signs
+
+
+def train_client(model, parameters, start, examples, indices, plan, trained=None):
     """SGD on the client's examples in ascending order; its trained vector and mean loss."""
     local = plan["local"]
     write_vector(start, parameters)
@@ -201,6 +261,11 @@ def train_client(model, parameters, start, examples, indices, plan):
             logits, targets = item_logits(model, examples, batch, plan["task"])
             loss = F.cross_entropy(logits, targets)
             loss.backward()
+            if trained is not None:
+                place = 0
+                for p in parameters:
+                    p.grad *= trained[place : place + p.numel()].view(p.shape)
+                    place += p.numel()
             optimizer.step()
             loss_sum += loss.item() * len(targets)
             items += len(targets)
@@ -233,7 +298,8 @@ def federated_run(case, precision):
     family = model.config.model_type
     if precision == torch.float64:
         model = in_double_precision(model)
-    layout, parameters = layout_of(model, family)
+    method = plan["method"]
+    layout, parameters = layout_of(model, family, method.get("frozen", "none"))
     train = Examples(case / "corpus" / "train.safetensors", plan["max_length"])
     test = Examples(case / "corpus" / "test.safetensors", plan["max_length"])
 
@@ -241,25 +307,57 @@ def federated_run(case, precision):
     options = dict(plan["server"])
     server = SERVERS[options.pop("optimizer")](vector, **options)
     tensors, margins, leads = {"initial_vector": vector.clone()}, {}, {}
+    tiers = method.get("tiers", [{}])
+    aggregation = method.get("aggregation", "mean")
+    structures = [
+        rank_structure(layout, len(vector), tier["lora_rank"]) if "lora_rank" in tier else None
+        for tier in tiers
+    ]
+    support, residuals = None, {}
     for t, cohort in enumerate(cohorts[: plan["rounds"]]):
-        download, margins[f"round{t}.download"] = largest_magnitudes(
-            vector, density(plan["method"]["download"], t)
-        )
-        start = masked(vector, download)
-        total, weight_sum, losses = torch.zeros_like(vector), 0, []
+        total, weight_sum, losses, sent = torch.zeros_like(vector), 0, [], []
         for position, client in enumerate(cohort):
-            indices = sorted(partition[client])
-            trained, loss = train_client(model, parameters, start, train, indices, plan)
-            delta = start - trained
-            upload, margins[f"round{t}.upload.{position}"] = largest_magnitudes(
-                delta, density(plan["method"]["upload"], t)
+            tier, structure = tiers[client % len(tiers)], structures[client % len(tiers)]
+            down = tier.get("download_density", density(method["download"], t))
+            download, margins[f"round{t}.download.{position}"] = largest_magnitudes(
+                vector, down, structure, support
             )
+            start = masked(vector, download)
+            trains = structure
+            if method.get("trainable") == "downloaded":
+                trains = as_mask(download, len(vector))
+            indices = sorted(partition[client])
+            trained, loss = train_client(model, parameters, start, train, indices, plan, trains)
+            delta = start - trained
+            if method.get("residual") == "kept":
+                delta = delta + residuals.get(client, 0)
+            if method["upload"]["select"] == "downloaded":
+                upload = download
+            else:
+                up = tier.get("upload_density", density(method["upload"], t))
+                upload, margins[f"round{t}.upload.{position}"] = largest_magnitudes(
+                    delta, up, structure, trains
+                )
+            residuals[client] = delta - masked(delta, upload)
             weight = len(indices) if plan["weighting"] == "examples" else 1
+            if aggregation == "norm_weighted":
+                weight *= product_norm(trained, layout)
             total += weight * masked(delta, upload)
             weight_sum += weight
             losses.append(loss)
-            tensors[f"round{t}.upload_indices.{position}"] = upload
-        vector = server.step(vector, total / weight_sum)
+            sent.append((start - masked(delta, upload), weight))
+            tensors[f"round{t}.upload_indices.{position}"] = upload.clone()
+        pseudo_gradient = total / weight_sum
+        if aggregation == "product_mean":
+            target = vector - pseudo_gradient
+            product_mean(*zip(*sent), layout, target)
+            pseudo_gradient = vector - target
+        vector = server.step(vector, pseudo_gradient)
+        if method.get("persistence") == "nested":
+            support = as_mask(download, len(vector))
+            vector = masked(vector, download)
+        if len(tiers) > 1:
+            download = torch.arange(len(vector))  # evaluated as a whole
         loss, correct, count, leads[f"round{t}"] = evaluate(
             model, parameters, masked(vector, download), test, plan["task"]
         )

@@ -1,0 +1,67 @@
+// What clients keep back of their deltas (error feedback), as files in the run directory: a client is
+// trained on another rank in each round, and all ranks see the directory. One file for each client
+// that has taken part and round, of which the two newest are there: the newest may be of a round that
+// a resumed run plays again.
+
+internal import Federation
+import Foundation
+internal import Safetensors
+internal import Synchronization
+
+/// Residuals in a directory of all ranks.
+final class ResidualFiles: ResidualStore {
+  private let directory = Mutex<String?>(nil)
+
+  /// Sets the directory, which is made where it is missing; called by each rank before the first round.
+  func place(in path: String) throws {
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+      throw CommandFailure.system(path, errno)
+    }
+    directory.withLock { $0 = path }
+  }
+
+  func residual(of client: Int, before round: Int) throws -> [Float]? {
+    let folder = folder
+    guard let newest = rounds(of: client, in: folder).last(where: { $0 < round }) else {
+      return nil
+    }
+    let file = try SafetensorsFile(path: path(folder, client, newest))
+    guard let tensor = file["residual"] else {
+      throw CommandFailure(
+        ExitCode.data, "\(path(folder, client, newest)): holds no tensor residual")
+    }
+    return Array(file.bytes(of: tensor).bindMemory(to: Float.self))
+  }
+
+  func keep(_ residual: UnsafeBufferPointer<Float>, of client: Int, round: Int) throws {
+    let folder = folder
+    try SafetensorsWriter.write(
+      [TensorToWrite(name: "residual", shape: [residual.count], borrowing: residual)],
+      to: path(folder, client, round))
+    for old in rounds(of: client, in: folder).filter({ $0 < round }).dropLast() {
+      unlink(path(folder, client, old))
+    }
+  }
+
+  private var folder: String {
+    guard let path = directory.withLock({ $0 }) else {
+      preconditionFailure("residuals have no place yet")
+    }
+    return path
+  }
+
+  private func path(_ folder: String, _ client: Int, _ round: Int) -> String {
+    "\(folder)/client-\(client)/round-\(round).safetensors"
+  }
+
+  /// The rounds of which a client's residual is there, ascending.
+  private func rounds(of client: Int, in folder: String) -> [Int] {
+    let own = "\(folder)/client-\(client)"
+    mkdir(own, 0o755)
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: own)) ?? []
+    return names.compactMap { name in
+      guard name.hasPrefix("round-"), name.hasSuffix(".safetensors") else { return nil }
+      return Int(name.dropFirst(6).dropLast(12))
+    }.sorted()
+  }
+}

@@ -1,0 +1,110 @@
+// Where the factors of LoRA stand in the trainable vector, for methods that look at ranks or at
+// products and not only at coordinates.
+internal import Kernels
+public import Sparsity
+
+/// The LoRA pairs of a trainable vector. A is (r, inputs) and B (outputs, r), both row-major.
+public struct FactorLayout: Sendable, Equatable {
+  /// One adapted layer.
+  public struct Pair: Sendable, Equatable {
+    /// Where A starts.
+    public var aOffset: Int
+    /// Where B starts.
+    public var bOffset: Int
+    /// Columns of A.
+    public var inputs: Int
+    /// Rows of B.
+    public var outputs: Int
+
+    /// A pair at these places.
+    public init(aOffset: Int, bOffset: Int, inputs: Int, outputs: Int) {
+      self.aOffset = aOffset
+      self.bOffset = bOffset
+      self.inputs = inputs
+      self.outputs = outputs
+    }
+  }
+
+  /// Length of the vector.
+  public let length: Int
+  /// r, the same for all pairs.
+  public let loraRank: Int
+  /// The pairs.
+  public let pairs: [Pair]
+
+  /// A layout of these pairs in a vector of `length`.
+  public init(length: Int, loraRank: Int, pairs: [Pair]) {
+    self.length = length
+    self.loraRank = loraRank
+    self.pairs = pairs
+  }
+
+  /// The coordinates that an adapter of the first `count` ranks has: the first rows of every A, the
+  /// first columns of every B, and everything that belongs to no pair.
+  public func support(ranksBelow count: Int) -> SupportMask {
+    precondition((0...loraRank).contains(count), "\(count) of \(loraRank) ranks")
+    var isKept = [Bool](repeating: true, count: length)
+    for pair in pairs {
+      for rank in count..<loraRank {
+        for input in 0..<pair.inputs { isKept[pair.aOffset + rank * pair.inputs + input] = false }
+        for output in 0..<pair.outputs { isKept[pair.bOffset + output * loraRank + rank] = false }
+      }
+    }
+    return SupportMask(
+      length: length, indices: isKept.indices.lazy.filter { isKept[$0] }.map { UInt32($0) })
+  }
+
+  /// The squared Frobenius norm of all products B A together, without forming one: the sum over
+  /// pairs of <B^T B, A A^T>. In Double and in fixed order.
+  /// - Complexity: O(r n).
+  func squaredProductNorm(of vector: UnsafeBufferPointer<Float>) -> Double {
+    precondition(vector.count == length, "a vector of \(vector.count) for a layout of \(length)")
+    var total = 0.0
+    for pair in pairs {
+      for i in 0..<loraRank {
+        for j in 0...i {
+          var a = 0.0
+          for input in 0..<pair.inputs {
+            a +=
+              Double(vector[pair.aOffset + i * pair.inputs + input])
+              * Double(vector[pair.aOffset + j * pair.inputs + input])
+          }
+          var b = 0.0
+          for output in 0..<pair.outputs {
+            b +=
+              Double(vector[pair.bOffset + output * loraRank + i])
+              * Double(vector[pair.bOffset + output * loraRank + j])
+          }
+          total += (i == j ? 1 : 2) * a * b
+        }
+      }
+    }
+    return total
+  }
+
+  /// Replaces the factors' part of `pseudoGradient` by `server` minus the best factors of the
+  /// weighted mean of the clients' products B A, so that a step of length 1 along it arrives there.
+  ///
+  /// - Complexity: LAPACK's QR and SVD of K r columns for each pair, K clients.
+  func takeProductMean(
+    of clients: [[Float]], weights: [Int], from server: [Float],
+    into pseudoGradient: inout [Float]
+  ) {
+    let total = Double(weights.reduce(0, +))
+    for pair in pairs {
+      var sum = LowRankSum(outputs: pair.outputs, inputs: pair.inputs)
+      for (client, weight) in zip(clients, weights) {
+        client.withUnsafeBufferPointer { vector in
+          sum.add(
+            b: vector.baseAddress! + pair.bOffset, a: vector.baseAddress! + pair.aOffset,
+            loraRank: loraRank, scale: Double(weight) / total)
+        }
+      }
+      var b = [Float](repeating: 0, count: pair.outputs * loraRank)
+      var a = [Float](repeating: 0, count: loraRank * pair.inputs)
+      sum.truncate(toB: &b, a: &a, loraRank: loraRank)
+      for i in b.indices { pseudoGradient[pair.bOffset + i] = server[pair.bOffset + i] - b[i] }
+      for i in a.indices { pseudoGradient[pair.aOffset + i] = server[pair.aOffset + i] - a[i] }
+    }
+  }
+}

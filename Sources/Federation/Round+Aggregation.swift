@@ -1,0 +1,103 @@
+// From the cohort's uploads to the server's step. Uploads are summed in exact fixed point as they
+// arrive, so that no order of arrival and no number of ranks changes a bit; a method that has to see
+// every client's own upload gets them in cohort order.
+internal import Communication
+internal import Sparsity
+
+extension FederatedRun {
+  /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step.
+  func aggregate(
+    _ messages: [[UInt8]], _ reports: [ClientReport], _ cohort: [Int], _ assigned: [[Int]],
+    _ downloads: [Int: Download], _ clock: inout PhaseClock
+  ) throws {
+    let weights = weights(reports)
+    var sum: FixedPointSum?
+    var each: [SparseVector?] = []
+    if communicator.rank == 0 {
+      sum = FixedPointSum(
+        length: objective.parameterCount,
+        largestMagnitude: reports.reduce(0) { max($0, $1.largestMagnitude) },
+        totalWeight: weights.reduce(0, +))
+      if plan.method.aggregation.needsEach {
+        each = Array(repeating: nil, count: cohort.count)
+      }
+    }
+    try plan.uploads.move(messages, over: communicator) { rank, index, message in
+      guard communicator.rank == 0 else { return }
+      clock.mark(\.transfer)
+      let position = assigned[rank][index]
+      do {
+        let upload = try message.withUnsafeBytes {
+          try VectorCodec.decode($0, expectedLength: objective.parameterCount)
+        }
+        sum?.add(upload, weight: weights[position])
+        if !each.isEmpty { each[position] = upload }
+      } catch {
+        throw FederationError(
+          round: round, client: cohort[position], reason: "\(error)", underlying: error)
+      }
+      clock.mark(\.server)
+    }
+    clock.mark(\.transfer)
+    guard let sum else { return }
+    var pseudoGradient = sum.mean()
+    if plan.method.aggregation == .productMean, let factors = objective.factors, let state {
+      let clients = zip(cohort, each).map { client, upload in
+        trainedVector(
+          downloads[plan.method.tier(of: client, seed: plan.seed)]!.vector, minus: upload!)
+      }
+      factors.takeProductMean(
+        of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
+    }
+    try step(pseudoGradient, downloads)
+    clock.mark(\.server)
+  }
+
+  /// The whole-number weights of the cohort's clients.
+  private func weights(_ reports: [ClientReport]) -> [Int] {
+    let examples = reports.map { plan.weighting.weight(examples: $0.examples) }
+    guard plan.method.aggregation == .normWeighted else { return examples }
+    // Norms as 20-bit fractions of the largest, so that the weighted sum stays exact.
+    let largest = reports.reduce(0) { max($0, $1.productNorm) }
+    return zip(examples, reports).map { weight, report in
+      largest > 0
+        ? weight * max(1, Int((report.productNorm / largest * 1_048_576).rounded())) : weight
+    }
+  }
+
+  /// What a client's parameters were after its training, as far as it said so.
+  private func trainedVector(_ start: SparseVector, minus upload: SparseVector) -> [Float] {
+    var vector = start.dense()
+    for (index, value) in zip(upload.indices, upload.values) { vector[Int(index)] -= value }
+    return vector
+  }
+
+  /// The server's step, and the pruning that the method asks for.
+  private func step(_ pseudoGradient: [Float], _ downloads: [Int: Download]) throws {
+    state?.step(
+      plan.server, pseudoGradient: pseudoGradient,
+      rateFactor: plan.serverSchedule.factor(round: round))
+    if plan.method.persistence == .nested, let mask = downloads[0]?.mask {
+      state?.restrict(to: mask)
+    }
+    if let index = state?.vector.withUnsafeBufferPointer({ firstNonFinite(in: $0) }) {
+      throw FederationError(
+        round: round,
+        reason: "the server's vector is not finite at coordinate \(index) after the step; "
+          + "try a lower learning_rate of the server")
+    }
+  }
+}
+
+extension UploadCollective {
+  /// Hands the messages of all ranks to `each` at rank 0, one at a time.
+  fileprivate func move(
+    _ messages: [[UInt8]], over communicator: any Communicator,
+    each: (_ rank: Int, _ index: Int, _ message: [UInt8]) throws -> Void
+  ) throws {
+    switch self {
+    case .gather: try communicator.sparseGather(messages, each: each)
+    case .allGather: try communicator.sparseAllGather(messages, each: each)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// The factors of a sum of products against the sum itself, formed in Double.
+
+import Kernels
+import Testing
+
+@Suite("Factors of a sum of low-rank products")
+struct LowRankSumTests {
+  /// Numbers without a pattern, in -1 ..< 1.
+  private func numbers(_ count: Int, seed: UInt32) -> [Float] {
+    var state = seed
+    return (0..<count).map { _ in
+      state = state &* 1_664_525 &+ 1_013_904_223
+      return Float(Int32(bitPattern: state)) / Float(Int32.max)
+    }
+  }
+
+  private func product(_ b: [Float], _ a: [Float], _ outputs: Int, _ inputs: Int) -> [Double] {
+    let loraRank = b.count / outputs
+    return (0..<outputs * inputs).map { index in
+      (0..<loraRank).reduce(0.0) {
+        $0 + Double(b[index / inputs * loraRank + $1]) * Double(a[$1 * inputs + index % inputs])
+      }
+    }
+  }
+
+  @Test(
+    "a sum within the rank is exact, whichever side is short",
+    arguments: [(7, 5, 2, 2), (5, 9, 1, 3), (3, 20, 4, 2), (20, 3, 4, 2), (1, 1, 1, 1)])
+  func exact(_ outputs: Int, _ inputs: Int, _ loraRank: Int, _ terms: Int) {
+    var sum = LowRankSum(outputs: outputs, inputs: inputs)
+    var expected = [Double](repeating: 0, count: outputs * inputs)
+    for term in 0..<terms {
+      let b = numbers(outputs * loraRank, seed: UInt32(1 + term))
+      let a = numbers(loraRank * inputs, seed: UInt32(100 + term))
+      sum.add(b: b, a: a, loraRank: loraRank, scale: 0.25)
+      for (i, x) in product(b, a, outputs, inputs).enumerated() { expected[i] += 0.25 * x }
+    }
+    let enough = terms * loraRank
+    var b = [Float](repeating: .nan, count: outputs * enough)
+    var a = [Float](repeating: .nan, count: enough * inputs)
+    sum.truncate(toB: &b, a: &a, loraRank: enough)
+    let largest = expected.reduce(0) { max($0, abs($1)) }
+    for (x, y) in zip(product(b, a, outputs, inputs), expected) {
+      #expect(abs(x - y) <= 2e-6 * largest)
+    }
+  }
+
+  @Test("of diagonal products the largest are kept, in their order, with positive rows of A")
+  func truncated() {
+    var sum = LowRankSum(outputs: 4, inputs: 4)
+    for (index, value) in [Float(2), -5, 1, 3].enumerated() {
+      var b = [Float](repeating: 0, count: 4)
+      var a = b
+      (b[index], a[index]) = (value, 1)
+      sum.add(b: b, a: a, loraRank: 1, scale: 1)
+    }
+    var b = [Float](repeating: .nan, count: 8)
+    var a = b
+    sum.truncate(toB: &b, a: &a, loraRank: 2)
+    // Ranks are columns of B and rows of A: -5 at 1, then 3 at 3.
+    let expectedB: [Float] = [0, 0, -5, 0, 0, 0, 0, 3]
+    let expectedA: [Float] = [0, 1, 0, 0, 0, 0, 0, 1]
+    for (x, y) in zip(b + a, expectedB + expectedA) { #expect(abs(x - y) < 1e-6) }
+  }
+
+  @Test("a sum of nothing has factors of zeros")
+  func empty() {
+    var b = [Float](repeating: .nan, count: 6)
+    var a = [Float](repeating: .nan, count: 4)
+    LowRankSum(outputs: 3, inputs: 2).truncate(toB: &b, a: &a, loraRank: 2)
+    #expect(b == [0, 0, 0, 0, 0, 0])
+    #expect(a == [0, 0, 0, 0])
+  }
+}
