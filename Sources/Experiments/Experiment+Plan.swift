@@ -14,7 +14,7 @@ extension Experiment {
       method: method.plan,
       server: federation.server.plan,
       serverSchedule: federation.server.schedule.plan(rounds: federation.rounds),
-      local: local.plan(rounds: federation.rounds),
+      local: local.plan(rounds: federation.rounds), privacy: privacy.plan,
       evaluation: EvaluationPlan(
         every: evaluation.every, splits: evaluation.splits.map(\.plan),
         maximumExamples: evaluation.maximumExamples, masked: evaluation.masked),
@@ -108,6 +108,25 @@ extension Experiment.FederationSection.Server {
         learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
         weightDecay: weightDecay)
     }
+  }
+}
+
+extension Experiment.PrivacySection {
+  var plan: Privacy? {
+    let clipping: Privacy.Clipping
+    switch self.clipping {
+    case .none: return nil
+    case .fixed: clipping = .fixed(clip)
+    case .adaptive:
+      clipping = .adaptive(
+        AdaptiveClip(
+          initial: clip, quantile: clipQuantile, learningRate: clipLearningRate,
+          countDeviation: clipCountDeviation))
+    }
+    return Privacy(
+      clipping: clipping,
+      noise: targetEpsilon.map { .targetEpsilon($0) } ?? .multiplier(noiseMultiplier),
+      delta: delta, noiseCohortSize: noiseCohortSize, population: population)
   }
 }
 

@@ -17,6 +17,8 @@ public struct Experiment: Sendable, Equatable {
   public var method = MethodSection()
   /// Rounds, cohorts and the server's optimizer.
   public var federation = FederationSection()
+  /// What is clipped and how much noise is added.
+  public var privacy = PrivacySection()
   /// What a client does in a round.
   public var local = LocalSection()
   /// When and on what the trained vector is evaluated.
@@ -251,6 +253,33 @@ public struct Experiment: Sendable, Equatable {
         case adamW = "adam_w"
       }
     }
+  }
+
+  /// What is clipped and how much noise is added.
+  public struct PrivacySection: Sendable, Equatable {
+    /// How uploads are clipped; without it there is no privacy.
+    public var clipping = Clipping.none
+    /// The largest L2 norm of an upload, at first where it adapts.
+    public var clip = 1.0
+    /// The share of clients whose uploads are to be within the clip.
+    public var clipQuantile = 0.5
+    /// The step of the clip's logarithm.
+    public var clipLearningRate = 0.2
+    /// Noise in the count of clients within the clip; nil means a twentieth of the cohort.
+    public var clipCountDeviation: Double?
+    /// The epsilon to stay within; nil where the noise is given.
+    public var targetEpsilon: Double?
+    /// Noise over clip.
+    public var noiseMultiplier = 1.0
+    /// The delta of the guarantee.
+    public var delta = 1e-5
+    /// The cohort whose noise is simulated; nil means the one that is run.
+    public var noiseCohortSize: Int?
+    /// The population of the guarantee; nil means the one that is run.
+    public var population: Int?
+
+    /// The ways in which uploads are clipped.
+    public enum Clipping: String, Sendable, CaseIterable { case none, fixed, adaptive }
   }
 
   /// What a client does in a round.

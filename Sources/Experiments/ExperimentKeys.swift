@@ -4,7 +4,8 @@
 extension ExperimentKey {
   /// All keys, in the order in which config.yaml has them.
   public static let all: [ExperimentKey] =
-    subjectKeys + adapterKeys + methodKeys + federationKeys + serverKeys + localKeys
+    subjectKeys + adapterKeys + methodKeys + federationKeys + serverKeys + privacyKeys
+    + localKeys
     + evaluationKeys + computeKeys + [
       ExperimentKey(
         "seed", \.seed, .seed,

@@ -236,6 +236,7 @@ struct ExperimentReader {
 
   /// The rules that hold between keys.
   private mutating func checkTogether(_ experiment: Experiment, misread: Set<String>) {
+    checkPrivacy(experiment)
     let involved = ["partition.clients", "federation.cohort_size"]
     guard misread.isDisjoint(with: involved + ["partition.kind", "federation.cohort.kind"]) else {
       return
@@ -256,6 +257,21 @@ struct ExperimentReader {
           "\(population) is not allowed; give an integer of at least \(cohort), as"
             + " federation.cohort_size is \(cohort)")
       }
+    }
+  }
+
+  /// The noise is for a mean of clients that count alike.
+  private mutating func checkPrivacy(_ experiment: Experiment) {
+    guard experiment.privacy.clipping != .none else { return }
+    for (path, value, allowed) in [
+      ("federation.weighting", experiment.federation.weighting.rawValue, "uniform"),
+      ("method.aggregation", experiment.method.aggregation.rawValue, "mean"),
+    ] where value != allowed {
+      guard let key = Self.keys[path], let item = given[path] else { continue }
+      report(
+        item, key: key,
+        "\(value) is not allowed with privacy; give \(allowed), for the noise is for a mean of"
+          + " clients that count alike")
     }
   }
 

@@ -24,7 +24,7 @@ public func planReport(
   }
   let loaded = try request.load()
   try loaded.experiment.checkInputs(assets)
-  let plan = try loaded.experiment.federationPlan(assets: assets)
+  var plan = try loaded.experiment.federationPlan(assets: assets)
   let directory = try assets.existing(loaded.experiment.model.path, what: "model")
   var prepared = try PreparedModel(
     loaded.experiment, assets: assets, model: try PretrainedModel(directory: directory))
@@ -35,14 +35,17 @@ public func planReport(
   guard problems.isEmpty else {
     throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
   }
+  let population = prepared.partition.clients.count
+  plan = try plan.settlingNoise(population: population)
+  let privacy = PrivacyReport(plan, population: population)
   try prepared.model.checkFinite()
   _ = try prepared.initialVector(loaded.experiment, assets: assets)
   let report = PlanReport(
     experiment: loaded.experiment, plan: plan, prepared: prepared, ranks: ranks,
     ranksPerNode: min(ranks, ranksPerNode))
-  let notices = loaded.notices.map { "note: \($0)\n" }.joined()
+  let notices = (loaded.notices + (privacy?.notices ?? [])).map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
-    + report.sizes + report.population + report.messages + report.memory
+    + report.sizes + report.population + report.messages + (privacy?.table ?? "") + report.memory
 }
 
 private func indented(_ text: String) -> String {

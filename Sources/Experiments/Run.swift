@@ -82,6 +82,8 @@ private struct Launch {
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
+    let privacy = PrivacyReport(federated.plan, population: assembly.partition.clients.count)
+    for notice in privacy?.notices ?? [] { progress.warn(notice) }
     progress.say(
       "\(communicator.size) rank\(communicator.size == 1 ? "" : "s"), "
         + "\(assembly.partition.clients.count) clients, "
@@ -94,13 +96,13 @@ private struct Launch {
       guard let places, let loaded else { return nil }
       return try RunRecord(
         name: loaded.name, experiment: experiment, yaml: text, output: output,
-        manifest: manifest(loaded, experiment, assembly, places))
+        manifest: manifest(loaded, experiment, assembly, places, privacy))
     }
     if let record { progress.say("writing to \(record.directory.path)") }
     let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
     do {
       try residuals?.place(in: directory + "/residuals")
-      return try play(federated, plan, assembly, counting, record, progress)
+      return try play(federated, assembly, counting, record, progress, privacy)
     } catch {
       progress.clear()
       if let record {
@@ -116,9 +118,10 @@ private struct Launch {
 
   /// Plays all rounds; only rank 0 has a record.
   private func play(
-    _ federated: FederatedRun, _ plan: FederationPlan, _ assembly: Assembly,
-    _ counting: CountingCommunicator, _ record: RunRecord?, _ progress: ProgressReporter
+    _ federated: FederatedRun, _ assembly: Assembly, _ counting: CountingCommunicator,
+    _ record: RunRecord?, _ progress: ProgressReporter, _ privacy: PrivacyReport?
   ) throws -> RunOutcome? {
+    let plan = federated.plan
     var before = counting.ledger
     while !federated.isFinished {
       let round = try federated.advance(onProgress: progress.update)
@@ -143,7 +146,8 @@ private struct Launch {
     guard let record, let state = final.state else { return nil }
     try save(state.vector, assembly, record)
     return try record.finish(
-      digest: final.digest, ranks: places ?? [], splits: plan.evaluation.splits)
+      digest: final.digest, ranks: places ?? [], splits: plan.evaluation.splits,
+      privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
   /// Writes the adapter; whatever fails in that is a failure to write.
@@ -157,7 +161,7 @@ private struct Launch {
 
   private func manifest(
     _ loaded: ExperimentRequest.Loaded, _ experiment: Experiment, _ assembly: Assembly,
-    _ places: [Manifest.RankPlace]
+    _ places: [Manifest.RankPlace], _ privacy: PrivacyReport?
   ) -> Manifest {
     var hosts: [String] = []
     for place in places where !hosts.contains(place.host) { hosts.append(place.host) }
@@ -168,7 +172,8 @@ private struct Launch {
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,
-      population: assembly.partition.clients.count, start: timeText(Date()))
+      population: assembly.partition.clients.count, privacy: privacy?.manifest,
+      start: timeText(Date()))
   }
 }
 
@@ -197,7 +202,9 @@ private final class RunRecord {
     if !round.evaluation.isEmpty { try manifest.write(to: directory) }
   }
 
-  func finish(digest: String, ranks: [Manifest.RankPlace], splits: [Split]) throws -> RunOutcome {
+  func finish(
+    digest: String, ranks: [Manifest.RankPlace], splits: [Split], privacy: String
+  ) throws -> RunOutcome {
     manifest.status = "finished"
     manifest.digest = digest
     manifest.ranks = ranks
@@ -206,7 +213,7 @@ private final class RunRecord {
     let shown = splits.contains(.test) ? .test : splits.first ?? .test
     return RunOutcome(
       directory: directory, digest: digest,
-      text: summary.text(split: shown) + "digest \(digest)\n\(directory.path)\n")
+      text: summary.text(split: shown) + privacy + "digest \(digest)\n\(directory.path)\n")
   }
 
   /// Says in the manifest that the run failed, if that can still be written.

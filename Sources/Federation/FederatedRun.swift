@@ -14,8 +14,10 @@ internal import Sparsity
 /// `FederationError`; the other ranks cannot go on and learn of it from their communicator (threads)
 /// or are ended by the program's abort (MPI).
 public final class FederatedRun {
-  /// What is played.
+  /// What is played; privacy's noise is a multiplier here, also where the plan gave a target.
   public let plan: FederationPlan
+  /// The accountant of the plan's privacy; nil without it.
+  public let accountant: PrivacyAccountant?
   /// The rounds finished, which is also the number of the next round; the same on every rank.
   public internal(set) var round: Int
   /// The server's state after `round` rounds; on rank 0 only.
@@ -45,7 +47,10 @@ public final class FederatedRun {
     let isServer = communicator.rank == 0
     try self.init(
       plan: plan, partition: partition, objective: objective,
-      state: isServer ? ServerState(vector: initialVector, optimizer: plan.server) : nil,
+      state: isServer
+        ? ServerState(
+          vector: initialVector, optimizer: plan.server, clip: plan.privacy?.initialAdaptiveClip)
+        : nil,
       residuals: residuals, communicator: communicator)
   }
 
@@ -62,8 +67,10 @@ public final class FederatedRun {
     communicator: any Communicator
   ) throws {
     let isServer = communicator.rank == 0
-    try communicator.together {
+    let population = partition.clients.count
+    let plan = try communicator.together {
       try Self.check(plan, partition, objective, isServer ? state : nil)
+      return try plan.settlingNoise(population: population)
     }
     if plan.method.residual == .kept, residuals == nil, communicator.size > 1 {
       throw FederationError(
@@ -73,6 +80,7 @@ public final class FederatedRun {
     try communicator.requireSame(partition.digest, as: "the partition")
     try communicator.requireSame(objective.parameterCount, as: "the trainable vector's length")
     self.plan = plan
+    accountant = plan.accountant(population: population)
     self.objective = objective
     self.communicator = communicator
     clients = partition.clients
@@ -163,6 +171,12 @@ public final class FederatedRun {
         reason: "the server's state has moments of \(state.firstMoment.count) and "
           + "\(state.secondMoment.count) coordinates; the plan's optimizer keeps "
           + "\(plan.server.momentCount) of its vector's length, \(state.vector.count)")
+    }
+    guard (state.clip != nil) == (plan.privacy?.initialAdaptiveClip != nil) else {
+      throw FederationError(
+        reason:
+          "the server's state has \(state.clip == nil ? "no" : "an") adaptive clip, which the "
+          + "plan \(state.clip == nil ? "needs" : "does not have")")
     }
     guard state.round <= plan.rounds else {
       throw FederationError(

@@ -127,6 +127,8 @@ public struct FederationPlan: Sendable, Equatable {
   public var serverSchedule: LearningRateSchedule
   /// How clients train.
   public var local: LocalTraining
+  /// What is clipped and how much noise is added; nil for neither.
+  public var privacy: Privacy?
   /// When to evaluate.
   public var evaluation: EvaluationPlan
   /// Names all the randomness.
@@ -140,7 +142,7 @@ public struct FederationPlan: Sendable, Equatable {
   public init(
     rounds: Int, cohort: CohortPlan, weighting: Weighting = .uniform, method: Method,
     server: ServerOptimizer, serverSchedule: LearningRateSchedule = .constant,
-    local: LocalTraining, evaluation: EvaluationPlan, seed: UInt64,
+    local: LocalTraining, privacy: Privacy? = nil, evaluation: EvaluationPlan, seed: UInt64,
     schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather
   ) {
     self.rounds = rounds
@@ -150,6 +152,7 @@ public struct FederationPlan: Sendable, Equatable {
     self.server = server
     self.serverSchedule = serverSchedule
     self.local = local
+    self.privacy = privacy
     self.evaluation = evaluation
     self.seed = seed
     self.schedule = schedule
@@ -168,6 +171,11 @@ public struct FederationPlan: Sendable, Equatable {
     found += serverSchedule.problems("server", rounds: rounds)
     found += local.problems
     found += local.schedule.problems("local", rounds: rounds)
+    if let privacy {
+      found += privacy.problems(
+        cohort: cohort, weighting: weighting, aggregation: method.aggregation,
+        population: population)
+    }
     if evaluation.every < 1 {
       found.append("evaluation every is \(evaluation.every); it must be at least 1")
     }

@@ -8,7 +8,7 @@ extension FederatedRun {
   /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step.
   func aggregate(
     _ messages: [[UInt8]], _ reports: [ClientReport], _ cohort: [Int], _ assigned: [[Int]],
-    _ downloads: [Int: Download], _ clock: inout PhaseClock
+    _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
   ) throws {
     let weights = weights(reports)
     var sum: FixedPointSum?
@@ -40,7 +40,7 @@ extension FederatedRun {
     }
     clock.mark(\.transfer)
     guard let sum else { return }
-    var pseudoGradient = sum.mean()
+    var pseudoGradient = noisyMean(of: sum, clip: clip)
     if plan.method.aggregation == .productMean, let factors = objective.factors, let state {
       let clients = zip(cohort, each).map { client, upload in
         trainedVector(
@@ -50,6 +50,7 @@ extension FederatedRun {
         of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
     }
     try step(pseudoGradient, downloads)
+    state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
     clock.mark(\.server)
   }
 

@@ -4,7 +4,8 @@
 //   M_i  = download selection of P for tier i       encoded once for all of its clients
 //   each client c of the cohort, in tier i:
 //     x_c = local training of its coordinates from P masked by M_i
-//     u_c = upload selection of (P masked by M_i) - x_c (+ what it kept back), encoded
+//     u_c = upload selection of (P masked by M_i) - x_c (+ what it kept back), clipped where
+//           privacy is on (Privacy.swift), encoded
 //   g  = sum_c w_c u_c / sum_c w_c                  exact, in fixed point (Round+Aggregation.swift)
 //   P <- server step of P with g
 //
@@ -23,17 +24,18 @@ extension FederatedRun {
       costs: cohort.map(tokens), ranks: communicator.size)
     let tiers = cohort.map { plan.method.tier(of: $0, seed: plan.seed) }
     let downloads = try distributeDownloads(tiers: Set(tiers).sorted())
+    let clip = try agreedClip()
     clock.mark(\.download)
 
     let own = assigned[communicator.rank]
     let (messages, ownReports) = try train(
-      own.map { (position: $0, client: cohort[$0], download: downloads[tiers[$0]]!) }, &clock,
-      onProgress)
+      own.map { (position: $0, client: cohort[$0], download: downloads[tiers[$0]]!) }, clip,
+      &clock, onProgress)
     try communicator.barrier()
     clock.mark(\.wait)
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
-    try aggregate(messages, reports, cohort, assigned, downloads, &clock)
+    try aggregate(messages, reports, cohort, assigned, downloads, clip, &clock)
     let played = round
     round += 1
 
@@ -47,14 +49,14 @@ extension FederatedRun {
     var seconds = clock.seconds
     seconds.idle = idleSeconds(reports)
     return record(
-      played, zip(cohort, tiers).map { ($0, $1, downloads[$1]!) }, reports, evaluation, state,
-      seconds)
+      played, zip(cohort, tiers).map { ($0, $1, downloads[$1]!) }, reports, clip, evaluation,
+      state, seconds)
   }
 
   /// Trains this rank's clients; returns their encoded uploads and the reports on them.
   private func train(
-    _ own: [(position: Int, client: Int, download: Download)], _ clock: inout PhaseClock,
-    _ onProgress: (RoundProgress) -> Void
+    _ own: [(position: Int, client: Int, download: Download)], _ clip: Double?,
+    _ clock: inout PhaseClock, _ onProgress: (RoundProgress) -> Void
   ) throws -> (messages: [[UInt8]], reports: [ClientReport]) {
     var messages: [[UInt8]] = []
     var reports: [ClientReport] = []
@@ -86,9 +88,11 @@ extension FederatedRun {
       }
       let trainSeconds = clock.mark(\.train)
       try addResidual(of: client, to: outcome.clientDelta)
-      let upload = upload(of: client, outcome.clientDelta, download)
+      let selected = upload(of: client, outcome.clientDelta, download)
+      let upload = clip.map { selected.clipped(toNorm: $0) } ?? selected
       let encoded = VectorCodec.encode(upload)
-      try keepResidual(of: client, outcome.clientDelta, minus: upload)
+      // What the clip took off is lost: kept, it would grow from round to round.
+      try keepResidual(of: client, outcome.clientDelta, minus: selected)
       messages.append(encoded.bytes)
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
@@ -97,7 +101,7 @@ extension FederatedRun {
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
           largestMagnitude: upload.largestMagnitude,
-          productNorm: productNorm(outcome.trained)))
+          productNorm: productNorm(outcome.trained), uploadNorm: selected.euclideanNorm))
       progress.clientsFinished += 1
       report()
     }
@@ -158,8 +162,8 @@ extension FederatedRun {
 
   private func record(
     _ round: Int, _ cohort: [(client: Int, tier: Int, download: Download)],
-    _ reports: [ClientReport], _ evaluation: [EvaluationRecord], _ state: ServerState,
-    _ seconds: PhaseSeconds
+    _ reports: [ClientReport], _ clip: Double?, _ evaluation: [EvaluationRecord],
+    _ state: ServerState, _ seconds: PhaseSeconds
   ) -> RoundRecord {
     // In cohort order, whoever trained what: a sum of Doubles depends on its order.
     var sums = LossSums()
@@ -171,11 +175,12 @@ extension FederatedRun {
         steps: report.steps, tokens: report.sums.tokens, loss: report.sums.meanLoss,
         accuracy: report.sums.accuracy, seconds: report.seconds, download: member.download.size,
         upload: report.upload, downloadNonzeros: member.download.mask.count,
-        uploadNonzeros: report.uploadNonzeros)
+        uploadNonzeros: report.uploadNonzeros, uploadNorm: report.uploadNorm)
     }
     return RoundRecord(
       round: round, parameterCount: state.vector.count, clients: records,
       trainLoss: sums.meanLoss, trainAccuracy: sums.accuracy,
+      privacy: privacyRecord(round: round, clip: clip, norms: reports.map(\.uploadNorm)),
       denseMessage: PayloadSize(
         values: 4 * state.vector.count, indices: 0, header: VectorCodec.headerBytes),
       seconds: seconds, digest: state.digest, evaluation: evaluation)

@@ -14,9 +14,11 @@ public struct ServerState: Sendable, Equatable {
   public private(set) var secondMoment: [Float]
   /// The coordinates that are not pruned; nil while none is.
   public private(set) var support: SupportMask?
+  /// The clip of the next round, where privacy adapts it; nil otherwise.
+  public internal(set) var clip: Double?
 
   /// The state before round 0.
-  public init(vector: [Float], optimizer: ServerOptimizer) {
+  public init(vector: [Float], optimizer: ServerOptimizer, clip: Double? = nil) {
     func moment(_ number: Int, _ value: Float) -> [Float] {
       [Float](repeating: value, count: optimizer.momentCount < number ? 0 : vector.count)
     }
@@ -24,15 +26,16 @@ public struct ServerState: Sendable, Equatable {
     self.vector = vector
     firstMoment = moment(1, 0)
     secondMoment = moment(2, optimizer.initialSecondMoment)
+    self.clip = clip
   }
 
   /// A state that was saved after `round` rounds.
   ///
   /// - Throws: `FederationError` when the lengths of moments or support do not fit each other or
-  ///   the vector.
+  ///   the vector, or the clip is none.
   public init(
     round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float],
-    support: SupportMask? = nil
+    support: SupportMask? = nil, clip: Double? = nil
   ) throws {
     guard round >= 0 else {
       throw FederationError(reason: "a server state has round \(round); it must be at least 0")
@@ -49,11 +52,16 @@ public struct ServerState: Sendable, Equatable {
         reason: "a server state has a support of \(support?.length ?? 0) coordinates; "
           + "its vector has \(vector.count)")
     }
+    if let clip, !(clip > 0 && clip.isFinite) {
+      throw FederationError(
+        reason: "a server state has clip \(clip); it must be a number greater than 0")
+    }
     self.round = round
     self.vector = vector
     self.firstMoment = firstMoment
     self.secondMoment = secondMoment
     self.support = support
+    self.clip = clip
   }
 
   /// Prunes all coordinates outside of `mask` for good: they and their moments are zero from now on.
@@ -117,13 +125,14 @@ public struct ServerState: Sendable, Equatable {
   }
 
   /// The XXH64, as 16 hex digits, over the bytes of the vector, the first and the second moment, and
-  /// the indices of the support where coordinates are pruned.
+  /// the indices of the support where coordinates are pruned and the clip where there is one.
   public var digest: String {
     var hash = XXHash64()
     hash.update(vector)
     hash.update(firstMoment)
     hash.update(secondMoment)
     if let support, !support.isAll { hash.update(support.indices.map(Int.init)) }
+    if let clip { hash.update([clip]) }
     return hash.hexDigits
   }
 

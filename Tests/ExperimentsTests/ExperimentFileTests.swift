@@ -182,11 +182,11 @@ struct ExperimentProblemTests {
         "x.yaml:4: federation.cohort_sise: unknown key; did you mean federation.cohort_size?"
           + " allowed in federation: rounds, cohort, cohort_size, weighting, uploads, server",
         "x.yaml:5: learning_rate: unknown key; did you mean federation.server.learning_rate?"
-          + " allowed at the top: model, data, task, partition, adapter, method, federation, local,"
-          + " evaluation, compute, seed",
+          + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
+          + " local, evaluation, compute, seed",
         "x.yaml:6: adaptor: unknown key; did you mean adapter?"
-          + " allowed at the top: model, data, task, partition, adapter, method, federation, local,"
-          + " evaluation, compute, seed",
+          + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
+          + " local, evaluation, compute, seed",
       ])
   }
 
@@ -234,6 +234,65 @@ struct ExperimentProblemTests {
     let plan = try value.federationPlan(assets: AssetDirectory(environment: [:]))
     #expect(
       plan.server.momentCount == ["sgd": 0, "fed_avgm": 1][optimizer, default: 2])
+  }
+
+  @Test("privacy's keys are read, count where they have an effect, and reach the plan")
+  func privacy() throws {
+    func plan(_ text: String) throws -> Privacy? {
+      let value = try read(minimal + "privacy: {" + text + "}")
+      #expect(try read(value.yaml) == value)
+      return try value.federationPlan(assets: AssetDirectory(environment: [:])).privacy
+    }
+    #expect(try plan("clipping: none") == nil)
+    #expect(
+      try plan("clipping: fixed, clip: 0.5, noise_multiplier: 0")
+        == Privacy(clipping: .fixed(0.5), noise: .multiplier(0), delta: 1e-5))
+    #expect(
+      try plan(
+        "clipping: adaptive, clip: 2, clip_quantile: 0.75, clip_learning_rate: 0.125,"
+          + " clip_count_deviation: 3, target_epsilon: 8, delta: 1e-6, noise_cohort_size: 100,"
+          + " population: 1000")
+        == Privacy(
+          clipping: .adaptive(
+            AdaptiveClip(initial: 2, quantile: 0.75, learningRate: 0.125, countDeviation: 3)),
+          noise: .targetEpsilon(8), delta: 1e-6, noiseCohortSize: 100, population: 1000))
+    for (text, reason) in [
+      ("clipping: none, clip: 1", "has no effect with privacy.clipping: none"),
+      ("clipping: fixed, noise_multiplier: 1", "privacy.clip: is missing"),
+      ("clipping: fixed, clip: 1", "privacy.noise_multiplier: is missing"),
+      (
+        "clipping: fixed, clip: 1, noise_multiplier: 1, target_epsilon: 2",
+        "has no effect with privacy.target_epsilon: 2"
+      ),
+      (
+        "clipping: fixed, clip: 1, noise_multiplier: 1, clip_quantile: 0.5",
+        "has no effect with privacy.clipping: fixed"
+      ),
+      ("noise_multiplier: 1", "has no effect with privacy.clipping: none"),
+      ("clipping: fixed, clip: 0, noise_multiplier: 1", "0 is not allowed"),
+      ("clipping: fixed, clip: 1, noise_multiplier: 1, delta: 1", "1 is not allowed"),
+    ] {
+      let found = problems(minimal + "privacy: {" + text + "}")
+      #expect(found.count == 1 && found[0].contains(reason), "\(text): \(found)")
+    }
+    let weighted = problems(
+      minimal + "federation: {weighting: examples}\nmethod: {aggregation: norm_weighted}\n"
+        + "privacy: {clipping: fixed, clip: 1, noise_multiplier: 1}\n")
+    #expect(weighted.count == 2)
+    for text in [
+      "x.yaml:3: federation.weighting: examples is not allowed with privacy; give uniform",
+      "x.yaml:4: method.aggregation: norm_weighted is not allowed with privacy; give mean",
+    ] { #expect(weighted.contains { $0.hasPrefix(text) }, "\(weighted)") }
+  }
+
+  @Test("--set that switches privacy off leaves the file's other privacy keys out, with notices")
+  func privacyOff() throws {
+    let reading = try Experiment.read(
+      text: minimal + "privacy: {clipping: adaptive, clip: 2, clip_quantile: 0.75,"
+        + " target_epsilon: 3}", name: "x.yaml", directory: "/",
+      settings: ["privacy.clipping=none"])
+    #expect(reading.notices.count == 3)
+    #expect(reading.experiment.privacy == Experiment().privacy)
   }
 
   @Test("a schedule takes the keys of its kind and reaches the plan")
