@@ -25,6 +25,8 @@ public struct Experiment: Sendable, Equatable {
   public var evaluation = EvaluationSection()
   /// How the work is carried out on a rank; changes no result beyond rounding.
   public var compute = ComputeSection()
+  /// When the state is saved; changes no result.
+  public var checkpoint = CheckpointSection()
   /// The one number that all randomness is derived from.
   public var seed: UInt64 = 0
 
@@ -359,5 +361,15 @@ public struct Experiment: Sendable, Equatable {
 
     /// The number formats.
     public enum Precision: String, Sendable, CaseIterable { case fp32, bf16 }
+  }
+
+  /// When the state is saved; changes no result.
+  public struct CheckpointSection: Sendable, Equatable {
+    /// Rounds from one checkpoint to the next; 0 for never by rounds.
+    public var everyRounds = 10
+    /// Minutes from one checkpoint to the next, at the end of a round; 0 for never by time.
+    public var everyMinutes = 15.0
+    /// How many checkpoints stay.
+    public var keep = 2
   }
 }

@@ -292,6 +292,15 @@ extension ExperimentKey {
       "compute.precision", \.compute.precision, .choice,
       "number format of the frozen products; bf16 needs a build with the trait oneDNN and a CPU that"
         + " has it"),
+    ExperimentKey(
+      "checkpoint.every_rounds", \.checkpoint.everyRounds, .integer(atLeast: 0, atMost: 1 << 31),
+      "rounds from one checkpoint to the next; 0 for none by rounds"),
+    ExperimentKey(
+      "checkpoint.every_minutes", \.checkpoint.everyMinutes, .number(atLeast: 0),
+      "minutes after which the end of a round is saved; 0 for none by time"),
+    ExperimentKey(
+      "checkpoint.keep", \.checkpoint.keep, .integer(atLeast: 1, atMost: 1 << 20),
+      "checkpoints that stay: where the newest is damaged, the one before is taken"),
   ]
 }
 

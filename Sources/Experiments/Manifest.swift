@@ -70,7 +70,7 @@ struct Manifest: Codable, Sendable, Equatable {
     var wireBytesReceived: Int?
   }
 
-  /// running, finished or failed
+  /// running, stopped (goes on with --resume), finished or failed
   var status = "running"
   var experiment: String
   var model: String
@@ -91,6 +91,34 @@ struct Manifest: Codable, Sendable, Equatable {
   var digest: String?
   var failure: String?
   var totals = Totals()
+  /// The starts before this one, for a run that went on after it was interrupted.
+  var starts: [Start] = []
+  /// The round from which this start went on.
+  var firstRound = 0
+
+  /// One start of a run.
+  struct Start: Codable, Sendable, Equatable {
+    var start: String
+    var end: String?
+    var status: String
+    var firstRound: Int
+    var rankCount: Int
+    var hosts: [String]
+  }
+
+  /// This start, for the manifest of the next.
+  var lastStart: Start {
+    Start(
+      start: start, end: end, status: status, firstRound: firstRound, rankCount: rankCount,
+      hosts: hosts)
+  }
+
+  /// A manifest as it was written.
+  static func read(_ data: Data) throws -> Manifest {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Manifest.self, from: data)
+  }
 
   /// Writes manifest.json as a whole.
   func write(to directory: RunDirectory) throws {

@@ -26,6 +26,7 @@ struct LineLogHandler: LogHandler {
 /// line per round.
 final class ProgressReporter {
   private let isTerminal: Bool
+  private let prefix: String
   private let sink: @Sendable (String) -> Void
   private let logger: Logger
   private let start = ContinuousClock.now
@@ -34,12 +35,15 @@ final class ProgressReporter {
   private var roundsPlayed = 0
   private var isLineOpen = false
 
-  /// - Parameter isQuiet: Says nothing; for all ranks but the first.
+  /// - Parameters:
+  ///   - isQuiet: Says nothing; for all ranks but the first.
+  ///   - label: Stands before every message; there is no line to be redrawn then.
   init(
-    isTerminal: Bool, isQuiet: Bool,
+    isTerminal: Bool, isQuiet: Bool, label: String? = nil,
     sink: @escaping @Sendable (String) -> Void = { writeToStandardError($0) }
   ) {
-    self.isTerminal = isTerminal && !isQuiet
+    self.isTerminal = isTerminal && !isQuiet && label == nil
+    prefix = label.map { $0 + ": " } ?? ""
     let silent: @Sendable (String) -> Void = { _ in }
     self.sink = isQuiet ? silent : sink
     let handler = LineLogHandler(sink: self.sink)
@@ -48,12 +52,12 @@ final class ProgressReporter {
 
   func say(_ text: String) {
     clear()
-    logger.info("\(text)")
+    logger.info("\(prefix)\(text)")
   }
 
   func warn(_ text: String) {
     clear()
-    logger.warning("\(text)")
+    logger.warning("\(prefix)\(text)")
   }
 
   /// Something was done within a round.

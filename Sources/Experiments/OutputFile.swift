@@ -18,7 +18,19 @@ final class OutputFile {
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
   }
 
+  /// Opens a file that exists, to append to it.
+  init(appendingTo path: String) throws {
+    self.path = path
+    descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    if descriptor < 0 { throw CommandFailure.system(path, errno) }
+    length = Int(lseek(descriptor, 0, SEEK_END))
+  }
+
   deinit { close(descriptor) }
+
+  /// Takes the file for this process alone, until it ends.
+  /// - Returns: Whether no other process has it.
+  func lock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
   /// Appends all of `text`, or nothing: what was written of it before an error is taken back.
   func append(_ text: String) throws {
@@ -41,7 +53,8 @@ final class OutputFile {
 
   /// Replaces a file as a whole: it has the old content or the new one, never a part.
   static func replace(_ path: String, with text: String) throws {
-    let temporary = "\(path).\(getpid()).tmp"
+    // Another host may have the same process number, another thread the same process.
+    let temporary = "\(path).\(UUID().uuidString).tmp"
     do {
       let file = try OutputFile(creating: temporary)
       try file.append(text)

@@ -1,7 +1,6 @@
 // What clients keep back of their deltas (error feedback), as files in the run directory: a client is
-// trained on another rank in each round, and all ranks see the directory. One file for each client
-// that has taken part and round, of which the two newest are there: the newest may be of a round that
-// a resumed run plays again.
+// trained on another rank in each round, and all ranks see the directory. A client has a file for its
+// last round, and those that a run which goes on from a checkpoint would need.
 
 internal import Federation
 import Foundation
@@ -11,6 +10,8 @@ internal import Synchronization
 /// Residuals in a directory of all ranks.
 final class ResidualFiles: ResidualStore {
   private let directory = Mutex<String?>(nil)
+  /// The round of the oldest checkpoint: what was newest then is still needed.
+  private let oldestCheckpoint = Mutex(0)
 
   /// Sets the directory, which is made where it is missing; called by each rank before the first round.
   func place(in path: String) throws {
@@ -19,6 +20,9 @@ final class ResidualFiles: ResidualStore {
     }
     directory.withLock { $0 = path }
   }
+
+  /// From now on, no run goes on from a round before this one; called by each rank.
+  func forget(before round: Int) { oldestCheckpoint.withLock { $0 = round } }
 
   func residual(of client: Int, before round: Int) throws -> [Float]? {
     let folder = folder
@@ -38,7 +42,8 @@ final class ResidualFiles: ResidualStore {
     try SafetensorsWriter.write(
       [TensorToWrite(name: "residual", shape: [residual.count], borrowing: residual)],
       to: path(folder, client, round))
-    for old in rounds(of: client, in: folder).filter({ $0 < round }).dropLast() {
+    let needed = oldestCheckpoint.withLock { $0 }
+    for old in rounds(of: client, in: folder).filter({ $0 < min(needed, round) }).dropLast() {
       unlink(path(folder, client, old))
     }
   }

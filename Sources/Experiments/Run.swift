@@ -1,6 +1,7 @@
 // `cellm-mpi run`: experiment -> run directory, on any number of ranks. Rank 0 reads and checks the
 // experiment, the others get the complete text; what can fail before the first round fails on all
-// ranks alike. The run directory appears when nothing is left to fail but the run itself.
+// ranks alike. The run directory appears when nothing is left to fail but the run itself. A run that
+// was interrupted goes on in its directory, from the newest whole checkpoint, on any number of ranks.
 
 public import Communication
 internal import Federation
@@ -11,7 +12,7 @@ internal import Kernels
 public struct RunOutcome: Sendable {
   /// The run directory.
   public let directory: RunDirectory
-  /// The digest of the final server state.
+  /// The digest of the last server state.
   public let digest: String
   /// The table, the digest and the path, for standard output.
   public let text: String
@@ -22,17 +23,21 @@ public struct RunOutcome: Sendable {
 /// - Parameters:
 ///   - request: The experiment; read on rank 0.
 ///   - output: The run directory to make; nil for a new one under `runs`.
+///   - label: Stands before every message, where several runs speak at once.
+///   - resume: Goes on in `output` where a run was begun there; begins one where none was.
 ///   - assemble: Makes model, data and partition.
 /// - Returns: On rank 0 how it ended, nil elsewhere.
 /// - Throws: `RunFailure` with what to print and whether to abort.
 public func runExperiment(
-  _ request: ExperimentRequest, output: String? = nil, environment: RunEnvironment,
+  _ request: ExperimentRequest, output: String? = nil, resume: Bool = false,
+  label: String? = nil, environment: RunEnvironment,
   assets: AssetDirectory = AssetDirectory(), communicator: any Communicator,
   assemble: Assembler
 ) throws -> RunOutcome? {
   do {
     return try Launch(
-      output: output, environment: environment, assets: assets, communicator: communicator
+      output: output, resume: resume, label: label, environment: environment, assets: assets,
+      communicator: communicator
     ).run(request, assemble)
   } catch let failure as RunFailure {
     throw failure
@@ -43,6 +48,8 @@ public func runExperiment(
 
 private struct Launch {
   let output: String?
+  let resume: Bool
+  let label: String?
   let environment: RunEnvironment
   let assets: AssetDirectory
   let communicator: any Communicator
@@ -51,15 +58,24 @@ private struct Launch {
 
   func run(_ request: ExperimentRequest, _ assemble: Assembler) throws -> RunOutcome? {
     let progress = ProgressReporter(
-      isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst)
-    let loaded = try communicator.agreed { () -> ExperimentRequest.Loaded? in
-      guard isFirst else { return nil }
-      if let output { try RunDirectory.check(output: output) }
+      isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst, label: label)
+    let (loaded, existing) = try communicator.agreed {
+      () -> (ExperimentRequest.Loaded?, ExistingRun?) in
+      guard isFirst else { return (nil, nil) }
+      if let output, !resume { try RunDirectory.check(output: output) }
       let loaded = try request.load()
       try loaded.experiment.checkInputs(assets)
-      return loaded
+      return (loaded, try existingRun(loaded.experiment))
     }
-    for notice in loaded?.notices ?? [] { progress.warn(notice) }
+    for notice in (loaded?.notices ?? []) + (existing?.notices ?? []) { progress.warn(notice) }
+    let finished = try communicator.broadcast(existing?.finishedDigest ?? "", root: 0)
+    if !finished.isEmpty {
+      guard let existing else { return nil }
+      progress.say("\(existing.directory.path) is finished")
+      return RunOutcome(
+        directory: existing.directory, digest: finished,
+        text: "digest \(finished)\n\(existing.directory.path)\n")
+    }
     let text = try communicator.broadcast(loaded?.experiment.yaml ?? "", root: 0)
     let (experiment, plan) = try communicator.agreed {
       let experiment = try Experiment.read(text: text, name: "config.yaml", directory: "/")
@@ -78,7 +94,10 @@ private struct Launch {
     do {
       federated = try FederatedRun(
         plan: plan, partition: assembly.partition, objective: assembly.objective,
-        initialVector: assembly.initialVector, residuals: residuals, communicator: counting)
+        state: isFirst
+          ? existing?.checkpoint?.state
+            ?? plan.initialState(assembly.initialVector) : nil,
+        residuals: residuals, communicator: counting)
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
@@ -95,14 +114,19 @@ private struct Launch {
     let record = try communicator.agreed { () -> RunRecord? in
       guard let places, let loaded else { return nil }
       return try RunRecord(
-        name: loaded.name, experiment: experiment, yaml: text, output: output,
+        name: loaded.name, experiment: experiment, yaml: text, output: output, existing: existing,
         manifest: manifest(loaded, experiment, assembly, places, privacy))
     }
-    if let record { progress.say("writing to \(record.directory.path)") }
+    if let record {
+      let from = existing == nil ? "" : ", from round \(federated.round + 1)"
+      progress.say("writing to \(record.directory.path)\(from)")
+    }
     let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
     do {
       try residuals?.place(in: directory + "/residuals")
-      return try play(federated, assembly, counting, record, progress, privacy)
+      return try play(federated, assembly, counting, residuals, record, progress, privacy)
+    } catch let failure as RunFailure where failure.exitCode == ExitCode.stopped {
+      throw failure
     } catch {
       progress.clear()
       if let record {
@@ -119,22 +143,40 @@ private struct Launch {
   /// Plays all rounds; only rank 0 has a record.
   private func play(
     _ federated: FederatedRun, _ assembly: Assembly, _ counting: CountingCommunicator,
-    _ record: RunRecord?, _ progress: ProgressReporter, _ privacy: PrivacyReport?
+    _ residuals: ResidualFiles?, _ record: RunRecord?, _ progress: ProgressReporter,
+    _ privacy: PrivacyReport?
   ) throws -> RunOutcome? {
     let plan = federated.plan
     var before = counting.ledger
     while !federated.isFinished {
-      let round = try federated.advance(onProgress: progress.update)
+      let end = try federated.advance(
+        shouldStop: { Interruption.isPending }, onProgress: progress.update)
       let ledger = counting.ledger
       // Book-keeping goes over the communicator that counts nothing.
       let wire = try WireSummary(ledger - before, over: communicator)
       before = ledger
-      guard let round, let record else { continue }
-      try record.add(round, wire: wire, of: plan.rounds)
-      if !round.evaluation.isEmpty, let state = federated.state {
-        try save(state.vector, assembly, record)
+      let isStopping = end.isStopRequested && !federated.isFinished
+      if let record, let state = federated.state {
+        if let round = end.record {
+          try record.add(round, wire: wire, of: plan.rounds)
+          if !round.evaluation.isEmpty { try save(state.vector, assembly, record) }
+          progress.finished(round, of: plan.rounds)
+        }
+        if isStopping || !federated.isFinished {
+          try record.saveIfDue(state, now: isStopping)
+        }
       }
-      progress.finished(round, of: plan.rounds)
+      if let residuals {
+        var oldest = [record?.oldestCheckpoint ?? 0]
+        try communicator.broadcast(&oldest)
+        residuals.forget(before: oldest[0])
+      }
+      if isStopping {
+        try record?.stop()
+        progress.clear()
+        throw RunFailure(
+          stoppedAfter: federated.round, of: plan.rounds, in: record?.directory.path)
+      }
     }
     let final = try federated.finalState()
     let total = counting.ledger.total
@@ -159,6 +201,17 @@ private struct Launch {
     }
   }
 
+  /// The run to go on with, where one was begun in the given directory.
+  private func existingRun(_ experiment: Experiment) throws -> ExistingRun? {
+    guard resume else { return nil }
+    guard let output else {
+      throw CommandFailure(
+        ExitCode.usage, "--resume needs --output, the directory in which the run goes on")
+    }
+    guard FileManager.default.fileExists(atPath: output) else { return nil }
+    return try ExistingRun(path: output, experiment: experiment)
+  }
+
   private func manifest(
     _ loaded: ExperimentRequest.Loaded, _ experiment: Experiment, _ assembly: Assembly,
     _ places: [Manifest.RankPlace], _ privacy: PrivacyReport?
@@ -180,17 +233,58 @@ private struct Launch {
 /// Everything that rank 0 keeps of a run.
 private final class RunRecord {
   let directory: RunDirectory
+  /// The round of the oldest checkpoint; 0 while there is none.
+  private(set) var oldestCheckpoint = 0
   private let tables: RunTables
+  private let lock: OutputFile
+  private let rules: Experiment.CheckpointSection
   private var manifest: Manifest
-  private var summary = RunSummary()
+  private var summary: RunSummary
   private let began = ContinuousClock.now
+  private var lastSaved = ContinuousClock.now
 
   init(
-    name: String, experiment: Experiment, yaml: String, output: String?, manifest: Manifest
+    name: String, experiment: Experiment, yaml: String, output: String?, existing: ExistingRun?,
+    manifest: Manifest
   ) throws {
     self.manifest = manifest
-    directory = try RunDirectory.create(output: output, name: name, configuration: yaml)
-    tables = try RunTables(directory)
+    rules = experiment.checkpoint
+    let progress = existing?.checkpoint?.progress ?? RunProgress()
+    let round = existing?.checkpoint?.state.round ?? 0
+    directory =
+      try existing?.directory
+      ?? RunDirectory.create(output: output, name: name, configuration: yaml)
+    lock = try OutputFile(creating: directory.file(".lock"))
+    guard lock.lock() else {
+      throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
+    }
+    tables = try RunTables(directory, from: round, progress)
+    summary = progress.summary
+    self.manifest.totals = progress.totals
+    self.manifest.starts = existing?.starts ?? []
+    self.manifest.firstRound = round
+    try self.manifest.write(to: directory)
+  }
+
+  /// Saves the state where rounds or minutes ask for it, or `now`.
+  func saveIfDue(_ state: ServerState, now: Bool) throws {
+    let byRounds = rules.everyRounds > 0 && state.round % rules.everyRounds == 0
+    let minutes = (ContinuousClock.now - lastSaved) / .seconds(60)
+    guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
+      return
+    }
+    let progress = RunProgress(
+      payloadBytes: tables.payloadBytes, densePayloadBytes: tables.denseBytes,
+      totals: manifest.totals, summary: summary)
+    oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
+      .add(Checkpoint(state, progress), keeping: rules.keep)
+    lastSaved = ContinuousClock.now
+  }
+
+  /// Ends a run that was asked to stop and is saved.
+  func stop() throws {
+    manifest.status = "stopped"
+    close()
     try manifest.write(to: directory)
   }
 

@@ -19,12 +19,14 @@ public enum ExitCode {
   public static let software: Int32 = 70
   /// Reading or writing failed: disk full, no permission.
   public static let inputOutput: Int32 = 74
+  /// The run was asked to stop, has saved itself and goes on with `--resume`.
+  public static let stopped: Int32 = 75
 
   /// The exit codes as the help shows them.
   public static let help = """
     Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that \
     diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk \
-    full).
+    full); 75 stopped by SIGUSR1, to go on with --resume.
     """
 
   /// The exit code of an error.
@@ -95,6 +97,16 @@ public struct RunFailure: ErrorWithExitCode, CustomStringConvertible {
     case is CommunicationError where communicator.rank != 0: lines = []
     default: lines = Self.lines(error, communicator, always: false)
     }
+  }
+
+  /// The end of a run that was asked to stop, on all ranks; rank 0 has its directory.
+  init(stoppedAfter round: Int, of rounds: Int, in directory: String?) {
+    exitCode = ExitCode.stopped
+    needsAbort = false
+    lines =
+      directory.map {
+        ["stopped after \(round) of \(rounds) rounds; go on with --resume --output \($0)"]
+      } ?? []
   }
 
   /// A failure of this rank while the others go on.

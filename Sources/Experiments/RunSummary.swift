@@ -3,7 +3,7 @@
 internal import Federation
 
 /// Collects what the table at the end of a run shows.
-struct RunSummary {
+struct RunSummary: Codable, Equatable {
   private var rows: [[String]] = []
   private var totals = Manifest.Totals()
 

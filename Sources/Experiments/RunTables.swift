@@ -12,8 +12,10 @@ final class RunTables {
   private let evaluation: Table
   private let clients: Table
   private let wire: Table
-  private var payloadBytes = 0
-  private var denseBytes = 0
+  /// Payload of all rounds, both directions.
+  private(set) var payloadBytes: Int
+  /// The same for dense LoRA.
+  private(set) var denseBytes: Int
 
   private static func payloadColumns(_ direction: String) -> [String] {
     ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
@@ -32,7 +34,12 @@ final class RunTables {
       .map { "\($0)" }
   }
 
-  init(_ directory: RunDirectory) throws {
+  /// Tables of a new run, or of one that goes on at `round` after what `progress` counted.
+  init(_ directory: RunDirectory, from round: Int = 0, _ progress: RunProgress = RunProgress())
+    throws
+  {
+    payloadBytes = progress.payloadBytes
+    denseBytes = progress.densePayloadBytes
     rounds = try Table(
       creating: directory.file("rounds.csv"),
       columns: [
@@ -44,26 +51,26 @@ final class RunTables {
         "digest",
         "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
         "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
-      ])
+      ], keepingRoundsBelow: round)
     evaluation = try Table(
       creating: directory.file("evaluation.csv"),
       columns: [
         "round", "split", "masked", "examples", "items", "correct", "accuracy", "loss",
         "total_payload_bytes", "evaluate_seconds",
-      ])
+      ], keepingRoundsBelow: round)
     clients = try Table(
       creating: directory.file("clients.csv"),
       columns: [
         "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
-        + ["upload_norm", "client_seconds"])
+        + ["upload_norm", "client_seconds"], keepingRoundsBelow: round)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
         "round", "collective", "calls", "messages", "wire_bytes", "largest_rank_wire_bytes",
         "longest_rank_seconds",
-      ])
+      ], keepingRoundsBelow: round)
   }
 
   /// Adds one round and has it on the disk.

@@ -7,10 +7,30 @@ final class Table {
   private var pending = ""
 
   /// Creates the file with its header.
-  init(creating path: String, columns: [String]) throws {
-    file = try OutputFile(creating: path)
+  ///
+  /// - Parameter kept: Where the file exists, its rows of rounds (in the first column) before this one
+  ///   stay: those of a run that goes on.
+  init(creating path: String, columns: [String], keepingRoundsBelow kept: Int = 0) throws {
+    let header = columns.joined(separator: ",")
+    var rows = ""
+    if kept > 0 {
+      let lines = try readText(path, what: "table").split(
+        separator: "\n", omittingEmptySubsequences: false)
+      guard let first = lines.first, first == header else {
+        throw CommandFailure(
+          ExitCode.data, "\(path): has other columns than this version of the program writes")
+      }
+      // A line that was not finished has no end and is the last.
+      for line in lines.dropFirst().dropLast() {
+        if let round = Int(line.prefix { $0 != "," }), round < kept { rows += line + "\n" }
+      }
+      try OutputFile.replace(path, with: header + "\n" + rows)
+      file = try OutputFile(appendingTo: path)
+    } else {
+      file = try OutputFile(creating: path)
+      try file.append(header + "\n")
+    }
     self.columns = columns
-    try file.append(columns.joined(separator: ",") + "\n")
   }
 
   /// Adds a row; it is in the file after `flush`.
@@ -27,7 +47,7 @@ final class Table {
     try file.synchronize()
   }
 
-  private static func quoted(_ text: String) -> String {
+  static func quoted(_ text: String) -> String {
     guard text.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return text }
     return "\""
       + text.split(separator: "\"", omittingEmptySubsequences: false)

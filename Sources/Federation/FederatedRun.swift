@@ -47,10 +47,7 @@ public final class FederatedRun {
     let isServer = communicator.rank == 0
     try self.init(
       plan: plan, partition: partition, objective: objective,
-      state: isServer
-        ? ServerState(
-          vector: initialVector, optimizer: plan.server, clip: plan.privacy?.initialAdaptiveClip)
-        : nil,
+      state: isServer ? plan.initialState(initialVector) : nil,
       residuals: residuals, communicator: communicator)
   }
 
@@ -106,18 +103,23 @@ public final class FederatedRun {
     onProgress: (RoundProgress) -> Void = { _ in }, onRound: (RoundRecord) throws -> Void
   ) throws -> FinalState {
     while !isFinished {
-      if let record = try advance(onProgress: onProgress) { try onRound(record) }
+      if let record = try advance(onProgress: onProgress).record { try onRound(record) }
     }
     return try finalState()
   }
 
   /// Plays one round: for callers that decide between rounds whether to go on.
   ///
+  /// - Parameters:
+  ///   - shouldStop: Asked after each local step on every rank. Where it says yes before half of a
+  ///     rank's work is done, the round is dropped on all ranks and the state is as it was.
+  ///   - onProgress: Called on rank 0 after each local step and each evaluated example.
   /// - Precondition: Not `isFinished`; called on all ranks.
-  /// - Returns: The round's record on rank 0, nil elsewhere.
-  public func advance(onProgress: (RoundProgress) -> Void = { _ in }) throws -> RoundRecord? {
+  public func advance(
+    shouldStop: () -> Bool = { false }, onProgress: (RoundProgress) -> Void = { _ in }
+  ) throws -> RoundEnd {
     precondition(!isFinished, "round \(round) of a run of \(plan.rounds)")
-    return try playRound(onProgress: onProgress)
+    return try playRound(shouldStop: shouldStop, onProgress: onProgress)
   }
 
   /// The state on rank 0 and its digest on every rank, as things stand between two rounds.

@@ -159,6 +159,11 @@ public struct FederationPlan: Sendable, Equatable {
     self.uploads = uploads
   }
 
+  /// The server's state before round 0, with the vector that training starts from.
+  public func initialState(_ vector: [Float]) -> ServerState {
+    ServerState(vector: vector, optimizer: server, clip: privacy?.initialAdaptiveClip)
+  }
+
   /// What is wrong with its values over a population of so many clients, one line each; empty when
   /// nothing is.
   public func problems(population: Int) -> [String] {

@@ -48,12 +48,12 @@ public final class LocalTrainer {
   ///
   /// - Parameters:
   ///   - support: Only these coordinates are trained; nil for all.
-  ///   - onBatch: Called after each step with the examples in it.
+  ///   - onBatch: Called after each step with the examples in it; what it throws ends the training.
   /// - Throws: `FederationError` naming round and client when the objective throws, or when a loss,
   ///   a gradient or the delta is not finite.
   public func train(
     _ local: LocalTraining, examples: [Int], support: SupportMask? = nil, round: Int, client: Int,
-    seed: UInt64, onBatch: ([Int]) -> Void = { _ in }
+    seed: UInt64, onBatch: ([Int]) throws -> Void = { _ in }
   ) throws -> Outcome {
     _ = parameters.update(fromContentsOf: start)
     while moments.count < local.optimizer.momentCount { moments.append(Self.zeros(start.count)) }
@@ -93,7 +93,7 @@ public final class LocalTrainer {
         }
         largest = max(largest, magnitude)
         guard found.loss.isFinite else { throw notFinite("the training loss") }
-        onBatch(batch)
+        try onBatch(batch)
       }
     }
     guard writeDelta().isFinite else { throw notFinite("the update") }

@@ -131,6 +131,16 @@ public struct RoundRecord: Sendable, Equatable {
   }
 }
 
+/// What became of a round, on one rank.
+public struct RoundEnd: Sendable {
+  /// Whether the round was dropped: the state is that before it.
+  public var isDropped: Bool
+  /// Whether any rank was asked to stop; the same on every rank.
+  public var isStopRequested: Bool
+  /// The record of a round that was played; on rank 0 only.
+  public var record: RoundRecord?
+}
+
 /// How far rank 0 is within a round: what a progress line needs to estimate the time left.
 public struct RoundProgress: Sendable, Equatable {
   /// What rank 0 is doing.

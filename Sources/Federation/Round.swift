@@ -15,9 +15,14 @@ internal import Communication
 internal import RandomStreams
 internal import Sparsity
 
+/// Ends a rank's training of a round that is dropped.
+private struct RoundDropped: Error {}
+
 extension FederatedRun {
-  /// Plays round `round` and ends it; returns its record on rank 0.
-  func playRound(onProgress: (RoundProgress) -> Void) throws -> RoundRecord? {
+  /// Plays round `round` and ends it, or drops it.
+  func playRound(
+    shouldStop: () -> Bool, onProgress: (RoundProgress) -> Void
+  ) throws -> RoundEnd {
     var clock = PhaseClock()
     let cohort = plan.cohort.cohort(round: round, population: clients.count, seed: plan.seed)
     let assigned = plan.schedule.assign(
@@ -30,9 +35,12 @@ extension FederatedRun {
     let own = assigned[communicator.rank]
     let (messages, ownReports) = try train(
       own.map { (position: $0, client: cohort[$0], download: downloads[tiers[$0]]!) }, clip,
-      &clock, onProgress)
-    try communicator.barrier()
+      &clock, shouldStop, onProgress)
+    // Also the barrier after which nobody trains any more.
+    let isDropped = ownReports.count < own.count
+    let stop = try communicator.maximum(isDropped ? 2 : shouldStop() ? 1 : 0)
     clock.mark(\.wait)
+    if stop == 2 { return RoundEnd(isDropped: true, isStopRequested: true) }
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
     try aggregate(messages, reports, cohort, assigned, downloads, clip, &clock)
@@ -45,18 +53,22 @@ extension FederatedRun {
         after: played, within: plan.method.tiers.isEmpty ? downloads[0]?.mask : nil, onProgress)
       clock.mark(\.evaluate)
     }
-    guard let state else { return nil }
-    var seconds = clock.seconds
-    seconds.idle = idleSeconds(reports)
-    return record(
-      played, zip(cohort, tiers).map { ($0, $1, downloads[$1]!) }, reports, clip, evaluation,
-      state, seconds)
+    var end = RoundEnd(isDropped: false, isStopRequested: stop == 1)
+    if let state {
+      var seconds = clock.seconds
+      seconds.idle = idleSeconds(reports)
+      end.record = record(
+        played, zip(cohort, tiers).map { ($0, $1, downloads[$1]!) }, reports, clip, evaluation,
+        state, seconds)
+    }
+    return end
   }
 
-  /// Trains this rank's clients; returns their encoded uploads and the reports on them.
+  /// Trains this rank's clients; returns their encoded uploads and the reports on them, or fewer
+  /// where it is asked to stop before half of the work is done.
   private func train(
     _ own: [(position: Int, client: Int, download: Download)], _ clip: Double?,
-    _ clock: inout PhaseClock, _ onProgress: (RoundProgress) -> Void
+    _ clock: inout PhaseClock, _ shouldStop: () -> Bool, _ onProgress: (RoundProgress) -> Void
   ) throws -> (messages: [[UInt8]], reports: [ClientReport]) {
     var messages: [[UInt8]] = []
     var reports: [ClientReport] = []
@@ -77,14 +89,20 @@ extension FederatedRun {
         download.vector.scatter(into: trainer.start)
         scattered = download.tier
       }
-      let outcome = try trainer.train(
-        plan.local, examples: clients[client], support: download.trained, round: round,
-        client: client, seed: plan.seed
-      ) { batch in
-        for example in batch {
-          progress.workFinished += objective.tokenCount(ofTrainingExample: example)
+      let outcome: LocalTrainer.Outcome
+      do {
+        outcome = try trainer.train(
+          plan.local, examples: clients[client], support: download.trained, round: round,
+          client: client, seed: plan.seed
+        ) { batch in
+          for example in batch {
+            progress.workFinished += objective.tokenCount(ofTrainingExample: example)
+          }
+          report()
+          if 2 * progress.workFinished < progress.workCount, shouldStop() { throw RoundDropped() }
         }
-        report()
+      } catch is RoundDropped {
+        return (messages, reports)
       }
       let trainSeconds = clock.mark(\.train)
       try addResidual(of: client, to: outcome.clientDelta)

@@ -183,10 +183,10 @@ struct ExperimentProblemTests {
           + " allowed in federation: rounds, cohort, cohort_size, weighting, uploads, server",
         "x.yaml:5: learning_rate: unknown key; did you mean federation.server.learning_rate?"
           + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
-          + " local, evaluation, compute, seed",
+          + " local, evaluation, compute, checkpoint, seed",
         "x.yaml:6: adaptor: unknown key; did you mean adapter?"
           + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
-          + " local, evaluation, compute, seed",
+          + " local, evaluation, compute, checkpoint, seed",
       ])
   }
 

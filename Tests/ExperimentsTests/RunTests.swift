@@ -48,7 +48,8 @@ struct RunTests {
     let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/r").sorted()
     #expect(
       names == [
-        "adapter", "clients.csv", "config.yaml", "evaluation.csv", "manifest.json", "rounds.csv",
+        ".lock", "adapter", "clients.csv", "config.yaml", "evaluation.csv", "manifest.json",
+        "rounds.csv",
         "wire.csv",
       ])
     #expect(try scratch.read("r/rounds.csv").split(separator: "\n").count == 5)

@@ -1,0 +1,143 @@
+// A run between two rounds, as a file: `checkpoints/round-000010.safetensors` is the state after ten
+// rounds. It holds the server's state, whose digest is its checksum, and in its metadata what the
+// tables at the end of the run need. Written under another name, forced to disk and renamed.
+
+internal import Federation
+import Foundation
+internal import Safetensors
+internal import Sparsity
+
+/// What a run has counted so far.
+struct RunProgress: Codable, Equatable {
+  /// Payload of all rounds, both directions.
+  var payloadBytes = 0
+  /// The same for dense LoRA.
+  var densePayloadBytes = 0
+  /// The manifest's totals.
+  var totals = Manifest.Totals()
+  /// Rows of the table at the end.
+  var summary = RunSummary()
+}
+
+/// A saved run.
+struct Checkpoint {
+  var state: ServerState
+  var progress: RunProgress
+
+  /// A state with what was counted up to it.
+  init(_ state: ServerState, _ progress: RunProgress) {
+    self.state = state
+    self.progress = progress
+  }
+
+  private static let format = "cellm-mpi checkpoint 1"
+
+  /// Writes it to a file, completely or not at all.
+  func write(to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let text = String(decoding: try encoder.encode(progress), as: UTF8.self)
+    var tensors = [
+      TensorToWrite(name: "vector", shape: [state.vector.count], floats: state.vector),
+      TensorToWrite(
+        name: "first_moment", shape: [state.firstMoment.count], floats: state.firstMoment),
+      TensorToWrite(
+        name: "second_moment", shape: [state.secondMoment.count], floats: state.secondMoment),
+    ]
+    if let support = state.support {
+      tensors.append(
+        TensorToWrite(
+          name: "support", shape: [support.count], int64s: support.indices.map(Int64.init)))
+    }
+    var metadata = [
+      "format": Self.format, "round": "\(state.round)", "digest": state.digest,
+      "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
+    ]
+    // The shortest text that reads back as the same number.
+    metadata["clip"] = state.clip.map { "\($0)" }
+    try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
+  }
+
+  /// Reads and checks a file.
+  /// - Throws: `CommandFailure` or `SafetensorsError` where it is not whole.
+  init(path: String) throws {
+    let file = try SafetensorsFile(path: path)
+    func damaged(_ what: String) -> CommandFailure {
+      CommandFailure(ExitCode.data, "\(path): not a whole checkpoint: \(what)")
+    }
+    guard file.metadata["format"] == Self.format else { throw damaged("its format") }
+    guard let round = file.metadata["round"].flatMap(Int.init),
+      let text = file.metadata["progress"],
+      file.metadata["progress_sha256"] == SHA256.hexDigits(of: Array(text.utf8))
+    else { throw damaged("its counts") }
+    func floats(_ name: String) throws -> [Float] {
+      guard let tensor = file[name] else { throw damaged("no \(name)") }
+      var values = [Float](repeating: 0, count: tensor.elementCount)
+      try values.withUnsafeMutableBufferPointer { try file.readFloats(named: name, into: $0) }
+      return values
+    }
+    let vector = try floats("vector")
+    var support: SupportMask?
+    if file["support"] != nil {
+      let indices = try file.readIntegers(named: "support")
+      guard zip(indices, indices.dropFirst()).allSatisfy(<),
+        indices.allSatisfy({ (0..<vector.count).contains(Int($0)) })
+      else { throw damaged("its support") }
+      support = SupportMask(length: vector.count, indices: indices.map { UInt32($0) })
+    }
+    state = try ServerState(
+      round: round, vector: vector, firstMoment: try floats("first_moment"),
+      secondMoment: try floats("second_moment"), support: support,
+      clip: file.metadata["clip"].flatMap(Double.init))
+    guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
+    progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))
+  }
+}
+
+/// The checkpoints of a run.
+struct CheckpointFolder {
+  let path: String
+
+  /// The newest whole one, and a line for each newer one that is not.
+  func newest() -> (checkpoint: Checkpoint?, damaged: [String]) {
+    var damaged: [String] = []
+    for round in rounds.reversed() {
+      do {
+        return (try Checkpoint(path: file(round)), damaged)
+      } catch {
+        damaged.append("\(error)")
+      }
+    }
+    return (nil, damaged)
+  }
+
+  /// Saves one more, and removes all but the newest `count`.
+  /// - Returns: The round of the oldest that is left.
+  func add(_ checkpoint: Checkpoint, keeping count: Int) throws -> Int {
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+      throw CommandFailure.system(path, errno)
+    }
+    try checkpoint.write(to: file(checkpoint.state.round))
+    // Those of rounds that are still to be played belong to a past that was given up.
+    let all = rounds
+    for stale in all where stale > checkpoint.state.round { unlink(file(stale)) }
+    let valid = all.filter { $0 <= checkpoint.state.round }
+    for old in valid.dropLast(count) { unlink(file(old)) }
+    return valid.suffix(count).first ?? checkpoint.state.round
+  }
+
+  private func file(_ round: Int) -> String {
+    let digits = "\(round)"
+    return "\(path)/round-\(String(repeating: "0", count: max(0, 6 - digits.count)))\(digits)"
+      + ".safetensors"
+  }
+
+  /// Rounds with a file, ascending.
+  private var rounds: [Int] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.compactMap { name in
+      guard name.hasPrefix("round-"), name.hasSuffix(".safetensors") else { return nil }
+      return Int(name.dropFirst(6).dropLast(12))
+    }.sorted()
+  }
+}

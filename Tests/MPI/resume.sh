@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Runs that are killed at random moments and go on, on any number of ranks, end with the digest of the
+# run that was left alone. Usage: Tests/MPI/resume.sh [BINARY_DIRECTORY] [KILLS]
+# Prints one line a check and, last, "N passed, N failed, N skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. Tests/MPI/checks.bash
+bin=$(program_directory cellm-mpi "${1:-}") || exit 1
+program=$bin/cellm-mpi
+kills=${2:-8}
+golden=$PWD/Tests/Goldens/federation/llama_adam_w
+cat > "$scratch/x.yaml" <<YAML
+model: {path: $golden/model}
+data: {path: $golden/corpus, max_length: 16}
+partition: {kind: file, path: $golden/partition.json}
+adapter: {lora_rank: 2, alpha: 8, initial: $golden/initial_adapter}
+method: {download: {density: 0.25}, upload: {density: 0.125}, residual: kept}
+federation:
+  rounds: 300
+  cohort_size: 4
+  server: {optimizer: adam_w, learning_rate: 0.005}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.2, momentum: 0.9}
+evaluation: {every: 50, splits: [validation, test]}
+compute: {micro_batch_tokens: 20}
+checkpoint: {every_rounds: 7, keep: 2}
+YAML
+digest_of "$scratch/whole" "$program" run "$scratch/x.yaml" > "$scratch/expected"
+echo "left alone: digest $(cat "$scratch/expected")"
+
+# One directory for all kills; where it is finished before, a new one.
+number=0 done_kills=0 equal=0 ended=0
+compare() {
+  ended=$((ended + 1))
+  sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
+  for table in rounds evaluation clients; do
+    without_seconds "$scratch/whole/$table.csv" > "$scratch/expected.csv"
+    without_seconds "$scratch/run$number/$table.csv" > "$scratch/found.csv"
+    same_text "$scratch/expected.csv" "$scratch/found.csv" || return
+  done
+  same_text "$scratch/expected" "$scratch/found" && equal=$((equal + 1))
+}
+while [ "$done_kills" -lt "$kills" ]; do
+  ranks=$((done_kills % 4 + 1))
+  setsid mpirun -np $ranks "$program" run "$scratch/x.yaml" --output "$scratch/run$number" --resume \
+    > "$scratch/log" 2>&1 < /dev/null &
+  job=$!
+  sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
+  [ $((RANDOM % 2)) = 0 ] && sleep 0.5
+  # Any process of it, mpirun included.
+  victim=$(pgrep -f "output $scratch/run$number " | shuf -n 1)
+  if [ -n "$victim" ] && kill -9 "$victim" 2> /dev/null; then done_kills=$((done_kills + 1)); fi
+  wait $job 2> /dev/null && { compare; number=$((number + 1)); }
+  # Where mpirun itself was killed its ranks end by themselves.
+  for _ in $(seq 100); do pgrep -f "output $scratch/run$number " > /dev/null || break; sleep 0.1; done
+done
+timeout -k 5 300 mpirun -np 3 "$program" run "$scratch/x.yaml" --output "$scratch/run$number" --resume \
+  > "$scratch/log" 2>&1 < /dev/null && compare
+check "after $done_kills kills, $ended runs ended, $equal as the one left alone" \
+  test "$ended" -ge 1 -a "$ended" = "$equal"
+
+# SIGUSR1 saves and ends with 75; the same command goes on.
+signalled() {
+  mpirun -np 3 "$program" run "$scratch/x.yaml" --output "$scratch/signal" --resume \
+    > "$scratch/log" 2>&1 < /dev/null &
+  local job=$! start=$SECONDS
+  while [ ! -s "$scratch/signal/rounds.csv" ] && [ $((SECONDS - start)) -lt 30 ]; do sleep 0.1; done
+  sleep 0.3
+  kill -USR1 $job
+  wait $job
+  [ $? = 75 ] && grep -q 'go on with --resume' "$scratch/log" &&
+    grep -q '"status" : "stopped"' "$scratch/signal/manifest.json"
+}
+check "SIGUSR1 to mpirun saves the run and ends it with 75" signalled
+timeout -k 5 300 mpirun -np 2 "$program" run "$scratch/x.yaml" --output "$scratch/signal" --resume \
+  > "$scratch/log" 2>&1 < /dev/null
+sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
+check "and goes on on 2 ranks to digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+ends "two at once in one directory" 64 'another process runs in it' 20 bash -c '
+  "$0" run "$1" --set federation.rounds=100000 --output "$2" > /dev/null 2>&1 &
+  first=$!
+  while [ ! -s "$2/rounds.csv" ]; do sleep 0.1; done
+  "$0" run "$1" --set federation.rounds=100000 --output "$2" --resume
+  code=$?
+  kill -9 $first
+  exit $code' "$program" "$scratch/x.yaml" "$scratch/two"
+finish
