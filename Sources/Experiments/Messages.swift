@@ -71,6 +71,8 @@ final class ProgressReporter {
       case .training: "client \(progress.clientsFinished)/\(progress.clientCount)"
       case .evaluation(let split):
         "\(split.rawValue) \(progress.workFinished)/\(progress.workCount)"
+      case .clientEvaluation(let group):
+        "\(group.rawValue) clients \(progress.workFinished)/\(progress.workCount)"
       }
     var parts = ["round \(progress.round + 1)/\(progress.rounds)", stage]
     if let lastLoss { parts.append("loss \(fixed(lastLoss, 4))") }
@@ -96,7 +98,8 @@ final class ProgressReporter {
     var parts = [
       "round \(record.round + 1)/\(rounds)", "loss \(fixed(record.trainLoss, 4))",
     ]
-    for entry in record.evaluation {
+    // The first vector's: a line is for a glance, the tables have them all.
+    for entry in record.evaluation where entry.vector == record.evaluation.first?.vector {
       parts.append("\(entry.split.rawValue) accuracy \(fixed(entry.accuracy, 4))")
     }
     parts.append("down \(byteText(record.downloadPayload.total))")
@@ -104,7 +107,7 @@ final class ProgressReporter {
     parts.append("digest \(record.digest)")
     parts.append(fixed(record.seconds.total, 1) + " s")
     if rounds > record.round + 1 { parts.append("about \(durationText(left)) left") }
-    if !isTerminal || !record.evaluation.isEmpty {
+    if !isTerminal || !record.evaluation.isEmpty || !record.clientEvaluation.isEmpty {
       say(parts.joined(separator: "  "))
     }
   }

@@ -97,15 +97,16 @@ private struct Launch {
         state: isFirst
           ? existing?.checkpoint?.state
             ?? plan.initialState(assembly.initialVector) : nil,
-        residuals: residuals, communicator: counting)
+        knowledge: existing?.checkpoint?.knowledge ?? ClientKnowledge(), residuals: residuals,
+        communicator: counting)
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
-    let privacy = PrivacyReport(federated.plan, population: assembly.partition.clients.count)
+    let privacy = PrivacyReport(federated.plan, population: assembly.partition.clientCount)
     for notice in privacy?.notices ?? [] { progress.warn(notice) }
     progress.say(
       "\(communicator.size) rank\(communicator.size == 1 ? "" : "s"), "
-        + "\(assembly.partition.clients.count) clients, "
+        + "\(assembly.partition.clientCount) clients, "
         + "\(grouped(assembly.objective.parameterCount)) trainable parameters; ready in "
         + durationText((ContinuousClock.now - began) / .seconds(1)))
 
@@ -163,7 +164,7 @@ private struct Launch {
           progress.finished(round, of: plan.rounds)
         }
         if isStopping || !federated.isFinished {
-          try record.saveIfDue(state, now: isStopping)
+          try record.saveIfDue(state, federated.knowledge, now: isStopping)
         }
       }
       if let residuals {
@@ -225,7 +226,7 @@ private struct Launch {
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,
-      population: assembly.partition.clients.count, privacy: privacy?.manifest,
+      population: assembly.partition.clientCount, privacy: privacy?.manifest,
       start: timeText(Date()))
   }
 }
@@ -258,7 +259,8 @@ private final class RunRecord {
     guard lock.lock() else {
       throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
     }
-    tables = try RunTables(directory, from: round, progress)
+    tables = try RunTables(
+      directory, evaluatesClients: experiment.evaluation.clients > 0, from: round, progress)
     summary = progress.summary
     self.manifest.totals = progress.totals
     self.manifest.starts = existing?.starts ?? []
@@ -267,7 +269,7 @@ private final class RunRecord {
   }
 
   /// Saves the state where rounds or minutes ask for it, or `now`.
-  func saveIfDue(_ state: ServerState, now: Bool) throws {
+  func saveIfDue(_ state: ServerState, _ knowledge: ClientKnowledge, now: Bool) throws {
     let byRounds = rules.everyRounds > 0 && state.round % rules.everyRounds == 0
     let minutes = (ContinuousClock.now - lastSaved) / .seconds(60)
     guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
@@ -277,7 +279,7 @@ private final class RunRecord {
       payloadBytes: tables.payloadBytes, densePayloadBytes: tables.denseBytes,
       totals: manifest.totals, summary: summary)
     oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
-      .add(Checkpoint(state, progress), keeping: rules.keep)
+      .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
     lastSaved = ContinuousClock.now
   }
 

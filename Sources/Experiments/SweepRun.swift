@@ -152,7 +152,7 @@ private struct SweepTable {
           manifest?.wallSeconds.map { fixed($0, 3) } ?? "",
         ] + columns.map { values[$0] ?? "" })
     }
-    let text = rows.map { $0.map(Table.quoted).joined(separator: ",") + "\n" }.joined()
+    let text = rows.map(csvRow).joined()
     try OutputFile.replace(directory + "/points.csv", with: text)
   }
 }

@@ -15,7 +15,10 @@ extension SparseVector {
   /// as it is, bit for bit.
   ///
   /// - Precondition: `bound` is greater than 0; all values are finite.
-  public func clipped(toNorm bound: Double) -> SparseVector {
+  ///
+  /// - Parameter bound: nil for no bound.
+  public func clipped(toNorm bound: Double?) -> SparseVector {
+    guard let bound else { return self }
     precondition(bound > 0, "a vector clipped to norm \(bound)")
     let before = euclideanNorm
     guard before > bound else { return self }

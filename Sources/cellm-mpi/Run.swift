@@ -10,7 +10,8 @@ struct Run: ExecutableCommand {
     discussion: """
       Everything wrong with the experiment is reported at once, before anything is computed. The \
       results go to a new directory: config.yaml (complete), manifest.json, rounds.csv, \
-      evaluation.csv, clients.csv, wire.csv and adapter/ (PEFT). At the end a table, the digest of \
+      evaluation.csv, clients.csv, wire.csv and adapter/ (PEFT), with evaluation.clients also \
+      client_evaluation.csv and evaluation_clients.csv. At the end a table, the digest of \
       the final state and the directory's path are printed. `cellm-mpi keys` lists all keys.
 
       The state is saved in checkpoints/ every few rounds and minutes, and on SIGUSR1, after which \

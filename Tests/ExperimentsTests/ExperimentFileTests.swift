@@ -29,7 +29,7 @@ private let unusual = """
   model: {path: ./models/a b}
   data: {path: "it's", max_length: 7}
   task: {kind: language_modelling}
-  partition: {kind: file, path: ../owners.json}
+  partition: {kind: file, path: ../owners.json, iid_mix: 0.25, shares_examples: true}
   adapter: {lora_rank: 3, alpha: 0.1, targets: [q_proj, 'true', "12"], dropout: 0.05, initial: ./a}
   method:
     download: {select: top_magnitude, density: {initial: 1, factor: 0.98, period: 3}}
@@ -43,7 +43,8 @@ private let unusual = """
   local: {epochs: 2, batch_size: 5, learning_rate: 0.30000000000000004, optimizer: adam_w,
           beta1: 0.1, beta2: 0.2, epsilon: 0.3, weight_decay: 0.4, proximal: 0.5, shuffle: false,
           schedule: {kind: exponential, warmup_rounds: 1, factor: 0.75, period: 4}}
-  evaluation: {every: 2, splits: [train, validation], maximum_examples: 9, masked: false}
+  evaluation: {every: 2, splits: [train, validation], maximum_examples: 9, masked: both, clients: 3,
+               holdout: 0.2}
   compute: {threads: 1, micro_batch_tokens: 256}
   seed: 18446744073709551615
   """
@@ -78,6 +79,9 @@ struct ExperimentFileTests {
     #expect(value.local.proximal == 0.5)
     #expect(value.local.schedule.factor == 0.75 && value.local.schedule.period == 4)
     #expect(value.evaluation.splits == [.train, .validation])
+    #expect(value.evaluation.masked == .both)
+    #expect(value.evaluation.clients == 3 && value.evaluation.holdout == 0.2)
+    #expect(value.partition.iidMix == 0.25 && value.partition.sharesExamples)
     #expect(value.compute.microBatchTokens == 256)
     #expect(value.seed == .max)
   }
@@ -320,6 +324,32 @@ struct ExperimentProblemTests {
     #expect(
       plan.local.schedule == LearningRateSchedule(decay: .exponential(factor: 0.5, period: 3)))
     #expect(plan.local.optimizer == .sgd(momentum: 0.5))
+  }
+
+  @Test(
+    "a partition's key counts with its kinds alone",
+    arguments: [
+      ("kind: iid, alpha: 1", "dirichlet or virtual"),
+      ("kind: natural, clients: 3", "dirichlet, iid, shards, quantity_skew or virtual"),
+      ("kind: dirichlet, shards_per_client: 3", "shards"),
+      ("kind: shards, sigma: 1", "quantity_skew or virtual"),
+      ("kind: quantity_skew, iid_mix: 0.5", "dirichlet, natural, shards or file"),
+      ("kind: iid, shares_examples: true", "file"),
+    ])
+  func partitionKeys(section: String, kinds: String) {
+    let found = problems(minimal + "partition: {\(section)}\n")
+    #expect(found.count == 1, "\(found)")
+    #expect(found.first?.hasSuffix("leave it out, or give partition.kind: \(kinds)") == true)
+  }
+
+  @Test("a share that is held out counts only where clients are evaluated")
+  func holdout() throws {
+    #expect(
+      problems(minimal + "evaluation: {holdout: 0.2}\n") == [
+        "x.yaml:3: evaluation.holdout: has no effect with evaluation.clients: 0; leave it out, or"
+          + " give evaluation.clients: 1 or more"
+      ])
+    #expect(try read(minimal + "evaluation: {holdout: 0.2, clients: 9}").evaluation.holdout == 0.2)
   }
 
   @Test("a cohort larger than the population is refused where it was given")

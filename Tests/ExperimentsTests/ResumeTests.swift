@@ -59,6 +59,10 @@ struct ResumeTests {
     for name in ["rounds.csv", "clients.csv", "evaluation.csv"] {
       #expect(try table(scratch, "\(a)/\(name)") == table(scratch, "\(b)/\(name)"), "\(name)")
     }
+    for name in ["client_evaluation.csv", "evaluation_clients.csv"]
+    where FileManager.default.fileExists(atPath: "\(scratch.path)/\(a)/\(name)") {
+      #expect(try table(scratch, "\(a)/\(name)") == table(scratch, "\(b)/\(name)"), "\(name)")
+    }
   }
 
   @Test(
@@ -69,11 +73,12 @@ struct ResumeTests {
         "method.persistence=nested", "method.trainable=downloaded",
         "method.upload.select=downloaded",
         "method.download.density={initial: 1, factor: 0.8, period: 1}",
-      ],
+        "method.download.indices=difference", "method.upload.values=int8",
+      ], ["evaluation.clients=2", "evaluation.holdout=0.3", "evaluation.masked=both"],
       [
         "federation.server={optimizer: fed_avgm, learning_rate: 0.5, schedule: {kind: cosine}}",
         "privacy={clipping: adaptive, clip: 0.5, noise_multiplier: 0.25}",
-        "local.optimizer=adam_w",
+        "local.optimizer=adam_w", "method.upload.values=int8",
       ],
     ])
   func goesOn(settings: [String]) throws {

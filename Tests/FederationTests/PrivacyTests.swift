@@ -232,6 +232,26 @@ private struct RoundsGolden: Decodable {
     #expect(noisy.records.allSatisfy { $0.clients.allSatisfy { $0.uploadNonzeros == 6 } })
   }
 
+  @Test(
+    "values rounded on the way count with no more than the clip", arguments: ValueFormat.allCases)
+  func narrowValues(format: ValueFormat) throws {
+    var method = Method.flasc(download: 1, upload: 0.5)
+    method.values.upload = format
+    var plan = Self.smallPlan(
+      Privacy(clipping: .fixed(0.125), noise: .multiplier(0)), method: method)
+    plan.server = .sgd(learningRate: 1)
+    (plan.rounds, plan.cohort) = (1, .file([[2]]))
+    let found = try Self.play(plan)
+    let start = wobble(Self.length, salt: 1)
+    let moved = zip(start, found.state.vector).map { Double($0 - $1) }
+    let norm = moved.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    // The server's vector is rounded to Float after the step.
+    #expect(norm <= 0.125 + 1e-6 && norm > 0.1, "\(format): \(norm)")
+    #expect(found.records[0].privacy?.clippedShare == 1)
+    let again = try Self.play(plan, ranks: 3)
+    #expect(again.state == found.state)
+  }
+
   // MARK: - The same bits
 
   private static let settings: [Privacy] = [
