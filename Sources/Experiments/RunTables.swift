@@ -49,7 +49,8 @@ final class RunTables {
         "round", "clients", "examples", "steps", "tokens", "train_loss", "train_accuracy",
         "download_density", "upload_density",
       ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
-        "dense_payload_bytes", "total_payload_bytes", "total_dense_payload_bytes",
+        "dense_payload_bytes", "entropy_bound_bytes", "download_parameters", "upload_parameters",
+        "total_payload_bytes", "total_dense_payload_bytes",
       ] + Self.privacyColumns + [
         "digest",
         "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
@@ -70,7 +71,7 @@ final class RunTables {
         "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
-        + ["upload_norm", "client_seconds"], keepingRoundsBelow: round)
+        + ["entropy_bound_bytes", "upload_norm", "client_seconds"], keepingRoundsBelow: round)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
@@ -93,7 +94,9 @@ final class RunTables {
         "\(record.trainLoss)", "\(record.trainAccuracy)", "\(record.downloadDensity)",
         "\(record.uploadDensity)",
       ] + Self.payload(download) + Self.payload(upload) + [
-        "\(2 * record.denseBytes)", "\(payloadBytes)", "\(denseBytes)",
+        "\(2 * record.denseBytes)", fixed(clients.reduce(0) { $0 + $1.entropyBound }, 1),
+        "\(clients.reduce(0) { $0 + $1.downloadNonzeros })",
+        "\(clients.reduce(0) { $0 + $1.uploadNonzeros })", "\(payloadBytes)", "\(denseBytes)",
       ] + Self.privacy(record.privacy) + [
         record.digest,
         fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
@@ -117,7 +120,8 @@ final class RunTables {
           "\(client.steps)",
           "\(client.tokens)", "\(client.loss)", "\(client.accuracy)", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
-          + Self.payload(client.upload) + ["\(client.uploadNorm)", fixed(client.seconds, 6)])
+          + Self.payload(client.upload)
+          + [fixed(client.entropyBound, 1), "\(client.uploadNorm)", fixed(client.seconds, 6)])
     }
     for (collective, entry) in wire.entries {
       self.wire.append([

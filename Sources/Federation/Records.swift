@@ -63,6 +63,10 @@ public struct ClientRecord: Sendable, Equatable {
   public var uploadNonzeros: Int
   /// The L2 norm of what the upload selection kept, before any clipping.
   public var uploadNorm: Double
+  /// The least bytes of both messages where any set of as many coordinates is as likely: values and
+  /// headers as they are, log2 C(n, k) bits for the coordinates. Messages against supports that the
+  /// reader knows can be shorter.
+  public var entropyBound: Double
 }
 
 /// One evaluation of the server's vector on one split.

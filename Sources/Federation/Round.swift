@@ -189,6 +189,12 @@ extension FederatedRun {
     return factors.squaredProductNorm(of: trained).squareRoot()
   }
 
+  private func entropyBound(_ count: Int, _ format: ValueFormat) -> Double {
+    VectorCodec.entropyBound(
+      length: objective.parameterCount, count: count, format: format,
+      tensorCount: objective.tensorEnds.count)
+  }
+
   /// What a round over `client` costs, in tokens of one local epoch.
   private func tokens(of client: Int) -> Int {
     population.examples(of: client).reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
@@ -217,7 +223,9 @@ extension FederatedRun {
         steps: report.steps, tokens: report.sums.tokens, loss: report.sums.meanLoss,
         accuracy: report.sums.accuracy, seconds: report.seconds, download: size,
         upload: report.upload, downloadNonzeros: member.download.mask.count,
-        uploadNonzeros: report.uploadNonzeros, uploadNorm: report.uploadNorm)
+        uploadNonzeros: report.uploadNonzeros, uploadNorm: report.uploadNorm,
+        entropyBound: entropyBound(member.download.mask.count, plan.method.values.download)
+          + entropyBound(report.uploadNonzeros, plan.method.values.upload))
     }
     return RoundRecord(
       round: round, parameterCount: state.vector.count, clients: records,
