@@ -80,6 +80,19 @@ extension Experiment {
             + " \(method.tiers.count) tiers of method.tiers"
         ))
     }
+    if privacy.clipping != .none {
+      for (key, isLoss) in [
+        ("unavailability", system.unavailability > 0), ("dropout", system.dropout > 0),
+        ("deadline", system.deadline != nil), ("extra_clients", system.extraClients > 0),
+      ] where isLoss {
+        found.append(
+          (
+            "system." + key,
+            "is not allowed with privacy.clipping: \(privacy.clipping.rawValue), whose noise is for"
+              + " cohorts of one size; leave it out"
+          ))
+      }
+    }
     return found
   }
 

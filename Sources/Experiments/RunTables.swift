@@ -32,6 +32,15 @@ final class RunTables {
     [size.values, size.indices, size.header, size.total].map(String.init)
   }
 
+  /// Empty where privacy is off, so that tables of all runs have the same columns.
+  private static let privacyColumns = ["clip", "clipped_share", "noise_deviation", "epsilon"]
+
+  private static func privacy(_ record: PrivacyRecord?) -> [String] {
+    guard let record else { return privacyColumns.map { _ in "" } }
+    return [record.clip, record.clippedShare, record.meanNoiseDeviation, record.epsilon]
+      .map { "\($0)" }
+  }
+
   /// Tables of a new run, or of one that goes on at `round` after what `progress` counted.
   ///
   /// - Parameters:
@@ -55,8 +64,9 @@ final class RunTables {
         "round", "clients", "examples", "steps", "tokens", "train_loss", "train_accuracy",
         "download_density", "upload_density",
       ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
-        "dense_payload_bytes", "total_payload_bytes", "total_dense_payload_bytes", "digest",
-      ]
+        "dense_payload_bytes", "entropy_bound_bytes", "download_parameters", "upload_parameters",
+        "total_payload_bytes", "total_dense_payload_bytes",
+      ] + Self.privacyColumns + ["digest"]
         + clocked(
           "used_clients", "unavailable_clients", "dropped_clients", "late_clients",
           "modelled_time_s", "total_modelled_time_s") + [
@@ -79,7 +89,8 @@ final class RunTables {
         "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
-        + clocked("status", "modelled_time_s") + ["client_seconds"], keepingRoundsBelow: round)
+        + ["entropy_bound_bytes", "upload_norm"] + clocked("status", "modelled_time_s")
+        + ["client_seconds"], keepingRoundsBelow: round)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
@@ -108,8 +119,10 @@ final class RunTables {
         isEmpty ? "" : "\(record.trainLoss)", isEmpty ? "" : "\(record.trainAccuracy)",
         "\(record.downloadDensity)", "\(record.uploadDensity)",
       ] + Self.payload(download) + Self.payload(upload) + [
-        "\(record.densePayloadBytes)", "\(payloadBytes)", "\(denseBytes)", record.digest,
-      ]
+        "\(record.densePayloadBytes)", fixed(clients.reduce(0) { $0 + $1.entropyBound }, 1),
+        "\(clients.reduce(0) { $0 + $1.downloadNonzeros })",
+        "\(clients.reduce(0) { $0 + $1.uploadNonzeros })", "\(payloadBytes)", "\(denseBytes)",
+      ] + Self.privacy(record.privacy) + [record.digest]
         + clocked(
           ["\(record.count(.used))", "\(record.count(.unavailable))"]
             + ["\(record.count(.dropped))", "\(record.count(.late))"]
@@ -140,6 +153,7 @@ final class RunTables {
           client.isTrained ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
           + Self.payload(client.upload)
+          + [fixed(client.entropyBound, 1), client.isTrained ? "\(client.uploadNorm)" : ""]
           + clocked([client.status.rawValue, client.modelledSeconds.map { "\($0)" } ?? ""])
           + [fixed(client.seconds, 6)])
     }

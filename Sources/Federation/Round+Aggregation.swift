@@ -36,8 +36,9 @@ struct Uploads {
 extension FederatedRun {
   /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step; where
   /// there is none, the round ends without a step.
-  func aggregate(_ uploads: Uploads, _ downloads: [Int: Download], _ clock: inout PhaseClock) throws
-  {
+  func aggregate(
+    _ uploads: Uploads, _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
+  ) throws {
     let (reports, cohort) = (uploads.reports, uploads.clients)
     if reports.isEmpty {
       state?.skipRound()
@@ -71,7 +72,8 @@ extension FederatedRun {
       do {
         let upload = try VectorCodec.decode(
           message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds,
-          known: known)
+          known: known
+        ).clipped(toNorm: clip)
         sum?.add(upload, weight: weights[position])
         if !each.isEmpty { each[position] = upload }
       } catch {
@@ -82,7 +84,7 @@ extension FederatedRun {
     }
     clock.mark(\.transfer)
     guard let sum else { return }
-    var pseudoGradient = sum.mean()
+    var pseudoGradient = noisyMean(of: sum, clip: clip)
     if plan.method.aggregation == .productMean, let factors = objective.factors, let state {
       let clients = zip(cohort, each).map { client, upload in
         trainedVector(
@@ -92,6 +94,7 @@ extension FederatedRun {
         of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
     }
     try step(pseudoGradient, downloads)
+    state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
     clock.mark(\.server)
   }
 
@@ -116,7 +119,9 @@ extension FederatedRun {
 
   /// The server's step, and the pruning that the method asks for.
   private func step(_ pseudoGradient: [Float], _ downloads: [Int: Download]) throws {
-    state?.step(plan.server, pseudoGradient: pseudoGradient)
+    state?.step(
+      plan.server, pseudoGradient: pseudoGradient,
+      rateFactor: plan.serverSchedule.factor(round: round))
     if plan.method.persistence == .nested, let mask = downloads[0]?.mask {
       state?.restrict(to: mask)
     }

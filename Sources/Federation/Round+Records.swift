@@ -11,6 +11,7 @@ extension FederatedRun {
   func record(
     _ round: Int, _ cohort: [(member: Member, download: Download?)],
     _ downloadSizes: [PayloadSize], _ reports: [ClientReport], _ verdict: RoundVerdict,
+    _ clip: Double?,
     _ evaluation: RoundEvaluation, _ state: ServerState, _ seconds: PhaseSeconds
   ) -> RoundRecord {
     // In cohort order, whoever trained what: a sum of Doubles depends on its order.
@@ -18,6 +19,7 @@ extension FederatedRun {
     for (report, isUsed) in zip(reports, verdict.isUsed) where isUsed { sums += report.sums }
     var left = zip(reports, verdict.isUsed).makeIterator()
     var records: [ClientRecord] = []
+    let values = plan.method.values
     for (index, (member, download)) in cohort.enumerated() {
       let trained = member.fate == .used ? left.next() : nil
       let (report, isUsed) = (trained?.0, trained?.1 ?? false)
@@ -33,15 +35,25 @@ extension FederatedRun {
           upload: isUsed ? report?.upload ?? .zero : .zero,
           downloadNonzeros: download?.mask.count ?? 0,
           uploadNonzeros: isUsed ? report?.uploadNonzeros ?? 0 : 0,
+          uploadNorm: report?.uploadNorm ?? 0,
+          entropyBound: (download.map { entropyBound($0.mask.count, values.download) } ?? 0)
+            + (isUsed ? entropyBound(report?.uploadNonzeros ?? 0, values.upload) : 0),
           modelledSeconds: verdict.memberSeconds.isEmpty ? nil : verdict.memberSeconds[index]))
     }
     return RoundRecord(
       round: round, parameterCount: state.vector.count, clients: records,
       modelledSeconds: verdict.seconds, trainLoss: sums.meanLoss, trainAccuracy: sums.accuracy,
+      privacy: privacyRecord(round: round, clip: clip, norms: reports.map(\.uploadNorm)),
       denseMessage: PayloadSize(
         values: 4 * state.vector.count, indices: 0, header: VectorCodec.headerBytes),
       seconds: seconds, digest: state.digest, evaluation: evaluation.splits,
       clientEvaluation: evaluation.clients)
+  }
+
+  private func entropyBound(_ count: Int, _ format: ValueFormat) -> Double {
+    VectorCodec.entropyBound(
+      length: objective.parameterCount, count: count, format: format,
+      tensorCount: objective.tensorEnds.count)
   }
 
   /// How long a rank waits on average for the one whose clients take longest.

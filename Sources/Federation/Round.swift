@@ -4,7 +4,8 @@
 //   M_i  = download selection of P for tier i       encoded once for all of its clients
 //   each client c of the cohort, in tier i:
 //     x_c = local training of its coordinates from P masked by M_i
-//     u_c = upload selection of (P masked by M_i) - x_c (+ what it kept back), encoded
+//     u_c = upload selection of (P masked by M_i) - x_c (+ what it kept back), clipped where
+//           privacy is on (Privacy.swift), encoded
 //   g  = sum_c w_c u_c / sum_c w_c                  exact, in fixed point (Round+Aggregation.swift)
 //   P <- server step of P with g
 //
@@ -37,6 +38,7 @@ extension FederatedRun {
     let downloads = try distributeDownloads(
       tiers: plan.method.tiers.isEmpty ? [0] : Set(received.map(\.tier)).sorted())
     let tierMasks = tierMasksToEvaluate()
+    let clip = try agreedClip()
     clock.mark(\.download)
 
     let own = assigned[communicator.rank]
@@ -44,7 +46,7 @@ extension FederatedRun {
       own.map {
         (position: $0, client: trained[$0].client, download: downloads[trained[$0].tier]!)
       },
-      &clock, shouldStop, onProgress)
+      clip, &clock, shouldStop, onProgress)
     // Also the barrier after which nobody trains any more.
     let isDropped = ownReports.count < own.count
     let stop = try communicator.maximum(isDropped ? 2 : shouldStop() ? 1 : 0)
@@ -67,7 +69,7 @@ extension FederatedRun {
     try aggregate(
       Uploads(
         messages: messages, reports: reports, clients: trained.map(\.client), assigned: assigned,
-        rank: communicator.rank, isUsed: verdict.isUsed), downloads, &clock)
+        rank: communicator.rank, isUsed: verdict.isUsed), downloads, clip, &clock)
     let played = round
     round += 1
 
@@ -82,7 +84,7 @@ extension FederatedRun {
     if let state {
       var seconds = clock.seconds
       seconds.idle = idleSeconds(reports)
-      end.record = record(played, cohort, sizes, reports, verdict, evaluation, state, seconds)
+      end.record = record(played, cohort, sizes, reports, verdict, clip, evaluation, state, seconds)
     }
     return end
   }
@@ -90,8 +92,8 @@ extension FederatedRun {
   /// Trains this rank's clients; returns their encoded uploads and the reports on them, or fewer
   /// where it is asked to stop before half of the work is done.
   private func train(
-    _ own: [(position: Int, client: Int, download: Download)], _ clock: inout PhaseClock,
-    _ shouldStop: () -> Bool, _ onProgress: (RoundProgress) -> Void
+    _ own: [(position: Int, client: Int, download: Download)], _ clip: Double?,
+    _ clock: inout PhaseClock, _ shouldStop: () -> Bool, _ onProgress: (RoundProgress) -> Void
   ) throws -> (messages: [[UInt8]], reports: [ClientReport]) {
     var messages: [[UInt8]] = []
     var reports: [ClientReport] = []
@@ -134,16 +136,18 @@ extension FederatedRun {
       let mask = uploadMask(
         of: client, tier: tier, UnsafeBufferPointer(outcome.clientDelta), download)
       let known = knownSupport(ofUploadIn: tier, mask)
+      let selected = SparseVector(gathering: UnsafeBufferPointer(outcome.clientDelta), at: mask)
       var rounding = roundingStream(client: client, step: 1 << 20)
       let encoded = VectorCodec.encode(
-        SparseVector(gathering: UnsafeBufferPointer(outcome.clientDelta), at: mask),
-        format: plan.method.values.upload, known: known, tensorEnds: objective.tensorEnds,
-        rounding: &rounding)
+        selected.clipped(toNorm: clip), format: plan.method.values.upload, known: known,
+        tensorEnds: objective.tensorEnds, rounding: &rounding)
       // What the server will read, rounding included.
       let upload = try VectorCodec.decode(
         encoded.bytes, expectedLength: objective.parameterCount,
-        tensorEnds: objective.tensorEnds, known: known)
-      try keepResidual(of: client, outcome.clientDelta, minus: upload)
+        tensorEnds: objective.tensorEnds, known: known
+      ).clipped(toNorm: clip)
+      // With privacy what clip and rounding took off is lost: kept, it would grow.
+      try keepResidual(of: client, outcome.clientDelta, minus: clip == nil ? upload : selected)
       messages.append(encoded.bytes)
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
@@ -153,7 +157,7 @@ extension FederatedRun {
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
           largestMagnitude: upload.largestMagnitude,
-          productNorm: productNorm(outcome.trained)))
+          productNorm: productNorm(outcome.trained), uploadNorm: selected.euclideanNorm))
       progress.clientsFinished += 1
       report()
     }

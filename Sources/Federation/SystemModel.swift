@@ -50,6 +50,11 @@ public struct SystemModel: Sendable, Equatable {
     self.serverSeconds = serverSeconds
   }
 
+  /// Whether fewer clients, or others, may count than without it.
+  public var losesClients: Bool {
+    unavailability > 0 || dropout > 0 || deadline != nil || extraClients > 0
+  }
+
   /// The device of a client of a tier; the tier's factor is on its three rates.
   public func system(of client: Int, tier: Int, seed: UInt64) -> ClientSystem {
     var system = clients.system(of: client, seed: seed)

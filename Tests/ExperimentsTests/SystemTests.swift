@@ -95,6 +95,11 @@ struct SystemTests {
         "--set system.tier_speeds=[1, 2]: 2 numbers are not allowed; give one for each of the 0"
           + " tiers of method.tiers"
       ])
+    #expect(
+      problems(minimal, ["system.kind=drawn", "system.dropout=0.1", "privacy.clipping=fixed"]) == [
+        "--set system.dropout=0.1: is not allowed with privacy.clipping: fixed, whose noise is for"
+          + " cohorts of one size; leave it out"
+      ])
     let file = """
       model: {path: m}
       data: {path: d}

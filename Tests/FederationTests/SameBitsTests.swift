@@ -49,6 +49,16 @@ private struct Trace: Sendable, Equatable {
       seed: 5, schedule: schedule, uploads: uploads)
   }
 
+  /// A plan with more state: clients with AdamW and FedProx's term, and a schedule.
+  private static func adaptivePlan(_ server: ServerOptimizer) -> FederationPlan {
+    var plan = plan(server: server)
+    plan.serverSchedule = LearningRateSchedule(
+      decay: .cosine(final: 0, rounds: plan.rounds), warmupRounds: 1)
+    plan.local.optimizer = .adamW()
+    plan.local.proximal = 0.25
+    return plan
+  }
+
   /// Runs the plan and returns rank 0's trace, after checking that all ranks agree on the digest.
   private static func trace(_ plan: FederationPlan, ranks: Int) throws -> Trace {
     let traces = try ThreadCommunicators.run(size: ranks) { communicator in
@@ -88,8 +98,11 @@ private struct Trace: Sendable, Equatable {
 
   @Test("a run that is interrupted goes on with the same bits, on another number of ranks")
   func resume() throws {
-    for server in [ServerOptimizer.fedAdam(learningRate: 0.05), .adamW(learningRate: 0.05)] {
-      let plan = Self.plan(server: server)
+    for server in [
+      ServerOptimizer.fedAdam(learningRate: 0.05), .adamW(learningRate: 0.05),
+      .fedAvgM(learningRate: 0.5), .fedYogi(learningRate: 0.05),
+    ] {
+      let plan = Self.adaptivePlan(server)
       let whole = try Self.trace(plan, over: SingleProcessCommunicator())
       let states = try ThreadCommunicators.run(size: 2) { communicator -> ServerState? in
         let run = try FederatedRun(
@@ -113,7 +126,7 @@ private struct Trace: Sendable, Equatable {
 
   @Test("memory does not grow with the rounds")
   func memory() throws {
-    let length = 200_000
+    let length = 600_000
     let objective = QuadraticObjective(
       scales: [Float](repeating: 1, count: length), train: [wobble(length, salt: 1)],
       test: [wobble(length, salt: 2)])
@@ -126,8 +139,8 @@ private struct Trace: Sendable, Equatable {
       initialVector: wobble(length, salt: 3), communicator: SingleProcessCommunicator())
     var resident: [Int] = []
     _ = try run.run { _ in resident.append(try residentBytes()) }
-    // One vector of Floats that stayed behind in each round would be 24 MB here. The other tests
-    // of this process run at the same time and take a few.
-    #expect(resident[39] - resident[9] < 16 << 20, "\(resident)")
+    // One vector of Floats that stayed behind in each round would be 72 MB here. The other tests
+    // of this process run at the same time and take some.
+    #expect(resident[39] - resident[9] < 40 << 20, "\(resident)")
   }
 }
