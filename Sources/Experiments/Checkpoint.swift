@@ -92,8 +92,8 @@ struct Checkpoint {
     state = try ServerState(
       round: round, vector: vector, firstMoment: try floats("first_moment"),
       secondMoment: try floats("second_moment"), support: support,
+      clip: file.metadata["clip"].flatMap(Double.init),
       emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0)
-      clip: file.metadata["clip"].flatMap(Double.init))
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
     knowledge = try ClientKnowledge(file, length: vector.count)
     progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))

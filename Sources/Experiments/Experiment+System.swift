@@ -1,7 +1,7 @@
 // The section `system`: clients' devices and links, who is there and who is in time; its keys, and
 // what the federation makes of them (docs/system-model.md).
 
-public import Federation
+internal import Federation
 import Foundation
 internal import Yams
 
