@@ -95,8 +95,9 @@ struct SystemTests {
         "--set system.tier_speeds=[1, 2]: 2 numbers are not allowed; give one for each of the 0"
           + " tiers of method.tiers"
       ])
+    let lossy = ["system.kind=drawn", "system.dropout=0.1"]
     #expect(
-      problems(minimal, ["system.kind=drawn", "system.dropout=0.1", "privacy.clipping=fixed"]) == [
+      problems(minimal, lossy + ["privacy={clipping: fixed, clip: 1, noise_multiplier: 1}"]) == [
         "--set system.dropout=0.1: is not allowed with privacy.clipping: fixed, whose noise is for"
           + " cohorts of one size; leave it out"
       ])

@@ -23,6 +23,8 @@ local: {epochs: 1, batch_size: 4, learning_rate: 0.2, momentum: 0.9}
 evaluation: {every: 50, splits: [validation, test]}
 compute: {micro_batch_tokens: 20}
 checkpoint: {every_rounds: 7, keep: 2}
+system: {kind: drawn, download: {median: 2000, sigma: 0.5}, upload: 1000, latency: 0.1,
+  tokens_per_second: {median: 100, sigma: 0.75}, unavailability: 0.1, dropout: 0.2, deadline: 3}
 YAML
 digest_of "$scratch/whole" "$program" run "$scratch/x.yaml" > "$scratch/expected"
 echo "left alone: digest $(cat "$scratch/expected")"

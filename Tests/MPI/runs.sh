@@ -36,6 +36,15 @@ for case in llama_adam_w bert_adam_w; do
 done
 yaml=$scratch/llama_adam_w.yaml
 
+# A virtual clock by which clients are missing, lost and late; modelled times are compared like all else.
+clock='system={kind: drawn, download: {median: 2000, sigma: 0.5}, upload: 1000, latency: 0.1,
+  tokens_per_second: {median: 100, sigma: 0.75}, unavailability: 0.1, dropout: 0.2, deadline: 3,
+  extra_clients: 2, server_time: 0.25}'
+same_bits clock "$yaml" "1 2 3" --set federation.cohort.kind=uniform --set federation.cohort_size=3 \
+  --set method.residual=kept --set federation.rounds=12 --set "$clock"
+check "the clock has clients of each status" test 3 = \
+  "$(grep -oE ",(used|dropped|late)," "$scratch/clock-0/clients.csv" | sort -u | wc -l)"
+
 # Clients that are functions of the seed, evaluated one by one; and the same clients from a file.
 drawn=(--set federation.cohort.kind=uniform --set federation.cohort_size=5
   --set evaluation.clients=4 --set evaluation.holdout=0.2 --set evaluation.masked=both)
