@@ -73,7 +73,7 @@ let package = Package(
     .executableTarget(
       name: "cellm-bench",
       dependencies: [
-        "Federation", "Sparsity", "Adapters", "Transformers", "Kernels",
+        "Federation", "Sparsity", "RandomStreams", "Adapters", "Transformers", "Kernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

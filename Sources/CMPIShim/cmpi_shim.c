@@ -63,6 +63,14 @@ int cmpi_rank(int comm, int *rank) { return MPI_Comm_rank(MPI_Comm_f2c(comm), ra
 /* int MPI_Comm_size(MPI_Comm comm, int *size)   6.4.1 */
 int cmpi_size(int comm, int *size) { return MPI_Comm_size(MPI_Comm_f2c(comm), size); }
 
+/* int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *newcomm)   6.4.2 */
+int cmpi_split(int comm, int color, int key, int *part) {
+  MPI_Comm group = MPI_COMM_NULL;
+  const int code = MPI_Comm_split(MPI_Comm_f2c(comm), color, key, &group);
+  *part = MPI_Comm_c2f(group);
+  return code;
+}
+
 /* int MPI_Comm_split_type(MPI_Comm comm, int split_type, int key, MPI_Info info, MPI_Comm *newcomm)   6.4.2
  * The ranks that can share memory, in the order of their ranks in `comm`. */
 int cmpi_split_by_node(int comm, int *node_comm) {

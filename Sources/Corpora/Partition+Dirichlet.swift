@@ -29,7 +29,8 @@ extension Partition {
       guard label >= 0 else {
         throw PartitionError(reason: "label \(label) of example \(members[0])")
       }
-      var stream = RandomStream(seed: seed, purpose: .partition, round: 1, client: Int(label))
+      var stream = RandomStream(
+        seed: seed, purpose: .partition, round: PartitionDraw.proportions, client: Int(label))
       let proportions = stream.dirichlet(
         concentrations: [Double](repeating: alpha, count: clients))
       var members = members
@@ -48,12 +49,14 @@ extension Partition {
     return Partition(clients: shares)
   }
 
-  /// Moves examples from the largest clients to those below the minimum.
-  private static func fill(_ shares: inout [[Int]], to minimum: Int, seed: UInt64) {
+  /// Moves examples from the largest clients to those below the minimum, in the order of their
+  /// numbers.
+  /// - Precondition: there are as many examples as the clients' minimum takes.
+  static func fill(_ shares: inout [[Int]], to minimum: Int, seed: UInt64) {
     var missing = shares.indices.filter { shares[$0].count < minimum }
       .flatMap { client in repeatElement(client, count: minimum - shares[client].count) }[...]
     guard !missing.isEmpty else { return }
-    var stream = RandomStream(seed: seed, purpose: .partition, round: 2)
+    var stream = RandomStream(seed: seed, purpose: .partition, round: PartitionDraw.filling)
     // Level by level from the top: all clients of the largest size give one each and join those of
     // the next size.
     let sizes = Dictionary(grouping: shares.indices) { shares[$0].count }

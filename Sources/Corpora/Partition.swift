@@ -15,8 +15,8 @@ public struct PartitionError: Error, CustomStringConvertible, Sendable {
   public var description: String { reason }
 }
 
-/// The examples of each client.
-public struct Partition: Sendable, Equatable {
+/// The examples of each client, as lists.
+public struct Partition: Population, Equatable {
   /// The indices of each client's examples, ascending.
   public let clients: [[Int]]
 
@@ -27,9 +27,10 @@ public struct Partition: Sendable, Equatable {
   /// A partition in which each client has examples, and no example belongs to two.
   ///
   /// Examples may be left out, as for a corpus of which a part is set aside.
+  /// - Parameter sharing: Whether an example may belong to several clients, or to one twice.
   /// - Throws: `PartitionError` for an empty client, an index outside 0 ..< `exampleCount`, or one
-  ///   that is there twice.
-  public init(checking clients: [[Int]], exampleCount: Int) throws {
+  ///   that is there twice though it must not.
+  public init(checking clients: [[Int]], exampleCount: Int, sharing: Bool = false) throws {
     guard !clients.isEmpty else { throw PartitionError(reason: "a partition without clients") }
     var owner = [Int](repeating: -1, count: exampleCount)
     for (client, examples) in clients.enumerated() {
@@ -39,7 +40,7 @@ public struct Partition: Sendable, Equatable {
           throw PartitionError(
             reason: "client \(client) has example \(example); there are 0 ..< \(exampleCount)")
         }
-        guard owner[example] < 0 else {
+        guard sharing || owner[example] < 0 else {
           let other = owner[example] == client ? "twice" : "and so has client \(owner[example])"
           throw PartitionError(reason: "client \(client) has example \(example) \(other)")
         }
@@ -54,9 +55,7 @@ public struct Partition: Sendable, Equatable {
   /// - Throws: `PartitionError` when there are fewer examples than clients.
   public static func iid(exampleCount: Int, clients: Int, seed: UInt64) throws -> Partition {
     try checkPopulation(exampleCount, clients, minimumExamples: 1)
-    var stream = RandomStream(seed: seed, purpose: .partition)
-    var order = Array(0..<exampleCount)
-    stream.shuffle(&order)
+    let order = randomOrder(of: exampleCount, seed: seed)
     return Partition(
       clients: (0..<clients).map { client in
         Array(order[client * exampleCount / clients..<(client + 1) * exampleCount / clients])
@@ -75,8 +74,11 @@ public struct Partition: Sendable, Equatable {
 
   /// A partition made elsewhere: a JSON list that holds a list of example indices for each client.
   ///
+  /// - Parameter sharing: Whether an example may belong to several clients, or to one twice.
   /// - Throws: `PartitionError` naming the file, for whatever is wrong with it.
-  public static func fromFile(path: String, exampleCount: Int) throws -> Partition {
+  public static func fromFile(
+    path: String, exampleCount: Int, sharing: Bool = false
+  ) throws -> Partition {
     let text: Data
     do {
       text = try Data(contentsOf: URL(filePath: path))
@@ -89,10 +91,18 @@ public struct Partition: Sendable, Equatable {
         reason: "\(path): not a JSON list of lists of example indices, as [[0, 2], [1]]")
     }
     do {
-      return try Partition(checking: clients, exampleCount: exampleCount)
+      return try Partition(checking: clients, exampleCount: exampleCount, sharing: sharing)
     } catch let error as PartitionError {
       throw PartitionError(reason: "\(path): \(error.reason)")
     }
+  }
+
+  /// All examples in the random order from which shares are cut.
+  static func randomOrder(of exampleCount: Int, seed: UInt64) -> [Int] {
+    var stream = RandomStream(seed: seed, purpose: .partition, round: PartitionDraw.order)
+    var order = Array(0..<exampleCount)
+    stream.shuffle(&order)
+    return order
   }
 
   static func checkPopulation(_ examples: Int, _ clients: Int, minimumExamples: Int) throws {
@@ -106,6 +116,39 @@ public struct Partition: Sendable, Equatable {
       throw PartitionError(
         reason: "\(clients) clients with at least \(minimumExamples) examples each take "
           + "\(overflowed ? "too many" : String(needed)) examples, but there are \(examples)")
+    }
+  }
+}
+
+extension Partition {
+  /// The number of clients.
+  public var clientCount: Int { clients.count }
+
+  /// The indices of a client's examples, ascending.
+  public func examples(of client: Int) -> [Int] { clients[client] }
+
+  /// The number of a client's examples.
+  public func exampleCount(of client: Int) -> Int { clients[client].count }
+
+  /// Names a client without examples or with one that is not there.
+  public func problem(exampleCount: Int) -> String? {
+    for (client, own) in clients.enumerated() {
+      if own.isEmpty {
+        return "client \(client) of the partition has no training example; every client needs one"
+      }
+      if let stranger = own.first(where: { !(0..<exampleCount).contains($0) }) {
+        return "client \(client) of the partition has example \(stranger); "
+          + "the train split has 0 to \(exampleCount - 1)"
+      }
+    }
+    return nil
+  }
+
+  /// The length of every list with the list.
+  public func identify(_ consume: ([Int]) -> Void) {
+    for examples in clients {
+      consume([examples.count])
+      consume(examples)
     }
   }
 }

@@ -8,7 +8,7 @@ public import Federation
 /// What a run needs beside its plan.
 public struct Assembly {
   /// Who owns which training examples.
-  public var partition: Partition
+  public var partition: any Population
   /// What a client minimizes.
   public var objective: any LocalObjective
   /// Where training starts; that of rank 0 counts.
@@ -20,7 +20,7 @@ public struct Assembly {
 
   /// An assembly of its parts.
   public init(
-    partition: Partition, objective: any LocalObjective, initialVector: [Float],
+    partition: any Population, objective: any LocalObjective, initialVector: [Float],
     notices: [String] = [],
     writeAdapter: @escaping (_ vector: [Float], _ directory: String) throws -> Void
   ) {

@@ -23,11 +23,13 @@ struct RunProgress: Codable, Equatable {
 struct Checkpoint {
   var state: ServerState
   var progress: RunProgress
+  var knowledge: ClientKnowledge
 
   /// A state with what was counted up to it.
-  init(_ state: ServerState, _ progress: RunProgress) {
+  init(_ state: ServerState, _ progress: RunProgress, _ knowledge: ClientKnowledge) {
     self.state = state
     self.progress = progress
+    self.knowledge = knowledge
   }
 
   private static let format = "cellm-mpi checkpoint 1"
@@ -49,6 +51,7 @@ struct Checkpoint {
         TensorToWrite(
           name: "support", shape: [support.count], int64s: support.indices.map(Int64.init)))
     }
+    tensors += knowledge.tensors
     try SafetensorsWriter.write(
       tensors,
       metadata: [
@@ -88,7 +91,49 @@ struct Checkpoint {
       round: round, vector: vector, firstMoment: try floats("first_moment"),
       secondMoment: try floats("second_moment"), support: support)
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
+    knowledge = try ClientKnowledge(file, length: vector.count)
     progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))
+  }
+}
+
+extension ClientKnowledge {
+  /// Clients, rounds and tiers as rows, and the supports as bits, eight coordinates a byte.
+  fileprivate var tensors: [TensorToWrite] {
+    guard !sources.isEmpty else { return [] }
+    let rows = sources.sorted { $0.key < $1.key }.flatMap {
+      [Int64($0.key), Int64($0.value.round), Int64($0.value.tier)]
+    }
+    let masks = supports.map { source, support in
+      var bits = [UInt8](repeating: 0, count: (support.length + 7) / 8)
+      for index in support.indices { bits[Int(index / 8)] |= 1 << UInt8(index % 8) }
+      return TensorToWrite(
+        name: "known.\(source.round).\(source.tier)", elementType: .u8, shape: [bits.count],
+        bytes: bits)
+    }
+    return [TensorToWrite(name: "known_sources", shape: [rows.count / 3, 3], int64s: rows)] + masks
+  }
+
+  fileprivate init(_ file: SafetensorsFile, length: Int) throws {
+    guard file["known_sources"] != nil else {
+      self.init()
+      return
+    }
+    let rows = try file.readIntegers(named: "known_sources").map { Int($0) }
+    var sources: [Int: Source] = [:]
+    var supports: [Source: SupportMask] = [:]
+    for row in stride(from: 0, to: rows.count - 2, by: 3) {
+      let source = Source(round: rows[row + 1], tier: rows[row + 2])
+      sources[rows[row]] = source
+      guard supports[source] == nil else { continue }
+      let tensor = try file.tensor(named: "known.\(source.round).\(source.tier)")
+      let bits = file.bytes(of: tensor)
+      guard bits.count == (length + 7) / 8 else {
+        throw CommandFailure(ExitCode.data, "\(file.path): not a whole checkpoint: its supports")
+      }
+      let indices = (0..<length).lazy.filter { bits[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
+      supports[source] = SupportMask(length: length, indices: indices.map { UInt32($0) })
+    }
+    self.init(sources: sources, supports: supports)
   }
 }
 

@@ -19,7 +19,8 @@ extension Experiment {
         shuffle: local.shuffle),
       evaluation: EvaluationPlan(
         every: evaluation.every, splits: evaluation.splits.map(\.plan),
-        maximumExamples: evaluation.maximumExamples, masked: evaluation.masked),
+        maximumExamples: evaluation.maximumExamples, vectors: evaluation.masked.vectors,
+        clients: evaluation.clients, holdout: evaluation.holdout),
       seed: seed, uploads: federation.uploads == .gather ? .gather : .allGather)
   }
 
@@ -47,6 +48,8 @@ extension Experiment.MethodSection {
       trained: trainable == .all ? .all : .downloaded,
       residual: residual == .dropped ? .dropped : .kept,
       aggregation: aggregation.plan,
+      values: MessageValues(download: download.values.format, upload: upload.values.format),
+      downloadIndices: download.indices == .complete ? .complete : .difference,
       tiers: tiers.map {
         Federation.Tier(
           share: $0.share, loraRank: $0.loraRank, downloadDensity: $0.downloadDensity,
@@ -62,6 +65,18 @@ extension Experiment.MethodSection.Aggregation {
     case .mean: .mean
     case .normWeighted: .normWeighted
     case .productMean: .productMean
+    }
+  }
+}
+
+extension Experiment.MethodSection.Values {
+  fileprivate var format: ValueFormat {
+    switch self {
+    case .fp32: .fp32
+    case .bf16: .bf16
+    case .fp16: .fp16
+    case .int8: .int8
+    case .int4: .int4
     }
   }
 }
@@ -116,6 +131,16 @@ extension Experiment.EvaluationSection.SplitName {
     case .train: .train
     case .validation: .validation
     case .test: .test
+    }
+  }
+}
+
+extension Experiment.EvaluationSection.Masked {
+  var vectors: [EvaluatedVector] {
+    switch self {
+    case .yes: [.masked]
+    case .no: [.whole]
+    case .both: [.masked, .whole]
     }
   }
 }

@@ -68,15 +68,30 @@ public struct Experiment: Sendable, Equatable {
     public var kind = Kind.dirichlet
     /// The population.
     public var clients = 350
-    /// Concentration of the Dirichlet distribution over clients, label by label.
+    /// Concentration of the Dirichlet distribution over clients, label by label, or over a virtual
+    /// client's labels.
     public var alpha = 0.1
+    /// Shards of a client.
+    public var shardsPerClient = 2
+    /// Median of the sizes of virtual clients.
+    public var medianExamples = 32
+    /// Standard deviation of the logarithm of a client's size.
+    public var sigma = 1.0
     /// No client owns fewer examples.
     public var minimumExamples = 1
+    /// Share of each client's examples that is exchanged with draws from all clients.
+    public var iidMix = 0.0
     /// File of a partition made elsewhere.
     public var path: String?
+    /// Whether clients of the file may have the same examples.
+    public var sharesExamples = false
 
     /// The rules by which examples get their owners.
-    public enum Kind: String, Sendable, CaseIterable { case dirichlet, iid, natural, file }
+    public enum Kind: String, Sendable, CaseIterable {
+      case dirichlet, iid, natural, shards
+      case quantitySkew = "quantity_skew"
+      case virtual, file
+    }
   }
 
   /// The trained adapter.
@@ -127,12 +142,19 @@ public struct Experiment: Sendable, Equatable {
       public var select = Select.topMagnitude
       /// The share of coordinates that travels.
       public var density = Density.constant(0.25)
+      /// How values are written.
+      public var values = Values.fp32
+      /// How it is said which coordinates they are.
+      public var indices = Indices.complete
 
       /// The rules by which coordinates are selected.
       public enum Select: String, Sendable, CaseIterable {
         case topMagnitude = "top_magnitude"
         case all, random
       }
+
+      /// How it is said which coordinates travel.
+      public enum Indices: String, Sendable, CaseIterable { case complete, difference }
     }
 
     /// Client to server.
@@ -141,6 +163,8 @@ public struct Experiment: Sendable, Equatable {
       public var select = Select.topMagnitude
       /// The share of coordinates that travels.
       public var density = Density.constant(0.25)
+      /// How values are written.
+      public var values = Values.fp32
 
       /// The rules by which coordinates are selected.
       public enum Select: String, Sendable, CaseIterable {
@@ -148,6 +172,9 @@ public struct Experiment: Sendable, Equatable {
         case all, random, downloaded
       }
     }
+
+    /// The formats of values in messages.
+    public enum Values: String, Sendable, CaseIterable { case fp32, bf16, fp16, int8, int4 }
 
     /// A kind of client.
     public struct Tier: Sendable, Equatable {
@@ -276,10 +303,21 @@ public struct Experiment: Sendable, Equatable {
     /// Examples of a split that are looked at; nil means all.
     public var maximumExamples: Int?
     /// Whether the vector is evaluated as a client receives it.
-    public var masked = true
+    public var masked = Masked.yes
+    /// Clients of each group that are evaluated one by one.
+    public var clients = 0
+    /// Share of the examples that is held out of training for the evaluation of clients.
+    public var holdout = 0.0
 
     /// The splits of a corpus.
     public enum SplitName: String, Sendable, CaseIterable { case train, validation, test }
+
+    /// Whether the vector is evaluated under the round's download mask, as a whole, or both.
+    public enum Masked: String, Sendable, CaseIterable {
+      case yes = "true"
+      case no = "false"
+      case both
+    }
   }
 
   /// How the work is carried out on a rank; changes no result beyond rounding.

@@ -71,7 +71,7 @@ public struct ExperimentKey: Sendable {
   }
 
   /// Whether the key has an effect, given the others.
-  func counts(in experiment: Experiment) -> Bool { condition?.holds(in: experiment) ?? true }
+  public func counts(in experiment: Experiment) -> Bool { condition?.holds(in: experiment) ?? true }
 
   /// The default as YAML text, or nil where there is none.
   public var defaultText: String? { isRequired ? nil : write(Experiment()) }

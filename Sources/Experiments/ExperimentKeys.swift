@@ -4,7 +4,7 @@
 extension ExperimentKey {
   /// All keys, in the order in which config.yaml has them.
   public static let all: [ExperimentKey] =
-    subjectKeys + adapterKeys + methodKeys + federationKeys + localKeys + [
+    subjectKeys + partitionKeys + adapterKeys + methodKeys + federationKeys + localKeys + [
       ExperimentKey(
         "seed", \.seed, .seed,
         "the number that all randomness is derived from: same seed, same bits")
@@ -28,27 +28,50 @@ extension ExperimentKey {
       only: when("task.kind", \.task.kind, is: .classification),
       "the token whose hidden state stands for an example; auto is what the model family does:"
         + " first (with pooler) for BERT, last for Llama"),
+  ]
+
+  private static let partitionKeys: [ExperimentKey] = [
     ExperimentKey(
       "partition.kind", \.partition.kind, .choice,
-      "which client owns which training examples: skewed by label, at random,"
-        + " by the corpus's own clients, or as a file says"),
+      "which client owns which training examples: skewed by label, at random, by the corpus's own"
+        + " clients, a few shards of sorted labels each, of log-normal sizes, drawn for each client"
+        + " from the whole corpus, or as a file says"),
     ExperimentKey(
       "partition.clients", \.partition.clients, .integer(atLeast: 1, atMost: 1 << 31),
-      only: when("partition.kind", \.partition.kind, is: .dirichlet, .iid),
+      only: partitionIs(.dirichlet, .iid, .shards, .quantitySkew, .virtual),
       "number of clients in the population"),
     ExperimentKey(
       "partition.alpha", \.partition.alpha, .number(above: 0),
-      only: when("partition.kind", \.partition.kind, is: .dirichlet),
+      only: partitionIs(.dirichlet, .virtual),
       "concentration of the Dirichlet distribution: small is very different clients"),
+    ExperimentKey(
+      "partition.shards_per_client", \.partition.shardsPerClient,
+      .integer(atLeast: 1, atMost: 1 << 31), only: partitionIs(.shards),
+      "shards of a client, each of about one label (McMahan et al. 2017)"),
+    ExperimentKey(
+      "partition.median_examples", \.partition.medianExamples,
+      .integer(atLeast: 1, atMost: 1 << 31), only: partitionIs(.virtual),
+      "median of the log-normal sizes of clients"),
+    ExperimentKey(
+      "partition.sigma", \.partition.sigma, .number(atLeast: 0, atMost: 20),
+      only: partitionIs(.quantitySkew, .virtual),
+      "standard deviation of the logarithm of a client's size; 0 is clients of one size"),
     ExperimentKey(
       "partition.minimum_examples", \.partition.minimumExamples,
       .integer(atLeast: 1, atMost: 1 << 31),
-      only: when("partition.kind", \.partition.kind, is: .dirichlet),
+      only: partitionIs(.dirichlet, .quantitySkew, .virtual),
       "no client owns fewer training examples"),
     ExperimentKey(
-      "partition.path", optional: \.partition.path, required: true,
-      only: when("partition.kind", \.partition.kind, is: .file),
-      "file that says which client owns which training examples"),
+      "partition.iid_mix", \.partition.iidMix, .number(atLeast: 0, atMost: 1),
+      only: partitionIs(.dirichlet, .natural, .shards, .file),
+      "share of each client's examples that is exchanged with draws from all clients' (FLASC's"
+        + " iid-mix): 1 is IID in all but sizes"),
+    ExperimentKey(
+      "partition.path", optional: \.partition.path, required: true, only: partitionIs(.file),
+      "JSON file with a list of example numbers for each client, as [[0, 2], [1]]"),
+    ExperimentKey(
+      "partition.shares_examples", \.partition.sharesExamples, .boolean, only: partitionIs(.file),
+      "whether the file may give an example to several clients, or to one twice"),
   ]
 
   private static let adapterKeys: [ExperimentKey] = [
@@ -82,12 +105,22 @@ extension ExperimentKey {
       only: when("method.download.select", \.method.download.select, is: .topMagnitude, .random),
       "share of the coordinates that is sent to the clients"),
     ExperimentKey(
+      "method.download.values", \.method.download.values, .choice,
+      "how the values are written; int8 and int4 round at random and have a scale per tensor"),
+    ExperimentKey(
+      "method.download.indices", \.method.download.indices, .choice,
+      "which coordinates they are: said in full, or by what changed since the client's last download"
+        + " where that is shorter"),
+    ExperimentKey(
       "method.upload.select", \.method.upload.select, .choice,
       "the coordinates of a client's change that are sent to the server"),
     ExperimentKey(
       "method.upload.density", \.method.upload.density, .density,
       only: when("method.upload.select", \.method.upload.select, is: .topMagnitude, .random),
       "share of the coordinates that is sent to the server"),
+    ExperimentKey(
+      "method.upload.values", \.method.upload.values, .choice,
+      "how the values are written; int8 and int4 round at random and have a scale per tensor"),
     ExperimentKey(
       "method.persistence", \.method.persistence, .choice,
       "whether the download is chosen anew from the whole vector, or within the one before, the rest"
@@ -157,6 +190,12 @@ extension ExperimentKey {
       only: serverIs(.adamW), "AdamW's decoupled weight decay"),
   ]
 
+  private static func partitionIs(_ kinds: Experiment.PartitionSection.Kind...) -> Condition {
+    Condition(
+      path: "partition.kind", values: kinds.map(\.rawValue),
+      current: { $0.partition.kind.rawValue })
+  }
+
   private static func serverIs(
     _ first: Experiment.FederationSection.Server.Optimizer,
     _ second: Experiment.FederationSection.Server.Optimizer? = nil
@@ -192,8 +231,20 @@ extension ExperimentKey {
       .either("all", or: .integer(atLeast: 1)),
       "examples of a split that are looked at: the same random ones every time"),
     ExperimentKey(
-      "evaluation.masked", \.evaluation.masked, .boolean,
-      "evaluate the vector as a client receives it, under the round's download mask"),
+      "evaluation.masked", \.evaluation.masked, .choice,
+      "evaluate the vector as a client receives it, under the round's download mask, as a whole, or"
+        + " both"),
+    ExperimentKey(
+      "evaluation.clients", \.evaluation.clients, .integer(atLeast: 0, atMost: 1 << 20),
+      "clients that took part so far, and as many that never did, which are evaluated one by one on"
+        + " examples of their own; 0 for none"),
+    ExperimentKey(
+      "evaluation.holdout", \.evaluation.holdout, .number(atLeast: 0, below: 1),
+      only: Condition(
+        path: "evaluation.clients", values: ["1 or more"],
+        current: { $0.evaluation.clients > 0 ? "1 or more" : "0" }),
+      "share of the training examples that no client trains on and on which clients are evaluated;"
+        + " with 0 they are evaluated on what they train on"),
     ExperimentKey(
       "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1024),
       "threads of a rank, each on a micro-batch of its own with its own memory; never changes a bit;"

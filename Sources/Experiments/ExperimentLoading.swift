@@ -8,11 +8,14 @@ public struct ExperimentRequest: Sendable {
   public var path: String?
   /// `--set` arguments.
   public var settings: [String]
+  /// Paths in settings that start with `.` are relative to it.
+  public var settingsDirectory: String
 
   /// A file or nil, with `--set` arguments.
-  public init(path: String? = nil, settings: [String] = []) {
+  public init(path: String? = nil, settings: [String] = [], settingsDirectory: String = ".") {
     self.path = path
     self.settings = settings
+    self.settingsDirectory = settingsDirectory
   }
 
   /// An experiment with what the command line says of it.
@@ -31,14 +34,15 @@ public struct ExperimentRequest: Sendable {
     guard let path else {
       let reading = try Experiment.read(
         text: Experiment.BuiltIn.text, name: "built-in experiment", directory: ".",
-        settings: settings)
+        settings: settings, settingsDirectory: settingsDirectory)
       return Loaded(
         experiment: reading.experiment, name: Experiment.BuiltIn.name, notices: reading.notices)
     }
     let text = try readText(path, what: "experiment file")
     let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
     let reading = try Experiment.read(
-      text: text, name: path, directory: directory, settings: settings)
+      text: text, name: path, directory: directory, settings: settings,
+      settingsDirectory: settingsDirectory)
     return Loaded(
       experiment: reading.experiment, name: RunDirectory.name(ofExperimentFile: path),
       notices: reading.notices)

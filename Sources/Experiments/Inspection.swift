@@ -93,6 +93,10 @@ private func corpusText(_ path: String) throws -> String {
   var text = "token data set \(path)\n" + alignedText(rows, indent: "  ")
   text += "  largest token \(corpus.largestToken)\n"
   if let hash = corpus.train.tokenizerHash { text += "  tokenizer \(hash)\n" }
+  if let owners = corpus.train.owners {
+    text += "  natural clients\n"
+    text += populationText(try Partition.natural(owners: owners), labels: corpus.train.labels)
+  }
   let names = corpus.train.labelNames
   if !names.isEmpty { text += "  labels: \(names.joined(separator: ", "))\n" }
   return text
@@ -135,15 +139,35 @@ private func runText(_ path: String) throws -> String {
     rows.append([key, "\(value)"])
   }
   var text = "run \(path)\n" + alignedText(rows, indent: "  ")
-  let evaluations = try? readText(path + "/evaluation.csv", what: "table")
-  let table = (evaluations ?? "").split(separator: "\n").map {
+  text += tableText(
+    path + "/evaluation.csv",
+    columns: [
+      "round", "split", "masked", "examples", "accuracy", "f1_macro", "perplexity", "loss",
+      "total_payload_bytes",
+    ])
+  text += tableText(
+    path + "/evaluation_clients.csv",
+    columns: [
+      "round", "group", "masked", "clients", "accuracy_mean", "accuracy_p10", "accuracy_p50",
+      "accuracy_p90", "accuracy_worst_tenth",
+    ])
+  return text
+}
+
+/// Some columns of a run's table, those without any content left out; empty where there are no rows.
+private func tableText(_ path: String, columns: [String]) -> String {
+  guard let content = try? readText(path, what: "table") else { return "" }
+  let table = content.split(separator: "\n").map {
     $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
   }
-  if let header = table.first, table.count > 1 {
-    let columns = ["round", "split", "examples", "accuracy", "loss", "total_payload_bytes"]
-    let places = columns.compactMap { header.firstIndex(of: $0) }
-    let whole = table.filter { $0.count == header.count }
-    text += "\n" + alignedText(whole.map { row in places.map { row[$0] } }, indent: "  ")
+  guard let header = table.first, table.count > 1 else { return "" }
+  // A row that a crash cut short is left out.
+  let whole = table.filter { $0.count == header.count }
+  let places = columns.compactMap { header.firstIndex(of: $0) }.filter { place in
+    whole.dropFirst().contains { !$0[place].isEmpty }
   }
-  return text
+  func short(_ cell: String) -> String {
+    cell.contains(".") ? Double(cell).map { fixed($0, 4) } ?? cell : cell
+  }
+  return "\n" + alignedText(whole.map { row in places.map { short(row[$0]) } }, indent: "  ")
 }

@@ -26,6 +26,7 @@ struct LineLogHandler: LogHandler {
 /// line per round.
 final class ProgressReporter {
   private let isTerminal: Bool
+  private let prefix: String
   private let sink: @Sendable (String) -> Void
   private let logger: Logger
   private let start = ContinuousClock.now
@@ -34,12 +35,15 @@ final class ProgressReporter {
   private var roundsPlayed = 0
   private var isLineOpen = false
 
-  /// - Parameter isQuiet: Says nothing; for all ranks but the first.
+  /// - Parameters:
+  ///   - isQuiet: Says nothing; for all ranks but the first.
+  ///   - label: Stands before every message; there is no line to be redrawn then.
   init(
-    isTerminal: Bool, isQuiet: Bool,
+    isTerminal: Bool, isQuiet: Bool, label: String? = nil,
     sink: @escaping @Sendable (String) -> Void = { writeToStandardError($0) }
   ) {
-    self.isTerminal = isTerminal && !isQuiet
+    self.isTerminal = isTerminal && !isQuiet && label == nil
+    prefix = label.map { $0 + ": " } ?? ""
     let silent: @Sendable (String) -> Void = { _ in }
     self.sink = isQuiet ? silent : sink
     let handler = LineLogHandler(sink: self.sink)
@@ -48,12 +52,12 @@ final class ProgressReporter {
 
   func say(_ text: String) {
     clear()
-    logger.info("\(text)")
+    logger.info("\(prefix)\(text)")
   }
 
   func warn(_ text: String) {
     clear()
-    logger.warning("\(text)")
+    logger.warning("\(prefix)\(text)")
   }
 
   /// Something was done within a round.
@@ -67,6 +71,8 @@ final class ProgressReporter {
       case .training: "client \(progress.clientsFinished)/\(progress.clientCount)"
       case .evaluation(let split):
         "\(split.rawValue) \(progress.workFinished)/\(progress.workCount)"
+      case .clientEvaluation(let group):
+        "\(group.rawValue) clients \(progress.workFinished)/\(progress.workCount)"
       }
     var parts = ["round \(progress.round + 1)/\(progress.rounds)", stage]
     if let lastLoss { parts.append("loss \(fixed(lastLoss, 4))") }
@@ -92,7 +98,8 @@ final class ProgressReporter {
     var parts = [
       "round \(record.round + 1)/\(rounds)", "loss \(fixed(record.trainLoss, 4))",
     ]
-    for entry in record.evaluation {
+    // The first vector's: a line is for a glance, the tables have them all.
+    for entry in record.evaluation where entry.vector == record.evaluation.first?.vector {
       parts.append("\(entry.split.rawValue) accuracy \(fixed(entry.accuracy, 4))")
     }
     parts.append("down \(byteText(record.downloadPayload.total))")
@@ -100,7 +107,7 @@ final class ProgressReporter {
     parts.append("digest \(record.digest)")
     parts.append(fixed(record.seconds.total, 1) + " s")
     if rounds > record.round + 1 { parts.append("about \(durationText(left)) left") }
-    if !isTerminal || !record.evaluation.isEmpty {
+    if !isTerminal || !record.evaluation.isEmpty || !record.clientEvaluation.isEmpty {
       say(parts.joined(separator: "  "))
     }
   }

@@ -53,7 +53,8 @@ final class OutputFile {
 
   /// Replaces a file as a whole: it has the old content or the new one, never a part.
   static func replace(_ path: String, with text: String) throws {
-    let temporary = "\(path).\(getpid()).tmp"
+    // Another host may have the same process number, another thread the same process.
+    let temporary = "\(path).\(UUID().uuidString).tmp"
     do {
       let file = try OutputFile(creating: temporary)
       try file.append(text)

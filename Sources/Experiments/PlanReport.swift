@@ -14,9 +14,10 @@ internal import Transformers
 /// - Parameters:
 ///   - ranks: MPI ranks of the run.
 ///   - ranksPerNode: How many of them share a node's memory.
+///   - partition: Where to write who has which examples, a new `.csv` or `.json`; nil for nowhere.
 /// - Throws: What `run` would throw before its first round.
 public func planReport(
-  _ request: ExperimentRequest, ranks: Int, ranksPerNode: Int,
+  _ request: ExperimentRequest, ranks: Int, ranksPerNode: Int, partition: String? = nil,
   assets: AssetDirectory = AssetDirectory()
 ) throws -> String {
   guard ranks >= 1, ranksPerNode >= 1 else {
@@ -31,7 +32,7 @@ public func planReport(
   prepared.widenedCount = try PretrainedModel.widenedCount(
     directory: directory, precision: loaded.experiment.compute.precision.product,
     packsLanguageHead: loaded.experiment.task.kind == .languageModelling)
-  let problems = plan.problems(population: prepared.partition.clients.count)
+  let problems = plan.problems(population: prepared.partition.clientCount)
   guard problems.isEmpty else {
     throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
   }
@@ -40,9 +41,14 @@ public func planReport(
   let report = PlanReport(
     experiment: loaded.experiment, plan: plan, prepared: prepared, ranks: ranks,
     ranksPerNode: min(ranks, ranksPerNode))
+  let written = try partition.map {
+    try writePopulation(
+      prepared.partition, of: prepared.corpus.train,
+      limit: loaded.experiment.data.maximumLength, to: $0)
+  }
   let notices = loaded.notices.map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
-    + report.sizes + report.population + report.messages + report.memory
+    + report.sizes + report.populationTable + report.messages + report.memory + (written ?? "")
 }
 
 private func indented(_ text: String) -> String {
@@ -74,44 +80,39 @@ private struct PlanReport {
         ], indent: "  ")
   }
 
-  private func tokens(of client: [Int]) -> Int {
-    client.reduce(0) {
+  /// What clients train on.
+  private var population: any Population {
+    plan.evaluation.training(prepared.partition, seed: plan.seed)
+  }
+
+  private func tokens(of examples: [Int]) -> Int {
+    examples.reduce(0) {
       $0 + prepared.corpus.train.tokenCount(of: $1, limit: experiment.data.maximumLength)
     }
   }
 
-  var population: String {
-    let clients = prepared.partition.clients
+  var populationTable: String {
     let train = prepared.corpus.train
-    let examples = clients.map(\.count).sorted()
-    let tokens = clients.map(tokens).sorted()
-    func row(_ name: String, _ sorted: [Int]) -> [String] {
-      let mean = Double(sorted.reduce(0, +)) / Double(max(1, sorted.count))
-      return [
-        name, grouped(sorted.first ?? 0), grouped(sorted[sorted.count / 2]), fixed(mean, 1),
-        grouped(sorted.last ?? 0),
-      ]
-    }
-    var rows = [
-      ["per client", "least", "median", "mean", "most"], row("examples", examples),
-      row("tokens", tokens),
-    ]
-    if let labels = train.labels {
-      rows.append(row("labels", clients.map { Set($0.map { labels[$0] }).count }.sorted()))
-    }
-    let steps = clients.map { plan.local.stepCount(examples: $0.count) }.sorted()
-    rows.append(row("steps a round", steps))
-    return "\npopulation: \(clients.count) clients of \(grouped(train.count)) training examples\n"
-      + alignedText(rows, indent: "  ") + "  tokens a round: \(tokensPerRound)\n"
+    let table = populationText(
+      population, labels: train.labels,
+      further: [
+        ("tokens", tokens), ("steps a round", { plan.local.stepCount(examples: $0.count) }),
+      ])
+    let held =
+      plan.evaluation.holdout > 0
+      ? ", of which about \(fixed(100 * plan.evaluation.holdout, 1)) % are held out" : ""
+    return "\npopulation: \(grouped(population.clientCount)) clients,"
+      + " \(grouped(train.count)) training examples\(held)\n" + table
+      + "  tokens a round: \(tokensPerRound)\n"
   }
 
   /// Exact where cohorts are drawn by the seed or given: the first hundred rounds are looked at.
   private var tokensPerRound: String {
     let rounds = min(plan.rounds, 100)
-    let clients = prepared.partition.clients
+    let population = population
     let counts = (0..<rounds).map { round in
-      plan.cohort.cohort(round: round, population: clients.count, seed: plan.seed)
-        .reduce(0) { $0 + plan.local.epochs * tokens(of: clients[$1]) }
+      plan.cohort.cohort(round: round, population: population.clientCount, seed: plan.seed)
+        .reduce(0) { $0 + plan.local.epochs * tokens(of: population.examples(of: $1)) }
     }
     return "\(grouped(counts.reduce(0, +) / rounds)) on average, "
       + "\(grouped(counts.min() ?? 0)) to \(grouped(counts.max() ?? 0)) in the first \(rounds)"
@@ -165,7 +166,7 @@ private struct PlanReport {
       length: length, round: 0,
       downloaded: plan.method.download.count(length: length, round: 0))
     let cohort = plan.cohort.cohort(
-      round: 0, population: prepared.partition.clients.count, seed: plan.seed
+      round: 0, population: prepared.partition.clientCount, seed: plan.seed
     ).count
     let uploads = ((cohort + ranks - 1) / ranks) * message(count: longest).total
     // Vector, moments, pseudo-gradient, exact sum; one upload as received and as decoded.

@@ -23,19 +23,20 @@ public struct RunOutcome: Sendable {
 /// - Parameters:
 ///   - request: The experiment; read on rank 0.
 ///   - output: The run directory to make; nil for a new one under `runs`.
+///   - label: Stands before every message, where several runs speak at once.
 ///   - resume: Goes on in `output` where a run was begun there; begins one where none was.
 ///   - assemble: Makes model, data and partition.
 /// - Returns: On rank 0 how it ended, nil elsewhere.
 /// - Throws: `RunFailure` with what to print and whether to abort.
 public func runExperiment(
   _ request: ExperimentRequest, output: String? = nil, resume: Bool = false,
-  environment: RunEnvironment,
+  label: String? = nil, environment: RunEnvironment,
   assets: AssetDirectory = AssetDirectory(), communicator: any Communicator,
   assemble: Assembler
 ) throws -> RunOutcome? {
   do {
     return try Launch(
-      output: output, resume: resume, environment: environment, assets: assets,
+      output: output, resume: resume, label: label, environment: environment, assets: assets,
       communicator: communicator
     ).run(request, assemble)
   } catch let failure as RunFailure {
@@ -48,6 +49,7 @@ public func runExperiment(
 private struct Launch {
   let output: String?
   let resume: Bool
+  let label: String?
   let environment: RunEnvironment
   let assets: AssetDirectory
   let communicator: any Communicator
@@ -56,7 +58,7 @@ private struct Launch {
 
   func run(_ request: ExperimentRequest, _ assemble: Assembler) throws -> RunOutcome? {
     let progress = ProgressReporter(
-      isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst)
+      isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst, label: label)
     let (loaded, existing) = try communicator.agreed {
       () -> (ExperimentRequest.Loaded?, ExistingRun?) in
       guard isFirst else { return (nil, nil) }
@@ -95,13 +97,14 @@ private struct Launch {
         state: isFirst
           ? existing?.checkpoint?.state
             ?? ServerState(vector: assembly.initialVector, optimizer: plan.server) : nil,
-        residuals: residuals, communicator: counting)
+        knowledge: existing?.checkpoint?.knowledge ?? ClientKnowledge(), residuals: residuals,
+        communicator: counting)
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
     progress.say(
       "\(communicator.size) rank\(communicator.size == 1 ? "" : "s"), "
-        + "\(assembly.partition.clients.count) clients, "
+        + "\(assembly.partition.clientCount) clients, "
         + "\(grouped(assembly.objective.parameterCount)) trainable parameters; ready in "
         + durationText((ContinuousClock.now - began) / .seconds(1)))
 
@@ -158,7 +161,7 @@ private struct Launch {
           progress.finished(round, of: plan.rounds)
         }
         if isStopping || !federated.isFinished {
-          try record.saveIfDue(state, now: isStopping)
+          try record.saveIfDue(state, federated.knowledge, now: isStopping)
         }
       }
       if let residuals {
@@ -219,7 +222,7 @@ private struct Launch {
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,
-      population: assembly.partition.clients.count, start: timeText(Date()))
+      population: assembly.partition.clientCount, start: timeText(Date()))
   }
 }
 
@@ -251,7 +254,8 @@ private final class RunRecord {
     guard lock.lock() else {
       throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
     }
-    tables = try RunTables(directory, from: round, progress)
+    tables = try RunTables(
+      directory, evaluatesClients: experiment.evaluation.clients > 0, from: round, progress)
     summary = progress.summary
     self.manifest.totals = progress.totals
     self.manifest.starts = existing?.starts ?? []
@@ -260,7 +264,7 @@ private final class RunRecord {
   }
 
   /// Saves the state where rounds or minutes ask for it, or `now`.
-  func saveIfDue(_ state: ServerState, now: Bool) throws {
+  func saveIfDue(_ state: ServerState, _ knowledge: ClientKnowledge, now: Bool) throws {
     let byRounds = rules.everyRounds > 0 && state.round % rules.everyRounds == 0
     let minutes = (ContinuousClock.now - lastSaved) / .seconds(60)
     guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
@@ -270,7 +274,7 @@ private final class RunRecord {
       payloadBytes: tables.payloadBytes, densePayloadBytes: tables.denseBytes,
       totals: manifest.totals, summary: summary)
     oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
-      .add(Checkpoint(state, progress), keeping: rules.keep)
+      .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
     lastSaved = ContinuousClock.now
   }
 

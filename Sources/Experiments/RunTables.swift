@@ -1,5 +1,6 @@
-// rounds.csv, evaluation.csv, clients.csv and wire.csv. Columns that end in `_seconds` come from a
-// clock; all others of the first three are the same for any number of ranks. What depends on the
+// rounds.csv, evaluation.csv, clients.csv and wire.csv, and where clients are evaluated one by one
+// client_evaluation.csv (a row a client) and evaluation_clients.csv (a row a group). Columns that end in `_seconds` come from a
+// clock; all others but wire.csv's are the same for any number of ranks. What depends on the
 // ranks is in wire.csv.
 
 internal import Communication
@@ -12,6 +13,7 @@ final class RunTables {
   private let evaluation: Table
   private let clients: Table
   private let wire: Table
+  private let clientEvaluation: ClientEvaluationTables?
   /// Payload of all rounds, both directions.
   private(set) var payloadBytes: Int
   /// The same for dense LoRA.
@@ -26,9 +28,10 @@ final class RunTables {
   }
 
   /// Tables of a new run, or of one that goes on at `round` after what `progress` counted.
-  init(_ directory: RunDirectory, from round: Int = 0, _ progress: RunProgress = RunProgress())
-    throws
-  {
+  init(
+    _ directory: RunDirectory, evaluatesClients: Bool, from round: Int = 0,
+    _ progress: RunProgress = RunProgress()
+  ) throws {
     payloadBytes = progress.payloadBytes
     denseBytes = progress.densePayloadBytes
     rounds = try Table(
@@ -45,8 +48,11 @@ final class RunTables {
       creating: directory.file("evaluation.csv"),
       columns: [
         "round", "split", "masked", "examples", "items", "correct", "accuracy", "loss",
-        "total_payload_bytes", "evaluate_seconds",
+        "f1_macro", "f1_micro", "f1_weighted", "perplexity", "total_payload_bytes",
+        "evaluate_seconds",
       ], keepingRoundsBelow: round)
+    clientEvaluation =
+      evaluatesClients ? try ClientEvaluationTables(directory, from: round) : nil
     clients = try Table(
       creating: directory.file("clients.csv"),
       columns: [
@@ -83,11 +89,14 @@ final class RunTables {
       ])
     for entry in record.evaluation {
       evaluation.append([
-        "\(entry.round)", entry.split.rawValue, "\(entry.masked)", "\(entry.examples)",
+        "\(entry.round)", entry.split.rawValue, entry.vector.column, "\(entry.examples)",
         "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
+        entry.f1.map { "\($0.macro)" } ?? "", entry.f1.map { "\($0.micro)" } ?? "",
+        entry.f1.map { "\($0.weighted)" } ?? "", entry.perplexity.map { "\($0)" } ?? "",
         "\(payloadBytes)", fixed(entry.seconds, 6),
       ])
     }
+    for entry in record.clientEvaluation { clientEvaluation?.append(entry) }
     for client in clients {
       self.clients.append(
         [
@@ -107,6 +116,7 @@ final class RunTables {
     // clients.csv first: a row of rounds.csv says that everything of that round is there.
     try self.clients.flush()
     try evaluation.flush()
+    try clientEvaluation?.flush()
     try self.wire.flush()
     try rounds.flush()
   }

@@ -36,7 +36,7 @@ final class Table {
   /// Adds a row; it is in the file after `flush`.
   func append(_ row: [String]) {
     precondition(row.count == columns.count, "a row of \(row.count) for columns \(columns)")
-    pending += row.map(Self.quoted).joined(separator: ",") + "\n"
+    pending += csvRow(row)
   }
 
   /// Writes the rows added since, all or none.
@@ -46,13 +46,17 @@ final class Table {
     try file.append(rows)
     try file.synchronize()
   }
+}
 
-  private static func quoted(_ text: String) -> String {
+/// A line of a CSV file; cells are quoted where they have to be.
+func csvRow(_ cells: [String]) -> String {
+  func quoted(_ text: String) -> String {
     guard text.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return text }
     return "\""
       + text.split(separator: "\"", omittingEmptySubsequences: false)
       .joined(separator: "\"\"") + "\""
   }
+  return cells.map(quoted).joined(separator: ",") + "\n"
 }
 
 /// Rows as lines of aligned columns: the first row is the header; numbers go to the right.

@@ -16,7 +16,7 @@ struct PreparedModel {
   let layout: TrainableLayout
   /// The coordinates that are trained; nil for all.
   let part: SupportMask?
-  let partition: Partition
+  let partition: any Population
   let longestSequence: Int
   /// Floats that the node's ranks share beside the mapped file.
   var widenedCount = 0
@@ -31,7 +31,7 @@ struct PreparedModel {
       model: model, lora: experiment.adapter.lora,
       task: try experiment.trainingTask(model.configuration, corpus))
     part = try layout.part(without: experiment.adapter.frozen)
-    partition = try experiment.makePartition(of: corpus.train, assets: assets)
+    partition = try experiment.makePopulation(of: corpus.train, assets: assets)
     longestSequence = corpus.longest(limit: experiment.data.maximumLength)
   }
 
@@ -190,41 +190,6 @@ extension Experiment {
       case .mean: .mean
       }
     return .classification(labels: corpus.labelCount, pooling: pooling)
-  }
-
-  /// Gives every training example its client.
-  func makePartition(of train: TokenDataset, assets: AssetDirectory) throws -> Partition {
-    do {
-      switch partition.kind {
-      case .dirichlet:
-        guard let labels = train.labels else {
-          throw CommandFailure(
-            ExitCode.usage,
-            "partition.kind: dirichlet needs labels, which the corpus lacks; give iid, natural or"
-              + " file")
-        }
-        return try Partition.dirichlet(
-          labels: labels, clients: partition.clients, alpha: partition.alpha,
-          minimumExamples: partition.minimumExamples, seed: seed)
-      case .iid:
-        return try Partition.iid(
-          exampleCount: train.count, clients: partition.clients, seed: seed)
-      case .natural:
-        guard let owners = train.owners else {
-          throw CommandFailure(
-            ExitCode.usage,
-            "partition.kind: natural needs a corpus with clients of its own; give dirichlet, iid"
-              + " or file")
-        }
-        return try Partition.natural(owners: owners)
-      case .file:
-        return try Partition.fromFile(
-          path: assets.resolve(partition.path ?? ""), exampleCount: train.count)
-      }
-    } catch let error as PartitionError {
-      throw CommandFailure(
-        partition.kind == .file ? ExitCode.data : ExitCode.usage, "partition: \(error)")
-    }
   }
 }
 

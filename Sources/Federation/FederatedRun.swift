@@ -22,7 +22,12 @@ public final class FederatedRun {
   public internal(set) var state: ServerState?
 
   let residuals: (any ResidualStore)?
-  let clients: [[Int]]
+  /// What clients remember of their downloads, on rank 0, where the method's messages build on it.
+  public internal(set) var knowledge: ClientKnowledge
+  /// What clients train on.
+  let population: any Population
+  /// What clients are evaluated on.
+  let evaluated: any Population
   let objective: any LocalObjective
   let communicator: any Communicator
   let trainer: LocalTrainer
@@ -31,14 +36,14 @@ public final class FederatedRun {
   ///
   /// - Parameters:
   ///   - plan: The same on every rank.
-  ///   - partition: The same on every rank; every client has an example.
+  ///   - partition: Who owns which training examples, the same on every rank; every client has one.
   ///   - objective: This rank's.
   ///   - initialVector: The trainable vector P before round 0; that of rank 0 counts, the others'
   ///     may be empty.
   ///   - communicator: The ranks.
   /// - Throws: On every rank, when the plan does not fit the population or the objective.
   public convenience init(
-    plan: FederationPlan, partition: Partition, objective: any LocalObjective,
+    plan: FederationPlan, partition: any Population, objective: any LocalObjective,
     initialVector: [Float], residuals: (any ResidualStore)? = nil,
     communicator: any Communicator
   ) throws {
@@ -53,13 +58,14 @@ public final class FederatedRun {
   ///
   /// - Parameters:
   ///   - state: Needed on rank 0 only; the others' is dropped.
+  ///   - knowledge: What clients remember; that of rank 0 counts.
   ///   - residuals: Where clients keep what they do not send, the same for all ranks; nil for this
   ///     process's memory, which is enough for one rank.
   /// - Throws: On every rank, when the plan does not fit the population, the objective or the state.
   public init(
-    plan: FederationPlan, partition: Partition, objective: any LocalObjective,
-    state: ServerState?, residuals: (any ResidualStore)? = nil,
-    communicator: any Communicator
+    plan: FederationPlan, partition: any Population, objective: any LocalObjective,
+    state: ServerState?, knowledge: ClientKnowledge = ClientKnowledge(),
+    residuals: (any ResidualStore)? = nil, communicator: any Communicator
   ) throws {
     let isServer = communicator.rank == 0
     try communicator.together {
@@ -75,12 +81,14 @@ public final class FederatedRun {
     self.plan = plan
     self.objective = objective
     self.communicator = communicator
-    clients = partition.clients
+    population = plan.evaluation.training(partition, seed: plan.seed)
+    evaluated = plan.evaluation.evaluation(partition, seed: plan.seed)
     self.state = isServer ? state : nil
     var round = [isServer ? state?.round ?? 0 : 0]
     try communicator.broadcast(&round)
     self.round = round[0]
     trainer = LocalTrainer(objective: objective)
+    self.knowledge = knowledge
     self.residuals =
       residuals ?? (plan.method.residual == .kept ? ResidualsInMemory() : nil)
   }
@@ -124,27 +132,17 @@ public final class FederatedRun {
   }
 
   private static func check(
-    _ plan: FederationPlan, _ partition: Partition, _ objective: any LocalObjective,
+    _ plan: FederationPlan, _ partition: any Population, _ objective: any LocalObjective,
     _ state: ServerState?
   ) throws {
-    let population = partition.clients.count
     let problems =
-      plan.problems(population: population) + plan.method.problems(factors: objective.factors)
+      plan.problems(population: partition.clientCount)
+      + plan.method.problems(factors: objective.factors)
     guard problems.isEmpty else {
       throw FederationError(reason: problems.joined(separator: "; "), exitCode: 64)
     }
-    let examples = objective.exampleCount(.train)
-    for (client, own) in partition.clients.enumerated() {
-      guard !own.isEmpty else {
-        throw FederationError(
-          reason:
-            "client \(client) of the partition has no training example; every client needs one")
-      }
-      if let stranger = own.first(where: { !(0..<examples).contains($0) }) {
-        throw FederationError(
-          reason: "client \(client) of the partition has example \(stranger); "
-            + "the train split has 0 to \(examples - 1)")
-      }
+    if let problem = partition.problem(exampleCount: objective.exampleCount(.train)) {
+      throw FederationError(reason: problem)
     }
     for split in plan.evaluation.splits where objective.exampleCount(split) == 0 {
       throw FederationError(
@@ -182,14 +180,11 @@ public final class FederatedRun {
   }
 }
 
-extension Partition {
-  /// A hash of who has which examples.
+extension Population {
+  /// A hash of who has which examples, or of what determines that.
   fileprivate var digest: String {
     var hash = XXHash64()
-    for examples in clients {
-      hash.update([examples.count])
-      hash.update(examples)
-    }
+    identify { hash.update($0) }
     return hash.hexDigits
   }
 }

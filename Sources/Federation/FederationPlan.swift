@@ -73,44 +73,6 @@ public enum UploadCollective: String, Sendable, CaseIterable {
   case allGather = "all_gather"
 }
 
-/// When and on what the server's vector is evaluated.
-public struct EvaluationPlan: Sendable, Equatable {
-  /// Evaluates after every so many rounds, and after the last.
-  public var every: Int
-  /// The splits to evaluate on; none switches evaluation off.
-  public var splits: [Split]
-  /// The largest number of examples of a split; nil for all of them.
-  public var maximumExamples: Int?
-  /// Whether coordinates outside of the round's download mask are zero, as clients would see it.
-  public var masked: Bool
-
-  /// An evaluation with these values.
-  public init(
-    every: Int = 10, splits: [Split] = [.test], maximumExamples: Int? = nil, masked: Bool = true
-  ) {
-    self.every = every
-    self.splits = splits
-    self.maximumExamples = maximumExamples
-    self.masked = masked
-  }
-
-  /// Whether `round` of `rounds` is followed by an evaluation.
-  public func isDue(after round: Int, of rounds: Int) -> Bool {
-    !splits.isEmpty && ((round + 1) % every == 0 || round + 1 == rounds)
-  }
-
-  /// The examples of `split` to evaluate, ascending: all `count`, or `maximumExamples` of them.
-  ///
-  /// The sample is drawn without replacement by (seed, split) and is the same after every round.
-  /// The first ones would not do: test files are often sorted by label.
-  public func examples(of split: Split, count: Int, seed: UInt64) -> [Int] {
-    guard let maximumExamples, maximumExamples < count else { return Array(0..<count) }
-    let index = Split.allCases.firstIndex(of: split) ?? 0
-    var stream = RandomStream(seed: seed, purpose: .split, round: index)
-    return stream.sample(maximumExamples, of: count)
-  }
-}
-
 /// Everything that determines a federated run besides data, objective and start.
 public struct FederationPlan: Sendable, Equatable {
   /// How many rounds the whole run has.
@@ -162,15 +124,7 @@ public struct FederationPlan: Sendable, Equatable {
     found += method.problems
     found += server.problems
     found += local.problems
-    if evaluation.every < 1 {
-      found.append("evaluation every is \(evaluation.every); it must be at least 1")
-    }
-    if let maximum = evaluation.maximumExamples, maximum < 1 {
-      found.append("evaluation maximum_examples is \(maximum); it must be at least 1, or all")
-    }
-    if Set(evaluation.splits).count < evaluation.splits.count {
-      found.append("evaluation splits has a split twice")
-    }
+    found += evaluation.problems
     return found
   }
 }

@@ -71,13 +71,18 @@ public struct ExampleOutcome: Sendable, Equatable {
   public var count: Int
   /// The predicted class, where there is one.
   public var predicted: Int32?
+  /// The right class, where there is one.
+  public var label: Int32?
 
   /// The outcome of one example.
-  public init(loss: Double, correct: Int, count: Int, predicted: Int32? = nil) {
+  public init(
+    loss: Double, correct: Int, count: Int, predicted: Int32? = nil, label: Int32? = nil
+  ) {
     self.loss = loss
     self.correct = correct
     self.count = count
     self.predicted = predicted
+    self.label = label
   }
 }
 
@@ -89,6 +94,10 @@ public struct ExampleOutcome: Sendable, Equatable {
 public protocol LocalObjective: AnyObject {
   /// The length of the trainable vector.
   var parameterCount: Int { get }
+
+  /// The number of classes, where an example's outcome has a label and a prediction among them; 0
+  /// where items are no classified examples, as in language modelling.
+  var labelCount: Int { get }
 
   /// Where LoRA's factors stand in the vector; nil where it does not hold both of every pair.
   var factors: FactorLayout? { get }
@@ -124,6 +133,8 @@ public protocol LocalObjective: AnyObject {
 }
 
 extension LocalObjective {
+  /// No classes.
+  public var labelCount: Int { 0 }
   /// No factors: the vector is just coordinates.
   public var factors: FactorLayout? { nil }
   /// One tensor.

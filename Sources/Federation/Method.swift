@@ -21,6 +21,10 @@ public struct Method: Sendable, Equatable {
   public var residual: Residual
   /// How the server combines what it received.
   public var aggregation: Aggregation
+  /// How the values of downloads and uploads are written.
+  public var values: MessageValues
+  /// How downloads say which coordinates they hold.
+  public var downloadIndices: DownloadIndices
   /// Kinds of clients that differ in what they receive and send; empty when all are alike.
   public var tiers: [Tier]
   /// Which tier a client is in.
@@ -30,7 +34,8 @@ public struct Method: Sendable, Equatable {
   public init(
     download: Selection, upload: Selection, persistence: Persistence = .anew,
     trained: TrainedCoordinates = .all, residual: Residual = .dropped,
-    aggregation: Aggregation = .mean, tiers: [Tier] = [],
+    aggregation: Aggregation = .mean, values: MessageValues = MessageValues(),
+    downloadIndices: DownloadIndices = .complete, tiers: [Tier] = [],
     tierAssignment: TierAssignment = .modulo
   ) {
     self.download = download
@@ -39,6 +44,8 @@ public struct Method: Sendable, Equatable {
     self.trained = trained
     self.residual = residual
     self.aggregation = aggregation
+    self.values = values
+    self.downloadIndices = downloadIndices
     self.tiers = tiers
     self.tierAssignment = tierAssignment
   }
@@ -84,6 +91,28 @@ public enum Aggregation: String, Sendable, CaseIterable {
 
   /// Whether every client's own upload is needed, and not only a sum.
   var needsEach: Bool { self == .productMean }
+}
+
+/// The number formats of a method's messages.
+public struct MessageValues: Sendable, Equatable {
+  /// Server to client.
+  public var download: ValueFormat
+  /// Client to server.
+  public var upload: ValueFormat
+
+  /// These formats; fp32 where nothing is said.
+  public init(download: ValueFormat = .fp32, upload: ValueFormat = .fp32) {
+    self.download = download
+    self.upload = upload
+  }
+}
+
+/// How a download says which coordinates it holds.
+public enum DownloadIndices: String, Sendable, CaseIterable {
+  /// By itself, as for a client that knows nothing.
+  case complete
+  /// By what changed since the client's last download, which it remembers, where that is shorter.
+  case difference
 }
 
 /// A kind of client.

@@ -41,6 +41,9 @@ public final class PartialObjective: LocalObjective {
   public var parameterCount: Int { part.count }
 
   /// As the whole.
+  public var labelCount: Int { whole.labelCount }
+
+  /// As the whole.
   public func exampleCount(_ split: Split) -> Int { whole.exampleCount(split) }
 
   /// As the whole.

@@ -77,8 +77,12 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var correct: Int
   /// The mean loss over the items (nats).
   public var loss: Double
-  /// Whether coordinates outside of the round's download mask were zero.
-  public var masked: Bool
+  /// What of the vector was evaluated.
+  public var vector: EvaluatedVector
+  /// The F1 of a classifier; nil for other objectives.
+  public var f1: F1Scores?
+  /// exp(mean loss) of a language model; nil for a classifier.
+  public var perplexity: Double?
   /// Wall seconds on rank 0.
   public var seconds: Double
 
@@ -106,6 +110,8 @@ public struct RoundRecord: Sendable, Equatable {
   public var digest: String
   /// The evaluations after the round; empty where none was due.
   public var evaluation: [EvaluationRecord]
+  /// The evaluations on single clients after the round; empty where none was due.
+  public var clientEvaluation: [ClientEvaluationRecord] = []
 
   /// The clients of the round.
   public var cohort: [Int] { clients.map(\.client) }
@@ -145,6 +151,8 @@ public struct RoundProgress: Sendable, Equatable {
     case training
     /// Evaluation of its share of a split.
     case evaluation(Split)
+    /// Evaluation of its share of some clients' examples.
+    case clientEvaluation(ClientGroup)
   }
 
   /// The round, from 0.

@@ -26,15 +26,24 @@ extension FederatedRun {
       guard communicator.rank == 0 else { return }
       clock.mark(\.transfer)
       let position = assigned[rank][index]
-      do {
-        let upload = try message.withUnsafeBytes {
-          try VectorCodec.decode($0, expectedLength: objective.parameterCount)
+      let client = cohort[position]
+      let tier = plan.method.tier(of: client, seed: plan.seed)
+      // Random coordinates are drawn again here; the values that they are drawn for do not matter.
+      let known = (state?.vector).flatMap { vector in
+        vector.withUnsafeBufferPointer { vector in
+          knownSupport(
+            ofUploadIn: tier, uploadMask(of: client, tier: tier, vector, downloads[tier]!))
         }
+      }
+      do {
+        let upload = try VectorCodec.decode(
+          message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds,
+          known: known)
         sum?.add(upload, weight: weights[position])
         if !each.isEmpty { each[position] = upload }
       } catch {
         throw FederationError(
-          round: round, client: cohort[position], reason: "\(error)", underlying: error)
+          round: round, client: client, reason: "\(error)", underlying: error)
       }
       clock.mark(\.server)
     }

@@ -44,13 +44,15 @@ extension FederatedRun {
       if let state {
         let mask = downloadMask(of: state, tier: tier, structure: structure)
         let vector = state.vector.withUnsafeBufferPointer { SparseVector(gathering: $0, at: mask) }
-        let encoded = VectorCodec.encode(vector)
+        var rounding = roundingStream(client: 0, step: tier)
+        let encoded = VectorCodec.encode(
+          vector, format: plan.method.values.download, tensorEnds: objective.tensorEnds,
+          rounding: &rounding)
         (message, size) = (encoded.bytes, encoded.size)
       }
       try communicator.broadcast(&message)
-      let received = try message.withUnsafeBytes {
-        try VectorCodec.decode($0, expectedLength: objective.parameterCount)
-      }
+      let received = try VectorCodec.decode(
+        message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds)
       let mask = received.mask
       let trained: SupportMask? =
         switch plan.method.trained {
@@ -62,6 +64,49 @@ extension FederatedRun {
       )
     }
     return downloads
+  }
+
+  /// Decides which way values are rounded; downloads take client 0's with their tier as the step,
+  /// uploads their client's with steps from 2^20.
+  func roundingStream(client: Int, step: Int) -> RandomStream {
+    RandomStream(seed: plan.seed, purpose: .rounding, round: round, client: client, step: step)
+  }
+
+  /// What each of the cohort's clients is charged for its download, on rank 0.
+  ///
+  /// Where the client's last support counts, the message is encoded for it and decoded with it; it
+  /// differs from its tier's in the coding of the indices alone.
+  func downloadSizes(_ cohort: [(client: Int, tier: Int, download: Download)]) throws
+    -> [PayloadSize]
+  {
+    guard plan.method.downloadIndices == .difference, communicator.rank == 0 else {
+      return cohort.map(\.download.size)
+    }
+    var sizes: [PayloadSize] = []
+    for (client, tier, download) in cohort {
+      let known = knowledge.support(of: client)
+      knowledge.learn(client, round: round, tier: tier, download.mask)
+      guard let known else {
+        sizes.append(download.size)
+        continue
+      }
+      // Values that were rounded already round to themselves, but int8 and int4 draw: only the
+      // length counts here, so their values are written as they would be.
+      var rounding = roundingStream(client: 0, step: tier)
+      let encoded = VectorCodec.encode(
+        download.vector, format: plan.method.values.download, known: known,
+        tensorEnds: objective.tensorEnds, rounding: &rounding)
+      let decoded = try VectorCodec.decode(
+        encoded.bytes, expectedLength: objective.parameterCount,
+        tensorEnds: objective.tensorEnds, known: known)
+      guard decoded.mask == download.mask else {
+        throw FederationError(
+          round: round, client: client,
+          reason: "the download does not decode to the support that was sent")
+      }
+      sizes.append(encoded.size)
+    }
+    return sizes
   }
 
   private func downloadMask(of state: ServerState, tier: Int, structure: SupportMask?)

@@ -23,7 +23,8 @@ extension FederatedRun {
     shouldStop: () -> Bool, onProgress: (RoundProgress) -> Void
   ) throws -> RoundEnd {
     var clock = PhaseClock()
-    let cohort = plan.cohort.cohort(round: round, population: clients.count, seed: plan.seed)
+    let cohort = plan.cohort.cohort(
+      round: round, population: population.clientCount, seed: plan.seed)
     let assigned = plan.schedule.assign(
       costs: cohort.map(tokens), ranks: communicator.size)
     let tiers = cohort.map { plan.method.tier(of: $0, seed: plan.seed) }
@@ -42,10 +43,12 @@ extension FederatedRun {
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
     try aggregate(messages, reports, cohort, assigned, downloads, &clock)
+    let members = zip(cohort, tiers).map { (client: $0, tier: $1, download: downloads[$1]!) }
+    let sizes = try downloadSizes(members)
     let played = round
     round += 1
 
-    var evaluation: [EvaluationRecord] = []
+    var evaluation = RoundEvaluation()
     if plan.evaluation.isDue(after: played, of: plan.rounds) {
       evaluation = try evaluate(
         after: played, within: plan.method.tiers.isEmpty ? downloads[0]?.mask : nil, onProgress)
@@ -55,9 +58,9 @@ extension FederatedRun {
     if let state {
       var seconds = clock.seconds
       seconds.idle = idleSeconds(reports)
-      end.record = record(
-        played, zip(cohort, tiers).map { ($0, $1, downloads[$1]!) }, reports, evaluation, state,
-        seconds)
+      var record = record(played, members, sizes, reports, evaluation.splits, state, seconds)
+      record.clientEvaluation = evaluation.clients
+      end.record = record
     }
     return end
   }
@@ -90,7 +93,8 @@ extension FederatedRun {
       let outcome: LocalTrainer.Outcome
       do {
         outcome = try trainer.train(
-          plan.local, examples: clients[client], support: download.trained, round: round,
+          plan.local, examples: population.examples(of: client), support: download.trained,
+          round: round,
           client: client, seed: plan.seed
         ) { batch in
           for example in batch {
@@ -104,14 +108,26 @@ extension FederatedRun {
       }
       let trainSeconds = clock.mark(\.train)
       try addResidual(of: client, to: outcome.clientDelta)
-      let upload = upload(of: client, outcome.clientDelta, download)
-      let encoded = VectorCodec.encode(upload)
+      let tier = download.tier
+      let mask = uploadMask(
+        of: client, tier: tier, UnsafeBufferPointer(outcome.clientDelta), download)
+      let known = knownSupport(ofUploadIn: tier, mask)
+      var rounding = roundingStream(client: client, step: 1 << 20)
+      let encoded = VectorCodec.encode(
+        SparseVector(gathering: UnsafeBufferPointer(outcome.clientDelta), at: mask),
+        format: plan.method.values.upload, known: known, tensorEnds: objective.tensorEnds,
+        rounding: &rounding)
+      // What the server will read, rounding included.
+      let upload = try VectorCodec.decode(
+        encoded.bytes, expectedLength: objective.parameterCount,
+        tensorEnds: objective.tensorEnds, known: known)
       try keepResidual(of: client, outcome.clientDelta, minus: upload)
       messages.append(encoded.bytes)
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
         ClientReport(
-          position: position, rank: communicator.rank, examples: clients[client].count,
+          position: position, rank: communicator.rank,
+          examples: population.exampleCount(of: client),
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
           largestMagnitude: upload.largestMagnitude,
@@ -122,18 +138,24 @@ extension FederatedRun {
     return (messages, reports)
   }
 
-  /// The part of a client's delta that it sends.
-  private func upload(
-    of client: Int, _ delta: UnsafeMutableBufferPointer<Float>, _ download: Download
-  ) -> SparseVector {
+  /// The coordinates of a client's delta that it sends.
+  func uploadMask(
+    of client: Int, tier: Int, _ delta: UnsafeBufferPointer<Float>, _ download: Download
+  ) -> SupportMask {
     var stream = RandomStream(
       seed: plan.seed, purpose: .selection, round: round, client: client, step: 1)
-    let tier = plan.method.tier(of: client, seed: plan.seed)
-    let delta = UnsafeBufferPointer(delta)
-    let mask = plan.method.upload(ofTier: tier).mask(
+    return plan.method.upload(ofTier: tier).mask(
       of: delta, round: round, among: download.structure, limit: download.trained,
       downloaded: download.mask, using: &stream)
-    return SparseVector(gathering: delta, at: mask)
+  }
+
+  /// The support of an upload that the server knows before it comes, since it depends on nothing but
+  /// the download and the seed; nil where the message has to say it.
+  func knownSupport(ofUploadIn tier: Int, _ mask: @autoclosure () -> SupportMask) -> SupportMask? {
+    switch plan.method.upload(ofTier: tier) {
+    case .all, .downloaded, .random: mask()
+    case .topMagnitude: nil
+    }
   }
 
   /// Adds what the client kept back in earlier rounds, where the method keeps it.
@@ -164,7 +186,7 @@ extension FederatedRun {
 
   /// What a round over `client` costs, in tokens of one local epoch.
   private func tokens(of client: Int) -> Int {
-    clients[client].reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
+    population.examples(of: client).reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
   }
 
   /// How long a rank waits on average for the one whose clients take longest.
@@ -176,18 +198,20 @@ extension FederatedRun {
 
   private func record(
     _ round: Int, _ cohort: [(client: Int, tier: Int, download: Download)],
-    _ reports: [ClientReport], _ evaluation: [EvaluationRecord], _ state: ServerState,
+    _ downloadSizes: [PayloadSize], _ reports: [ClientReport], _ evaluation: [EvaluationRecord],
+    _ state: ServerState,
     _ seconds: PhaseSeconds
   ) -> RoundRecord {
     // In cohort order, whoever trained what: a sum of Doubles depends on its order.
     var sums = LossSums()
     for report in reports { sums += report.sums }
-    let records = zip(cohort, reports).map { member, report in
-      ClientRecord(
+    let records = zip(zip(cohort, downloadSizes), reports).map { received, report in
+      let (member, size) = received
+      return ClientRecord(
         round: round, client: member.client, tier: member.tier, rank: report.rank,
         examples: report.examples,
         steps: report.steps, tokens: report.sums.tokens, loss: report.sums.meanLoss,
-        accuracy: report.sums.accuracy, seconds: report.seconds, download: member.download.size,
+        accuracy: report.sums.accuracy, seconds: report.seconds, download: size,
         upload: report.upload, downloadNonzeros: member.download.mask.count,
         uploadNonzeros: report.uploadNonzeros)
     }

@@ -36,6 +36,11 @@ public final class TransformerObjective: LocalObjective {
   /// The length of the trainable vector.
   public var parameterCount: Int { layout.parameterCount }
 
+  /// The number of classes; 0 in language modelling.
+  public var labelCount: Int {
+    if case .classification(let labels, _) = layout.task { labels } else { 0 }
+  }
+
   /// The adapter's pairs.
   public let factors: FactorLayout?
 
@@ -93,14 +98,13 @@ public final class TransformerObjective: LocalObjective {
           example,
           ExampleOutcome(
             loss: outcome.loss, correct: outcome.correct, count: outcome.count,
-            predicted: isClassification ? outcome.predicted : nil))
+            predicted: isClassification ? outcome.predicted : nil,
+            label: isClassification ? dataset.label(of: example) : nil))
       }
     }
   }
 
-  private var isClassification: Bool {
-    if case .classification = layout.task { true } else { false }
-  }
+  private var isClassification: Bool { labelCount > 0 }
 
   private func dataset(_ split: Split) -> TokenDataset? {
     switch split {

@@ -33,6 +33,21 @@ public final class MPICommunicator: Communicator {
     node = try Self.node(of: rank, size, in: handle)
   }
 
+  /// The group of `ranks` consecutive ranks to which this one belongs; the last group may be smaller.
+  /// It has its own numbers from 0 and lives until MPI ends.
+  ///
+  /// - Precondition: the same `ranks`, at least 1, on every rank of this communicator.
+  /// - Communication: MPI_Comm_split, and what finding the nodes takes.
+  public func group(of ranks: Int) throws -> MPICommunicator {
+    precondition(ranks > 0, "groups of \(ranks) ranks")
+    var part: Int32 = 0
+    // int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *newcomm)
+    try check("MPI_Comm_split", cmpi_split(handle, Int32(rank / ranks), Int32(rank), &part))
+    // int MPI_Comm_set_errhandler(MPI_Comm comm, MPI_Errhandler errhandler)
+    try check("MPI_Comm_set_errhandler", cmpi_return_errors(part))
+    return try MPICommunicator(part, largestTransferBytes: largestTransferBytes)
+  }
+
   /// Waits until every rank has come here.
   public func barrier() throws {
     // int MPI_Barrier(MPI_Comm comm)

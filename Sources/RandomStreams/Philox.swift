@@ -8,18 +8,19 @@ public enum Philox {
   public static func block(
     counter: SIMD4<UInt32>, key: SIMD2<UInt32>
   ) -> SIMD4<UInt32> {
-    var words = counter
-    var key = key
-    for round in 0..<10 {
-      if round > 0 { key &+= SIMD2(0x9E37_79B9, 0xBB67_AE85) }
-      let first = UInt64(words[0]) &* 0xD251_1F53
-      let second = UInt64(words[2]) &* 0xCD9E_8D57
-      words = SIMD4(
-        UInt32(truncatingIfNeeded: second >> 32) ^ words[1] ^ key[0],
-        UInt32(truncatingIfNeeded: second),
-        UInt32(truncatingIfNeeded: first >> 32) ^ words[3] ^ key[1],
-        UInt32(truncatingIfNeeded: first))
+    // Scalars: a round's products are 64 bits wide, and lanes would go to and fro for each.
+    var (c0, c1, c2, c3) = (counter[0], counter[1], counter[2], counter[3])
+    var (k0, k1) = (key[0], key[1])
+    for _ in 0..<10 {
+      let first = UInt64(c0) &* 0xD251_1F53
+      let second = UInt64(c2) &* 0xCD9E_8D57
+      c0 = UInt32(truncatingIfNeeded: second &>> 32) ^ c1 ^ k0
+      c1 = UInt32(truncatingIfNeeded: second)
+      c2 = UInt32(truncatingIfNeeded: first &>> 32) ^ c3 ^ k1
+      c3 = UInt32(truncatingIfNeeded: first)
+      k0 &+= 0x9E37_79B9
+      k1 &+= 0xBB67_AE85
     }
-    return words
+    return SIMD4(c0, c1, c2, c3)
   }
 }

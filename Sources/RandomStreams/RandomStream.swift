@@ -30,6 +30,8 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     case noise
     /// Which kind of client a client is.
     case tier
+    /// Which way a value is rounded.
+    case rounding
   }
 
   private let key: SIMD2<UInt32>

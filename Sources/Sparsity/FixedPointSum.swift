@@ -78,9 +78,16 @@ public struct FixedPointSum: Sendable, Equatable {
     let scale = Double(sign: .plus, exponent: scaleExponent, significand: 1)
     let weight = Int64(weight)
     vector.values.withUnsafeBufferPointer { values in
-      vector.indices.withUnsafeBufferPointer { indices in
-        words.withUnsafeMutableBufferPointer { words in
-          guard let sum = words.baseAddress, let at = indices.baseAddress else { return }
+      words.withUnsafeMutableBufferPointer { words in
+        guard let sum = words.baseAddress else { return }
+        guard let list = vector.mask.list else {
+          for i in 0..<values.count {
+            sum[i] &+= nearestInteger(Double(values[i]) * scale) &* weight
+          }
+          return
+        }
+        list.withUnsafeBufferPointer { indices in
+          guard let at = indices.baseAddress else { return }
           for i in 0..<indices.count {
             sum[Int(at[i])] &+= nearestInteger(Double(values[i]) * scale) &* weight
           }

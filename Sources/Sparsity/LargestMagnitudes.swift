@@ -1,7 +1,8 @@
 // Exact top-k by magnitude over a whole vector, in linear time: a radix select on the bits of |x|
 // (sign cleared), 11 + 10 + 10 bits from the top. Two passes read the whole vector, the first to
 // count the leading bits, the second to collect the coordinates that can still be chosen; what
-// remains looks only at those.
+// remains looks only at those. A long vector is first tried with a sample in place of the first
+// pass (LargestMagnitudes+Sampling.swift), which gives the same mask or none.
 
 /// The `count` coordinates of largest |x|; among equal magnitudes the lowest indices.
 ///
@@ -24,13 +25,19 @@ public func largestMagnitudes(of vector: UnsafeBufferPointer<Float>, count: Int)
     return SupportMask(length: length, ascending: [])
   }
 
+  if let sampled = largestBySampling(values, length, count) {
+    return SupportMask(length: length, ascending: sampled)
+  }
   let leading = leadingBucket(values, length, count)
   // One slot more: the collecting loops store before they know whether the slot is kept.
   let indices = [UInt32](unsafeUninitializedCapacity: leading.reached + 1) { buffer, kept in
     let chosen = buffer.baseAddress!
-    let collected = collect(values, length, from: leading.prefix << leadingShift, into: chosen)
+    let collected = collect(
+      values, 0..<length, from: leading.prefix << leadingShift, 0, into: chosen)
     assert(collected == leading.reached)
-    kept = collected == count ? count : narrow(chosen, values, leading)
+    kept =
+      collected == count
+      ? count : narrow(chosen, collected, values, smallestChosen(chosen, values, leading))
     assert(kept == count)
   }
   return SupportMask(length: length, ascending: indices)
@@ -112,17 +119,19 @@ private func tally(
   }
 }
 
-/// Writes the indices with a magnitude of at least `floor`, ascending; returns how many.
+/// Writes the indices in `range` with a magnitude of at least `floor`, ascending, from slot `next` on;
+/// returns the slot after the last.
 ///
 /// Stores always and advances by the comparison: no branch to mispredict at any density.
-private func collect(
-  _ values: UnsafePointer<Float>, _ length: Int, from floor: UInt32,
+@inline(__always)
+func collect(
+  _ values: UnsafePointer<Float>, _ range: Range<Int>, from floor: UInt32, _ next: Int,
   into chosen: UnsafeMutablePointer<UInt32>
 ) -> Int {
-  var next = 0
+  var next = next
   // As a `while`: the optimizer turns the comparison back into a branch in a loop over a range.
-  var i = 0
-  while i < length {
+  var i = range.lowerBound
+  while i < range.upperBound {
     chosen[next] = UInt32(truncatingIfNeeded: i)
     next &+= values[i].bitPattern & magnitudeBits >= floor ? 1 : 0
     i &+= 1
@@ -130,38 +139,38 @@ private func collect(
   return next
 }
 
-/// Reduces candidates to those chosen, in place; returns how many.
-///
-/// Candidates above the bucket of `leading` are all chosen, and `leading.wanted` of those in it.
-private func narrow(
-  _ chosen: UnsafeMutablePointer<UInt32>, _ values: UnsafePointer<Float>, _ leading: Cut
+/// Reduces ascending candidates, all that reach the smallest chosen magnitude among them, to those
+/// chosen, in place; returns how many.
+func narrow(
+  _ chosen: UnsafeMutablePointer<UInt32>, _ candidates: Int, _ values: UnsafePointer<Float>,
+  _ smallest: SmallestChosen
 ) -> Int {
-  let (smallest, equals) = smallestChosen(chosen, values, leading)
   // Candidates equal to the smallest chosen magnitude are kept until `equals` of them are.
-  var wanted = equals
+  let bits = smallest.bits
+  var wanted = smallest.equals
   var kept = 0
   var i = 0
   while wanted > 0 {
     let index = chosen[i]
     let magnitude = values[Int(index)].bitPattern & magnitudeBits
     chosen[kept] = index
-    kept &+= magnitude >= smallest ? 1 : 0
-    wanted &-= magnitude == smallest ? 1 : 0
+    kept &+= magnitude >= bits ? 1 : 0
+    wanted &-= magnitude == bits ? 1 : 0
     i &+= 1
   }
-  while i < leading.reached {
+  while i < candidates {
     let index = chosen[i]
     chosen[kept] = index
-    kept &+= values[Int(index)].bitPattern & magnitudeBits > smallest ? 1 : 0
+    kept &+= values[Int(index)].bitPattern & magnitudeBits > bits ? 1 : 0
     i &+= 1
   }
   return kept
 }
 
-/// The smallest chosen magnitude's bits, and how many of that magnitude are chosen.
+/// The smallest chosen magnitude among candidates: those in the bucket of `leading` decide.
 private func smallestChosen(
   _ candidates: UnsafeMutablePointer<UInt32>, _ values: UnsafePointer<Float>, _ leading: Cut
-) -> (bits: UInt32, equals: Int) {
+) -> SmallestChosen {
   let buckets = 1 << Int(digitBits)
   let counters = histograms * tableStride(buckets)
   let scratch = UnsafeMutablePointer<UInt32>.allocate(capacity: counters + leading.inBucket + 1)
@@ -177,9 +186,41 @@ private func smallestChosen(
     candidate &+= 1
   }
 
-  var prefix = leading.prefix
-  var wanted = leading.wanted
-  var shift = leadingShift
+  return descend(magnitudes, remaining, leading.prefix, leading.wanted, histogram)
+}
+
+/// The smallest magnitude that is chosen.
+struct SmallestChosen {
+  var bits: UInt32
+  /// How many of that magnitude are chosen.
+  var equals: Int
+  /// How many of that magnitude there are.
+  var available: Int
+}
+
+/// The `wanted`th largest of `count` magnitudes, which are overwritten.
+///
+/// - Precondition: `wanted` is in 1...`count`.
+func largest(
+  _ wanted: Int, of magnitudes: UnsafeMutablePointer<UInt32>, count: Int
+) -> SmallestChosen {
+  let counters = histograms * tableStride(leadingBuckets)
+  return withUnsafeTemporaryAllocation(of: UInt32.self, capacity: counters) { counts in
+    let histogram = counts.baseAddress!
+    tally(count, buckets: leadingBuckets, into: histogram) { magnitudes[$0] &>> leadingShift }
+    let cut = Cut(histogram, buckets: leadingBuckets, wanted: wanted)
+    let remaining = keep(magnitudes, count, cut.prefix, leadingShift)
+    return descend(magnitudes, remaining, cut.prefix, cut.wanted, histogram)
+  }
+}
+
+/// Selects by the two later digits among magnitudes that share the leading one, `prefix`.
+private func descend(
+  _ magnitudes: UnsafeMutablePointer<UInt32>, _ count: Int, _ prefix: UInt32, _ wanted: Int,
+  _ histogram: UnsafeMutablePointer<UInt32>
+) -> SmallestChosen {
+  let buckets = 1 << Int(digitBits)
+  var (prefix, wanted, remaining, shift) = (prefix, wanted, count, leadingShift)
   while true {
     shift -= digitBits
     tally(remaining, buckets: buckets, into: histogram) {
@@ -188,15 +229,24 @@ private func smallestChosen(
     let cut = Cut(histogram, buckets: buckets, wanted: wanted)
     prefix = prefix << digitBits | cut.prefix
     wanted = cut.wanted
-    if shift == 0 { return (prefix, wanted) }
-    var next = 0
-    var i = 0
-    while i < remaining {
-      let magnitude = magnitudes[i]
-      magnitudes[next] = magnitude
-      next &+= magnitude &>> shift == prefix ? 1 : 0
-      i &+= 1
+    if shift == 0 {
+      return SmallestChosen(bits: prefix, equals: wanted, available: cut.inBucket)
     }
-    remaining = next
+    remaining = keep(magnitudes, remaining, prefix, shift)
   }
+}
+
+/// Moves the magnitudes with the given leading bits to the front; returns how many there are.
+private func keep(
+  _ magnitudes: UnsafeMutablePointer<UInt32>, _ count: Int, _ prefix: UInt32, _ shift: UInt32
+) -> Int {
+  var next = 0
+  var i = 0
+  while i < count {
+    let magnitude = magnitudes[i]
+    magnitudes[next] = magnitude
+    next &+= magnitude &>> shift == prefix ? 1 : 0
+    i &+= 1
+  }
+  return next
 }

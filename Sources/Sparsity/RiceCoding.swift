@@ -43,6 +43,44 @@ func bestRiceParameter(_ indices: UnsafeBufferPointer<UInt32>) -> (parameter: In
   return (best, length)
 }
 
+/// How ascending numbers are written as a Rice stream.
+struct RiceStream {
+  let parameter: Int
+  let bytes: Int
+
+  /// The shortest stream of `indices`.
+  init(best indices: [UInt32]) {
+    let best = indices.withUnsafeBufferPointer { bestRiceParameter($0) }
+    parameter = best.parameter
+    bytes = (best.bits + 7) / 8
+  }
+
+  /// Writes the stream; it may touch ``riceWriterSlack`` bytes after it.
+  func write(_ indices: [UInt32], to start: UnsafeMutableRawPointer) {
+    indices.withUnsafeBufferPointer {
+      if parameter == 0 {
+        writeBitmap($0, byteCount: bytes, to: start)
+      } else {
+        writeRice($0, parameter: parameter, to: start)
+      }
+    }
+  }
+}
+
+/// Reads the `count` numbers below `length` of a Rice stream that must fill `stream` exactly.
+func readRiceStream(
+  _ stream: UnsafeRawBufferPointer, count: Int, parameter: Int, length: Int
+) throws(VectorCodecError) -> [UInt32] {
+  if parameter == 0 { return try readTrimmedBitmap(stream, count: count, length: length) }
+  // Each takes a bit at least: nothing is allocated for a count that the bytes cannot hold.
+  guard count * (1 + parameter) <= stream.count * 8 else {
+    throw .init("\(stream.count) bytes of Rice codes are too few for \(count) indices")
+  }
+  return try filled(count) { buffer throws(VectorCodecError) in
+    try readRice(stream, count: count, parameter: parameter, length: length, into: buffer)
+  }
+}
+
 /// The sum of g >> `parameter` over all gaps; `gaps` is the sum of the gaps themselves.
 private func riceQuotientSum(
   _ indices: UnsafeBufferPointer<UInt32>, _ parameter: Int, _ gaps: Int

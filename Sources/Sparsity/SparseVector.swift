@@ -7,11 +7,9 @@
 /// Two vectors are equal when they are equal bit for bit, so +0 differs from -0 and a NaN equals
 /// itself.
 public struct SparseVector: Sendable {
-  /// The number of coordinates of the whole vector, at most 2^32 - 1.
-  public let length: Int
-  /// The kept coordinates, strictly ascending, each below `length`.
-  public let indices: [UInt32]
-  /// The values at `indices`, in the same order.
+  /// The kept coordinates.
+  public let mask: SupportMask
+  /// The values at the kept coordinates, in their order.
   public let values: [Float]
 
   /// Makes a vector of the given coordinates and values.
@@ -28,13 +26,7 @@ public struct SparseVector: Sendable {
     precondition(
       mask.count == values.count,
       "sparse vector: \(values.count) values for \(mask.count) indices")
-    self.init(length: mask.length, ascending: mask.indices, values: values)
-  }
-
-  /// Makes a vector of indices that the caller has built or checked to be strictly ascending.
-  init(length: Int, ascending indices: [UInt32], values: [Float]) {
-    self.length = length
-    self.indices = indices
+    self.mask = mask
     self.values = values
   }
 
@@ -45,15 +37,14 @@ public struct SparseVector: Sendable {
     precondition(
       vector.count == mask.length,
       "sparse vector: mask of length \(mask.length) gathers from \(vector.count) floats")
-    length = mask.length
-    indices = mask.indices
-    if mask.isAll {
+    self.mask = mask
+    guard let list = mask.list else {
       values = Array(vector)
       return
     }
-    let kept = mask.count
+    let kept = list.count
     values = [Float](unsafeUninitializedCapacity: kept) { buffer, count in
-      mask.indices.withUnsafeBufferPointer { positions in
+      list.withUnsafeBufferPointer { positions in
         if let source = vector.baseAddress, let from = positions.baseAddress,
           let to = buffer.baseAddress
         {
@@ -69,14 +60,17 @@ public struct SparseVector: Sendable {
     self.init(gathering: vector, at: .all(length: vector.count))
   }
 
+  /// The number of coordinates of the whole vector, at most 2^32 - 1.
+  public var length: Int { mask.length }
+
+  /// The kept coordinates, strictly ascending; see ``SupportMask/indices`` for what it costs.
+  public var indices: [UInt32] { mask.indices }
+
   /// The number of kept coordinates.
-  public var count: Int { indices.count }
+  public var count: Int { values.count }
 
   /// Whether every coordinate is kept.
-  public var isDense: Bool { indices.count == length }
-
-  /// The kept coordinates.
-  public var mask: SupportMask { SupportMask(length: length, ascending: indices) }
+  public var isDense: Bool { mask.isAll }
 
   /// Kept values whose magnitude is not zero.
   public var nonzeroCount: Int {
@@ -94,7 +88,10 @@ public struct SparseVector: Sendable {
 
   /// The position in the whole vector of the first infinite or NaN value, if there is one.
   public var firstNonFinite: Int? {
-    values.withUnsafeBufferPointer { Sparsity.firstNonFinite(in: $0) }.map { Int(indices[$0]) }
+    guard let found = values.withUnsafeBufferPointer({ Sparsity.firstNonFinite(in: $0) }) else {
+      return nil
+    }
+    return mask.list.map { Int($0[found]) } ?? found
   }
 
   /// Overwrites all of `vector`: the kept values at their coordinates, +0 everywhere else.
@@ -106,13 +103,13 @@ public struct SparseVector: Sendable {
       "sparse vector of length \(length) scattered into \(vector.count) floats")
     guard let to = vector.baseAddress else { return }
     values.withUnsafeBufferPointer { values in
-      guard !isDense else {
+      guard let list = mask.list else {
         to.update(from: values.baseAddress!, count: length)
         return
       }
       to.update(repeating: 0, count: length)
       guard let from = values.baseAddress else { return }
-      indices.withUnsafeBufferPointer { indices in
+      list.withUnsafeBufferPointer { indices in
         let at = indices.baseAddress!
         for i in 0..<indices.count { to[Int(at[i])] = from[i] }
       }
@@ -133,7 +130,7 @@ public struct SparseVector: Sendable {
 extension SparseVector: Equatable {
   /// Whether both vectors are the same bit for bit.
   public static func == (a: SparseVector, b: SparseVector) -> Bool {
-    guard a.length == b.length, a.indices == b.indices else { return false }
+    guard a.mask == b.mask else { return false }
     return a.values.withUnsafeBufferPointer { a in
       b.values.withUnsafeBufferPointer { b in
         var difference: UInt32 = 0

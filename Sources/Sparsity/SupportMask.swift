@@ -6,8 +6,14 @@
 public struct SupportMask: Sendable, Equatable {
   /// The number of coordinates of the whole vector, at most 2^32 - 1.
   public let length: Int
+  /// The kept coordinates, strictly ascending, each below `length`; nil where that is every one,
+  /// so that a whole vector needs no list.
+  let list: [UInt32]?
+
   /// The kept coordinates, strictly ascending, each below `length`.
-  public let indices: [UInt32]
+  ///
+  /// - Complexity: O(1), or O(n) where every coordinate is kept: ask ``isAll`` before.
+  public var indices: [UInt32] { list ?? everyIndex(length) }
 
   /// The longest vector that 32-bit indices and the message header can describe.
   public static let longestLength = Int(UInt32.max)
@@ -28,7 +34,7 @@ public struct SupportMask: Sendable, Equatable {
   /// Makes a mask of indices that the caller has built or checked to be strictly ascending.
   init(length: Int, ascending indices: [UInt32]) {
     self.length = length
-    self.indices = indices
+    list = indices.count == length ? nil : indices
   }
 
   /// The mask that keeps every coordinate.
@@ -36,14 +42,19 @@ public struct SupportMask: Sendable, Equatable {
     precondition(
       (0...longestLength).contains(length),
       "support mask: length \(length) is outside 0...\(longestLength)")
-    return SupportMask(length: length, ascending: everyIndex(length))
+    return SupportMask(wholeOf: length)
+  }
+
+  private init(wholeOf length: Int) {
+    self.length = length
+    list = nil
   }
 
   /// The number of kept coordinates.
-  public var count: Int { indices.count }
+  public var count: Int { list?.count ?? length }
 
   /// Whether every coordinate is kept.
-  public var isAll: Bool { indices.count == length }
+  public var isAll: Bool { list == nil }
 
   /// Kept coordinates over all coordinates, 0...1 (0 for an empty vector).
   public var density: Double { length == 0 ? 0 : Double(count) / Double(length) }

@@ -15,21 +15,109 @@ public struct VectorCodecError: Error, Equatable, CustomStringConvertible {
 extension VectorCodec {
   /// The vector of a message.
   ///
-  /// The values are taken bit for bit, infinities and NaN included: ask the result for
+  /// The values are those that were written, infinities and NaN included: ask the result for
   /// ``SparseVector/firstNonFinite``.
   ///
   /// - Parameter expectedLength: the length that the vector must have.
+  /// - Parameter tensorEnds: as for encoding.
+  /// - Parameter known: the support that the writer assumed to be known. A message that does not need
+  ///   one is read with any.
+  /// - Precondition: the tensors' ends ascend to `expectedLength`.
   /// - Throws: ``VectorCodecError`` for bytes that are not exactly one well-formed message of that
-  ///   length, whatever they are. Memory for at most `expectedLength` coordinates is allocated, and
-  ///   only when the message holds that many values.
+  ///   length, whatever they are, or that need another known support. Memory for at most
+  ///   `expectedLength` coordinates is allocated, and only when the message holds that many values.
   /// - Complexity: O(n).
   public static func decode(
-    _ message: UnsafeRawBufferPointer, expectedLength: Int
+    _ message: UnsafeRawBufferPointer, expectedLength: Int, tensorEnds: [Int]? = nil,
+    known: SupportMask? = nil
   ) throws(VectorCodecError) -> SparseVector {
-    let header = try Header(message, expectedLength: expectedLength)
+    let parts = try MessageParts(message, expectedLength, tensorEnds, known)
+    let values = try filled(parts.mask.count) { values throws(VectorCodecError) in
+      try parts.readValues(target: { values + $0 }, done: { _ in })
+    }
+    return SparseVector(mask: parts.mask, values: values)
+  }
+
+  /// The vector of a message.
+  ///
+  /// - Throws: ``VectorCodecError``, as for the raw bytes.
+  public static func decode(
+    _ message: [UInt8], expectedLength: Int, tensorEnds: [Int]? = nil, known: SupportMask? = nil
+  ) throws(VectorCodecError) -> SparseVector {
+    // `withUnsafeBytes` passes on errors without their type.
+    try message.withUnsafeBytes { bytes in
+      Result { () throws(VectorCodecError) in
+        try decode(
+          bytes, expectedLength: expectedLength, tensorEnds: tensorEnds, known: known)
+      }
+    }.get()
+  }
+
+  /// Decodes into a whole vector: the values at their coordinates, +0 everywhere else. Returns which
+  /// coordinates were kept.
+  ///
+  /// No second copy of the values is made. The length that the vector must have is that of
+  /// `vector`, whose contents are undefined after an error.
+  ///
+  /// - Throws: ``VectorCodecError``, as for a new vector.
+  public static func decode(
+    _ message: UnsafeRawBufferPointer, tensorEnds: [Int]? = nil, known: SupportMask? = nil,
+    into vector: UnsafeMutableBufferPointer<Float>
+  ) throws(VectorCodecError) -> SupportMask {
+    let parts = try MessageParts(message, vector.count, tensorEnds, known)
+    guard let to = vector.baseAddress else { return parts.mask }
+    guard let list = parts.mask.list else {
+      try parts.readValues(target: { to + $0 }, done: { _ in })
+      return parts.mask
+    }
+    to.update(repeating: 0, count: vector.count)
+    let values = UnsafeMutablePointer<Float>.allocate(capacity: valueBlock)
+    defer { values.deallocate() }
+    try parts.readValues(
+      target: { _ in values },
+      done: { block in
+        list.withUnsafeBufferPointer { list in
+          let at = list.baseAddress! + block.lowerBound
+          for i in 0..<block.count { to[Int(at[i])] = values[i] }
+        }
+      })
+    return parts.mask
+  }
+
+  /// The vector of a message, over a whole vector.
+  ///
+  /// - Throws: ``VectorCodecError``, as for the raw bytes.
+  public static func decode(
+    _ message: [UInt8], tensorEnds: [Int]? = nil, known: SupportMask? = nil,
+    into vector: UnsafeMutableBufferPointer<Float>
+  ) throws(VectorCodecError) -> SupportMask {
+    try message.withUnsafeBytes { bytes in
+      Result { () throws(VectorCodecError) in
+        try decode(bytes, tensorEnds: tensorEnds, known: known, into: vector)
+      }
+    }.get()
+  }
+}
+
+/// A message whose header, sizes and indices are checked; the values are to be read.
+private struct MessageParts {
+  let mask: SupportMask
+  private let section: ValueSection
+  /// Where the codes are that do not follow each other.
+  private let slots: [UInt32]?
+  private let ends: [Int]
+
+  init(
+    _ message: UnsafeRawBufferPointer, _ expectedLength: Int, _ tensorEnds: [Int]?,
+    _ known: SupportMask?
+  ) throws(VectorCodecError) {
+    let header = try MessageHeader(
+      message, expectedLength: expectedLength, tensorEnds: tensorEnds, known: known)
     let (length, count) = (header.length, header.count)
-    let body = UnsafeRawBufferPointer(rebasing: message[headerBytes...])
-    let valueBytes = 4 * (header.codec == .dense ? length : count)
+    let body = UnsafeRawBufferPointer(rebasing: message[header.codec.headerBytes...])
+    let slotCount = header.codec == .dense ? length : count
+    let tensorCount = tensorEnds?.count ?? 1
+    let valueBytes = header.format.bytes(count: slotCount, tensorCount: tensorCount)
     guard body.count >= valueBytes else {
       throw .init("\(body.count) bytes follow the header where values take \(valueBytes)")
     }
@@ -38,226 +126,125 @@ extension VectorCodec {
       throw .init(
         "\(positions.count) bytes follow the values, \(header.codec) has \(indexBytes) there")
     }
+    section = try ValueSection(
+      UnsafeRawBufferPointer(rebasing: body[..<valueBytes]), format: header.format,
+      slots: slotCount, tensorCount: tensorCount)
     if header.codec == .dense && count < length {
-      return try readScattered(body, length: length, count: count)
+      let present = try section.presentSlots(of: length, count: count)
+      mask = SupportMask(length: length, ascending: present)
+      slots = present
+    } else {
+      mask = try header.readIndices(positions, known: known)
+      slots = nil
     }
-
-    let indices: [UInt32] =
-      switch header.codec {
-      case .dense: everyIndex(length)
-      case .indices: try readIndices(positions, count: count, length: length)
-      case .bitmap: try readBitmap(positions, count: count, length: length)
-      case .rice where header.riceParameter == 0:
-        try readTrimmedBitmap(positions, count: count, length: length)
-      case .rice:
-        try filled(count) { buffer throws(VectorCodecError) in
-          try readRice(
-            positions, count: count, parameter: header.riceParameter, length: length, into: buffer)
-        }
-      }
-    let values = readWords(body, count) { Float(bitPattern: $0) }
-    return SparseVector(length: length, ascending: indices, values: values)
+    ends = mask.keptEnds(tensorEnds)
   }
 
-  /// The vector of a message.
-  ///
-  /// - Throws: ``VectorCodecError``, as for the raw bytes.
-  public static func decode(
-    _ message: [UInt8], expectedLength: Int
-  ) throws(VectorCodecError) -> SparseVector {
-    // `withUnsafeBytes` passes on errors without their type.
-    try message.withUnsafeBytes { bytes in
-      Result { () throws(VectorCodecError) in
-        try decode(bytes, expectedLength: expectedLength)
-      }
-    }.get()
-  }
-
-  /// The checked header of a message.
-  private struct Header {
-    let codec: Codec
-    let riceParameter: Int
-    let length: Int
-    let count: Int
-
-    /// The bytes of the index section, where length and count fix them (not so for rice).
-    var indexBytes: Int? {
-      switch codec {
-      case .dense: 0
-      case .indices: 4 * count
-      case .bitmap: (length + 7) / 8
-      case .rice: nil
-      }
-    }
-
-    init(_ message: UnsafeRawBufferPointer, expectedLength: Int) throws(VectorCodecError) {
-      guard message.count >= headerBytes else {
-        throw .init("\(message.count) bytes are shorter than the header of \(headerBytes)")
-      }
-      guard message[0] == magic[0], message[1] == magic[1], message[2] == magic[2] else {
-        throw .init("it does not start with \"SPV\"")
-      }
-      guard message[3] == version else {
-        throw .init("version \(message[3]) is unknown (known is \(version))")
-      }
-      guard let codec = Codec(rawValue: message[4]) else {
-        throw .init("codec \(message[4]) is unknown (known are 0...\(Codec.rice.rawValue))")
-      }
-      guard message[5] == floatValues else {
-        throw .init("value type \(message[5]) is unknown (known is \(floatValues))")
-      }
-      let largestParameter = codec == .rice ? largestRiceParameter : 0
-      guard message[6] <= largestParameter else {
-        throw .init("Rice parameter \(message[6]) is outside 0...\(largestParameter) for \(codec)")
-      }
-      guard message[7] == 0 else {
-        throw .init("byte 7 is \(message[7]) instead of 0")
-      }
-      func number(_ offset: Int) -> Int {
-        Int(UInt32(littleEndian: message.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-      }
-      self.codec = codec
-      riceParameter = Int(message[6])
-      length = number(8)
-      count = number(12)
-      guard length == expectedLength else {
-        throw .init("length \(length) where \(expectedLength) was expected")
-      }
-      guard count <= length else {
-        throw .init("count \(count) is above the length \(length)")
-      }
-    }
-  }
-
-  /// An array of `count` elements that `body` initializes all of, or throws.
+  /// Reads the values; see ``ValueSection/read(count:slots:ends:target:done:)``.
   @inline(__always)
-  private static func filled<Element>(
-    _ count: Int, _ body: (UnsafeMutablePointer<Element>) throws(VectorCodecError) -> Void
-  ) throws(VectorCodecError) -> [Element] {
-    guard count > 0 else { return [] }
-    // The standard initializer passes on errors without their type.
-    var failure: VectorCodecError?
-    let elements = [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
-      do throws(VectorCodecError) {
-        try body(buffer.baseAddress!)
-        initialized = count
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-    return elements
+  func readValues(
+    target: (Int) -> UnsafeMutablePointer<Float>, done: (Range<Int>) -> Void
+  ) throws(VectorCodecError) {
+    try section.read(count: mask.count, slots: slots, ends: ends, target: target, done: done)
   }
+}
 
-  /// The first `count` 32-bit words of `bytes`.
-  @inline(__always)
-  private static func readWords<Element>(
-    _ bytes: UnsafeRawBufferPointer, _ count: Int, _ element: (UInt32) -> Element
-  ) -> [Element] {
-    [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
-      if let from = bytes.baseAddress, let to = buffer.baseAddress {
-        for i in 0..<count {
-          let word = from.loadUnaligned(fromByteOffset: 4 &* i, as: UInt32.self)
-          (to + i).initialize(to: element(UInt32(littleEndian: word)))
-        }
-      }
-      initialized = count
+/// The checked header of a message.
+private struct MessageHeader {
+  let codec: Codec
+  let format: ValueFormat
+  let parameter: Int
+  let length: Int
+  let count: Int
+
+  /// The bytes of the indices section, where length and count fix them.
+  var indexBytes: Int? {
+    switch codec {
+    case .dense, .known: 0
+    case .indices: 4 * count
+    case .bitmap: (length + 7) / 8
+    case .rice, .difference: nil
     }
   }
 
-  private static func readIndices(
-    _ bytes: UnsafeRawBufferPointer, count: Int, length: Int
-  ) throws(VectorCodecError) -> [UInt32] {
-    let indices = readWords(bytes, count) { $0 }
-    guard indices.withUnsafeBufferPointer({ areAscending($0, below: length) }) else {
-      throw .init("\(count) indices are not strictly ascending below the length \(length)")
+  init(
+    _ message: UnsafeRawBufferPointer, expectedLength: Int, tensorEnds: [Int]?,
+    known: SupportMask?
+  ) throws(VectorCodecError) {
+    guard message.count >= VectorCodec.headerBytes else {
+      throw .init(
+        "\(message.count) bytes are shorter than the header of \(VectorCodec.headerBytes)")
     }
-    return indices
-  }
-
-  private static func readBitmap(
-    _ bytes: UnsafeRawBufferPointer, count: Int, length: Int
-  ) throws(VectorCodecError) -> [UInt32] {
-    var ones = 0
-    forEachWord(bytes) { word, _ in ones &+= word.nonzeroBitCount }
-    guard ones == count else {
-      throw .init("the bitmap has \(ones) bits set for a count of \(count)")
+    guard message[..<3].elementsEqual(VectorCodec.magic) else {
+      throw .init("it does not start with \"SPV\"")
     }
-    if let last = bytes.last, bytes.count * 8 - last.leadingZeroBitCount > length, last != 0 {
-      throw .init("the bitmap has bits set beyond the length \(length)")
+    guard message[3] == VectorCodec.version else {
+      throw .init("version \(message[3]) is unknown (known is \(VectorCodec.version))")
     }
-    return try filled(count) { indices throws(VectorCodecError) in
-      var next = indices
-      forEachWord(bytes) { word, first in
-        var word = word
-        while word != 0 {
-          next.initialize(
-            to: UInt32(truncatingIfNeeded: first &+ word.trailingZeroBitCount))
-          next += 1
-          word &= word &- 1
-        }
-      }
+    guard let codec = Codec(rawValue: message[4]) else {
+      throw .init("codec \(message[4]) is unknown (known are 0...\(Codec.difference.rawValue))")
     }
-  }
-
-  /// Reads Rice codes of parameter 0: a bitmap that ends with the byte of its last one.
-  private static func readTrimmedBitmap(
-    _ bytes: UnsafeRawBufferPointer, count: Int, length: Int
-  ) throws(VectorCodecError) -> [UInt32] {
-    guard bytes.count <= (length + 7) / 8, bytes.last != 0 else {
-      throw .init("\(bytes.count) bytes of Rice codes do not end with the last of \(count) indices")
+    guard let format = ValueFormat(number: message[5]) else {
+      throw .init(
+        "value format \(message[5]) is unknown (known are 1...\(ValueFormat.int4.number))")
     }
-    return try readBitmap(bytes, count: count, length: length)
-  }
-
-  /// Calls `body` with 64 bits at a time and the number of the first; missing bits are zero.
-  @inline(__always)
-  private static func forEachWord(
-    _ bytes: UnsafeRawBufferPointer, _ body: (UInt64, Int) -> Void
-  ) {
-    guard let start = bytes.baseAddress else { return }
-    var offset = 0
-    while offset + 8 <= bytes.count {
-      let word = start.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-      body(UInt64(littleEndian: word), offset &* 8)
-      offset &+= 8
+    let largestParameter = codec == .rice || codec == .difference ? largestRiceParameter : 0
+    guard message[6] <= largestParameter else {
+      throw .init("Rice parameter \(message[6]) is outside 0...\(largestParameter) for \(codec)")
     }
-    while offset < bytes.count {
-      body(UInt64(bytes[offset]), offset &* 8)
-      offset &+= 1
+    let tensors = format.isStochastic ? tensorsChecksum(tensorEnds ?? [expectedLength]) : 0
+    func number(_ offset: Int) -> UInt32 {
+      UInt32(littleEndian: message.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    }
+    self.codec = codec
+    self.format = format
+    parameter = Int(message[6])
+    length = Int(number(8))
+    count = Int(number(12))
+    guard length == expectedLength else {
+      throw .init("length \(length) where \(expectedLength) was expected")
+    }
+    guard message[7] == tensors else {
+      throw .init("byte 7, of the tensors' ends, is \(message[7]) instead of \(tensors)")
+    }
+    guard count <= length else {
+      throw .init("count \(count) is above the length \(length)")
+    }
+    guard codec.needsKnownSupport else { return }
+    guard message.count >= codec.headerBytes else {
+      throw .init("\(message.count) bytes are shorter than the header of \(codec.headerBytes)")
+    }
+    guard let known else { throw .init("codec \(codec) needs a known support, there is none") }
+    guard known.length == length, known.checksum == number(16) else {
+      throw .init(
+        "the support known here (\(known.count) of \(known.length) coordinates) is not the one "
+          + "that the message refers to")
+    }
+    guard codec != .known || known.count == count else {
+      throw .init("count \(count) for a known support of \(known.count) coordinates")
     }
   }
 
-  /// Reads a dense message of a vector that keeps only some coordinates.
-  private static func readScattered(
-    _ bytes: UnsafeRawBufferPointer, length: Int, count: Int
-  ) throws(VectorCodecError) -> SparseVector {
-    // `count` < `length` here, so the message is not empty.
-    let start = bytes.baseAddress!
-    func word(_ i: Int) -> UInt32 {
-      UInt32(littleEndian: start.loadUnaligned(fromByteOffset: 4 &* i, as: UInt32.self))
+  /// The kept coordinates, in any codec but a dense message that does not keep all.
+  func readIndices(
+    _ section: UnsafeRawBufferPointer, known: SupportMask?
+  ) throws(VectorCodecError) -> SupportMask {
+    let indices: [UInt32]
+    switch codec {
+    case .dense: return .all(length: length)
+    case .indices:
+      indices = try Sparsity.readIndices(section, count: count, length: length)
+    case .bitmap: indices = try readBitmap(section, count: count, length: length)
+    case .rice:
+      indices = try readRiceStream(
+        section, count: count, parameter: parameter, length: length)
+    case .known, .difference:
+      // The header is not made without a known support.
+      guard let known else { preconditionFailure("no known support") }
+      guard codec == .difference else { return known }
+      return try SupportDifference.read(
+        section, count: count, parameter: parameter, known: known)
     }
-    var present = 0
-    for i in 0..<length { present &+= word(i) == absentBits ? 0 : 1 }
-    guard present == count else {
-      throw .init("\(present) of \(length) dense values are present for a count of \(count)")
-    }
-    // One slot more, as each is stored before it is known to be kept: no branch to mispredict.
-    let indices = [UInt32](unsafeUninitializedCapacity: count + 1) { buffer, initialized in
-      let indices = buffer.baseAddress!
-      var next = 0
-      var i = 0
-      while i < length {
-        indices[next] = UInt32(truncatingIfNeeded: i)
-        next &+= word(i) == absentBits ? 0 : 1
-        i &+= 1
-      }
-      initialized = count
-    }
-    let values = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      for i in 0..<count { buffer[i] = Float(bitPattern: word(Int(indices[i]))) }
-      initialized = count
-    }
-    return SparseVector(length: length, ascending: indices, values: values)
+    return SupportMask(length: length, ascending: indices)
   }
 }

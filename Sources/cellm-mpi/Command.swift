@@ -32,7 +32,7 @@ struct Command: ParsableCommand {
       \(Experiments.ExitCode.help)
       """,
     version: "cellm-mpi \(ProgramVersion.text)",
-    subcommands: [Run.self, Plan.self, Inspect.self, Export.self, Keys.self],
+    subcommands: [Run.self, SweepCommand.self, Plan.self, Inspect.self, Export.self, Keys.self],
     defaultSubcommand: Run.self)
 
   /// Runs the command line; returns the exit code.

@@ -10,8 +10,10 @@ struct Plan: ExecutableCommand {
     discussion: """
       Reads and checks the experiment, opens model and corpus, and starts nothing.
 
-      Example:
+      Examples:
         cellm-mpi plan x.yaml --ranks 64 --ranks-per-node 16
+        cellm-mpi plan x.yaml --partition clients.csv    (a row for each client and label)
+        cellm-mpi plan x.yaml --partition clients.json   (for partition.kind: file)
 
       \(Experiments.ExitCode.help)
       """)
@@ -24,10 +26,16 @@ struct Plan: ExecutableCommand {
   @Option(help: "How many ranks share a node's memory. Default: all.")
   var ranksPerNode: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write who has which examples to a new file, .csv or .json.", valueName: "file"))
+  var partition: String?
+
   func execute() throws -> Int32 {
     try onFirstProcess {
       try planReport(
-        arguments.request, ranks: ranks, ranksPerNode: ranksPerNode ?? ranks)
+        arguments.request, ranks: ranks, ranksPerNode: ranksPerNode ?? ranks,
+        partition: partition)
     }
   }
 }

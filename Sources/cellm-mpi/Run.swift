@@ -1,9 +1,8 @@
-// `cellm-mpi run`: the only command that starts MPI.
+// `cellm-mpi run`: one experiment on all ranks.
 
 import ArgumentParser
 import Experiments
 import Foundation
-import MPICommunication
 
 struct Run: ExecutableCommand {
   static let configuration = CommandConfiguration(
@@ -11,7 +10,8 @@ struct Run: ExecutableCommand {
     discussion: """
       Everything wrong with the experiment is reported at once, before anything is computed. The \
       results go to a new directory: config.yaml (complete), manifest.json, rounds.csv, \
-      evaluation.csv, clients.csv, wire.csv and adapter/ (PEFT). At the end a table, the digest of \
+      evaluation.csv, clients.csv, wire.csv and adapter/ (PEFT), with evaluation.clients also \
+      client_evaluation.csv and evaluation_clients.csv. At the end a table, the digest of \
       the final state and the directory's path are printed. `cellm-mpi keys` lists all keys.
 
       The state is saved in checkpoints/ every few rounds and minutes, and on SIGUSR1, after which \
@@ -39,54 +39,13 @@ struct Run: ExecutableCommand {
   @Flag(help: "Go on with the run in --output where one was begun, else begin it.")
   var resume = false
 
-  /// The tasks of a SLURM step in which no process manager tells MPI of the others.
-  static var unconnectedTasks: Int? {
-    let environment = ProcessInfo.processInfo.environment
-    guard let tasks = environment["SLURM_STEP_NUM_TASKS"].flatMap(Int.init), tasks > 1,
-      Command.rankVariables.allSatisfy({ environment[$0] == nil })
-    else { return nil }
-    return tasks
-  }
-
   func execute() throws -> Int32 {
-    // Before MPI starts, as that adds variables of its own.
-    var environment = RunEnvironment()
-    let (unconnected, isFirst) = (Self.unconnectedTasks, Command.isFirstProcess)
-    let communicator: MPICommunicator
-    do {
-      communicator = try MPIRuntime.initialize()
-    } catch {
-      writeToStandardError("cellm-mpi: \(error)\n")
-      return Experiments.ExitCode.software
-    }
-    environment.mpiLibrary = MPIRuntime.libraryVersion
-    if communicator.size == 1, let tasks = unconnected {
-      if isFirst {
-        writeToStandardError(
-          "cellm-mpi: srun started \(tasks) processes that MPI does not connect; "
-            + "try srun --mpi=pmix, or mpirun inside the allocation\n")
-      }
-      try? MPIRuntime.finalize()
-      return Experiments.ExitCode.usage
-    }
-    var code: Int32 = 0
-    Interruption.listen()
-    do {
+    try Parallel.run { communicator, environment in
       let outcome = try runExperiment(
-        arguments.request, output: output, resume: resume,
-        environment: environment, communicator: communicator, assemble: assembleTransformer)
-      if let outcome {
-        do {
-          try writeToStandardOutput(outcome.text)
-        } catch {
-          writeToStandardError("cellm-mpi: \(error)\n")
-          code = Experiments.ExitCode.inputOutput
-        }
-      }
-    } catch let failure as RunFailure {
-      code = failure.report(communicator)
+        arguments.request, output: output, resume: resume, environment: environment,
+        communicator: communicator, assemble: assembleTransformer)
+      if let outcome { try writeToStandardOutput(outcome.text) }
+      return 0
     }
-    try? MPIRuntime.finalize()
-    return code
   }
 }

@@ -52,7 +52,7 @@ struct PartitionTests {
   func skew() throws {
     let labels = labels(20_000, classes: 10)
     func largestLabelShare(_ alpha: Double) throws -> (
-      share: Double, statistics: PartitionStatistics
+      share: Double, statistics: PopulationStatistics
     ) {
       let partition = try Partition.dirichlet(labels: labels, clients: 50, alpha: alpha, seed: 3)
       let shares = partition.clients.map { examples in

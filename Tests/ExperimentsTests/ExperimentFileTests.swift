@@ -28,7 +28,7 @@ private let unusual = """
   model: {path: ./models/a b}
   data: {path: "it's", max_length: 7}
   task: {kind: language_modelling}
-  partition: {kind: file, path: ../owners.json}
+  partition: {kind: file, path: ../owners.json, iid_mix: 0.25, shares_examples: true}
   adapter: {lora_rank: 3, alpha: 0.1, targets: [q_proj, 'true', "12"], dropout: 0.05, initial: ./a}
   method:
     download: {select: top_magnitude, density: {initial: 1, factor: 0.98, period: 3}}
@@ -40,7 +40,8 @@ private let unusual = """
     server: {optimizer: adam_w, learning_rate: 1e-3, beta1: 0.5, beta2: 0.25, epsilon: 1e-7,
              weight_decay: 0}
   local: {epochs: 2, batch_size: 5, learning_rate: 0.30000000000000004, momentum: 0, shuffle: false}
-  evaluation: {every: 2, splits: [train, validation], maximum_examples: 9, masked: false}
+  evaluation: {every: 2, splits: [train, validation], maximum_examples: 9, masked: both, clients: 3,
+               holdout: 0.2}
   compute: {threads: 1, micro_batch_tokens: 256}
   seed: 18446744073709551615
   """
@@ -66,6 +67,9 @@ struct ExperimentFileTests {
     #expect(value.federation.server.weightDecay == 0)
     #expect(value.local.learningRate == 0.1 + 0.2)
     #expect(value.evaluation.splits == [.train, .validation])
+    #expect(value.evaluation.masked == .both)
+    #expect(value.evaluation.clients == 3 && value.evaluation.holdout == 0.2)
+    #expect(value.partition.iidMix == 0.25 && value.partition.sharesExamples)
     #expect(value.compute.microBatchTokens == 256)
     #expect(value.seed == .max)
   }
@@ -80,10 +84,10 @@ struct ExperimentFileTests {
 
   @Test("the complete configuration has every key that counts")
   func complete() throws {
-    let text = try read(minimal).yaml
-    for key in ExperimentKey.all where key.defaultText != nil {
+    let value = try read(minimal)
+    let text = value.yaml
+    for key in ExperimentKey.all where key.defaultText != nil && key.counts(in: value) {
       let last = key.path.split(separator: ".").last.map(String.init) ?? ""
-      if ["epsilon", "weight_decay"].contains(last) { continue }
       #expect(text.contains("\(last): \(key.defaultText ?? "")"), "\(key.path)")
     }
     #expect(!text.contains("epsilon"))
@@ -93,8 +97,7 @@ struct ExperimentFileTests {
   func defaultsAreAllowed() throws {
     let base = try read(minimal)
     for key in ExperimentKey.all {
-      guard let value = key.defaultText else { continue }
-      if ["epsilon", "weight_decay"].contains(where: key.path.hasSuffix) { continue }
+      guard let value = key.defaultText, key.counts(in: base) else { continue }
       #expect(try read(minimal, ["\(key.path)=\(value)"]) == base, "\(key.path)")
     }
   }
@@ -170,10 +173,10 @@ struct ExperimentProblemTests {
           + " allowed in federation: rounds, cohort, cohort_size, weighting, uploads, server",
         "x.yaml:5: learning_rate: unknown key; did you mean federation.server.learning_rate?"
           + " allowed at the top: model, data, task, partition, adapter, method, federation, local,"
-          + " evaluation, compute, seed",
+          + " evaluation, compute, checkpoint, seed",
         "x.yaml:6: adaptor: unknown key; did you mean adapter?"
           + " allowed at the top: model, data, task, partition, adapter, method, federation, local,"
-          + " evaluation, compute, seed",
+          + " evaluation, compute, checkpoint, seed",
       ])
   }
 
@@ -200,6 +203,32 @@ struct ExperimentProblemTests {
       minimal + "federation: {server: {optimizer: \(optimizer), tau: 0.1}}")
     #expect(found.count == 1)
     #expect(found.first?.contains("has no effect with federation.server.optimizer") == true)
+  }
+
+  @Test(
+    "a partition's key counts with its kinds alone",
+    arguments: [
+      ("kind: iid, alpha: 1", "dirichlet or virtual"),
+      ("kind: natural, clients: 3", "dirichlet, iid, shards, quantity_skew or virtual"),
+      ("kind: dirichlet, shards_per_client: 3", "shards"),
+      ("kind: shards, sigma: 1", "quantity_skew or virtual"),
+      ("kind: quantity_skew, iid_mix: 0.5", "dirichlet, natural, shards or file"),
+      ("kind: iid, shares_examples: true", "file"),
+    ])
+  func partitionKeys(section: String, kinds: String) {
+    let found = problems(minimal + "partition: {\(section)}\n")
+    #expect(found.count == 1, "\(found)")
+    #expect(found.first?.hasSuffix("leave it out, or give partition.kind: \(kinds)") == true)
+  }
+
+  @Test("a share that is held out counts only where clients are evaluated")
+  func holdout() throws {
+    #expect(
+      problems(minimal + "evaluation: {holdout: 0.2}\n") == [
+        "x.yaml:3: evaluation.holdout: has no effect with evaluation.clients: 0; leave it out, or"
+          + " give evaluation.clients: 1 or more"
+      ])
+    #expect(try read(minimal + "evaluation: {holdout: 0.2, clients: 9}").evaluation.holdout == 0.2)
   }
 
   @Test("a cohort larger than the population is refused where it was given")

@@ -59,6 +59,10 @@ struct ResumeTests {
     for name in ["rounds.csv", "clients.csv", "evaluation.csv"] {
       #expect(try table(scratch, "\(a)/\(name)") == table(scratch, "\(b)/\(name)"), "\(name)")
     }
+    for name in ["client_evaluation.csv", "evaluation_clients.csv"]
+    where FileManager.default.fileExists(atPath: "\(scratch.path)/\(a)/\(name)") {
+      #expect(try table(scratch, "\(a)/\(name)") == table(scratch, "\(b)/\(name)"), "\(name)")
+    }
   }
 
   @Test(
@@ -69,7 +73,8 @@ struct ResumeTests {
         "method.persistence=nested", "method.trainable=downloaded",
         "method.upload.select=downloaded",
         "method.download.density={initial: 1, factor: 0.8, period: 1}",
-      ],
+        "method.download.indices=difference", "method.upload.values=int8",
+      ], ["evaluation.clients=2", "evaluation.holdout=0.3", "evaluation.masked=both"],
     ])
   func goesOn(settings: [String]) throws {
     let scratch = try Scratch()

@@ -47,7 +47,8 @@ struct RunTests {
     let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/r").sorted()
     #expect(
       names == [
-        "adapter", "clients.csv", "config.yaml", "evaluation.csv", "manifest.json", "rounds.csv",
+        ".lock", "adapter", "clients.csv", "config.yaml", "evaluation.csv", "manifest.json",
+        "rounds.csv",
         "wire.csv",
       ])
     #expect(try scratch.read("r/rounds.csv").split(separator: "\n").count == 5)
@@ -77,6 +78,44 @@ struct RunTests {
           == withoutSeconds(scratch.read("rn/" + table)), "\(table)")
     }
     #expect(try scratch.read("rn/adapter/vector.txt") == scratch.read("r1/adapter/vector.txt"))
+  }
+
+  @Test("evaluations on clients have tables of their own, the same on 1, 2 and 3 ranks")
+  func clientTables() throws {
+    let scratch = try Scratch()
+    let file = try scratch.write(experiment, to: "small.yaml")
+    let settings = ["evaluation.clients=2", "evaluation.masked=both"]
+    let request = ExperimentRequest(path: file, settings: settings)
+    for ranks in 1...3 {
+      let outcome = try #require(
+        try run(request, output: scratch.path + "/r\(ranks)", ranks: ranks, scratch: scratch))
+      for table in ["client_evaluation.csv", "evaluation_clients.csv", "evaluation.csv"] {
+        #expect(
+          try withoutSeconds(scratch.read("r\(ranks)/" + table))
+            == withoutSeconds(scratch.read("r1/" + table)), "\(table)")
+      }
+      let header = try #require(outcome.text.split(separator: "\n").first)
+      for column in ["test accuracy (masked)", "test accuracy (whole)", "unseen clients"] {
+        #expect(header.contains(column), "\(header)")
+      }
+    }
+    let groups = withoutSeconds(try scratch.read("r1/evaluation_clients.csv"))
+    #expect(groups[0].prefix(4) == ["round", "group", "masked", "clients"])
+    // Two evaluations of two vectors each; some client was never drawn by round 2 of 3.
+    #expect(groups.filter { $0[1] == "seen" }.map { $0[2] } == ["true", "false", "true", "false"])
+    let rows = withoutSeconds(try scratch.read("r1/client_evaluation.csv"))
+    #expect(
+      rows[0] == [
+        "round", "group", "masked", "client", "examples", "items", "correct", "accuracy", "loss",
+      ])
+    for group in groups.dropFirst() {
+      let own = rows.filter { $0.prefix(3) == group.prefix(3) }
+      #expect(own.count == Int(group[3]))
+      let mean = own.reduce(0) { $0 + Double($1[7])! } / Double(own.count)
+      #expect(abs(mean - Double(group[5])!) < 1e-12)
+    }
+    let shown = try inspection(of: scratch.path + "/r1")
+    #expect(shown.contains("accuracy_worst_tenth") && shown.contains("unseen"))
   }
 
   @Test("a run from the config.yaml of another repeats it")

@@ -29,11 +29,12 @@ import Testing
     for (masked, expected) in [(true, [0, -3, 0, 2]), (false, [5, -3, 2, 2] as [Float])] {
       let objective = Self.objective()
       let records = try Self.play(
-        EvaluationPlan(every: 1, splits: [.validation], masked: masked), objective: objective)
+        EvaluationPlan(every: 1, splits: [.validation], vectors: [masked ? .masked : .whole]),
+        objective: objective)
       #expect(objective.evaluatedAt == expected)
       let record = try #require(records.first?.evaluation.first)
       #expect(record.loss == expected.reduce(0) { $0 + 0.5 * Double($1 * $1) })
-      #expect(record.masked == masked)
+      #expect(record.vector == (masked ? .masked : .whole))
       #expect(record.count == 1 && record.examples == 1 && record.split == .validation)
     }
   }

@@ -2,6 +2,7 @@
 
 import Communication
 import Federation
+import Foundation
 import Sparsity
 import Testing
 
@@ -54,7 +55,7 @@ struct MethodTests {
       let tiered = try play(name) {
         $0.method = .flasc(download: 0.25, upload: 0.125)
         $0.method.tiers = [Tier(downloadDensity: 0.25, uploadDensity: 0.125)]
-        $0.evaluation.masked = false
+        $0.evaluation.vectors = [.whole]
       }
       #expect(tiered.digest == plain.digest)
       let dense = try play(name) { $0.method = .denseLoRA }
@@ -79,6 +80,12 @@ struct MethodTests {
       Method(
         download: .all, upload: .all, aggregation: .productMean, tiers: tiers,
         tierAssignment: .drawn),
+      Method(
+        download: .topMagnitude(.constant(0.25)), upload: .topMagnitude(.constant(0.125)),
+        residual: .kept, values: MessageValues(download: .bf16, upload: .int4),
+        downloadIndices: .difference),
+      Method(
+        download: .all, upload: .all, values: MessageValues(download: .fp16, upload: .int8)),
     ]
     for method in methods {
       let found = try [1, 2, 3].map { ranks in
@@ -98,6 +105,60 @@ struct MethodTests {
     #expect(found.records.map { $0.clients[0].downloadNonzeros } == [count, count / 2, count / 4])
     #expect(found.records.map { $0.clients[0].uploadNonzeros } == [count, count / 2, count / 4])
     #expect(found.vector.filter { $0 != 0 }.count <= count / 4)
+  }
+
+  @Test("an upload whose support the server knows says no indices, a download only what changed")
+  func knownSupports() throws {
+    let fixed = try play("llama_dense") {
+      $0.method = .sparseAdapter(density: 0.25)
+      $0.method.downloadIndices = .difference
+      $0.rounds = 3
+      $0.cohort = .file([[0, 1], [1, 2], [1, 2]])
+    }
+    let uploads = fixed.records.flatMap(\.clients).map(\.upload)
+    #expect(uploads.map(\.indices) == Array(repeating: 0, count: 6))
+    let rounds = fixed.records.map { $0.clients.map(\.download) }
+    // Round 1: client 1 knows all coordinates, client 2 nothing. Round 2: both know the support.
+    #expect(rounds[1].map { $0.indices > 0 } == [true, true])
+    #expect(rounds[2].map(\.indices) == [0, 0])
+    #expect(rounds[1][0].values == rounds[2][0].values)
+
+    let drawn = try play("llama_dense") {
+      $0.method = Method(download: .all, upload: .random(.constant(0.25)))
+    }
+    #expect(drawn.records.flatMap(\.clients).allSatisfy { $0.upload.indices == 0 })
+  }
+
+  @Test("narrower values are fewer bytes, and what they lose is fed back")
+  func formats() throws {
+    let exact = try play("llama_dense") { $0.method = .denseLoRA }
+    var found: [ValueFormat: (vector: [Float], bytes: Int)] = [:]
+    for format in ValueFormat.allCases {
+      let played = try play("llama_dense") {
+        $0.method = Method(
+          download: .all, upload: .all, residual: .kept,
+          values: MessageValues(download: .fp32, upload: format))
+      }
+      found[format] = (
+        played.vector, played.records.reduce(0) { $0 + $1.uploadPayload.values }
+      )
+    }
+    let (n, uploads) = (exact.vector.count, exact.records.flatMap(\.clients).count)
+    #expect(found[.fp32]?.vector == exact.vector)
+    #expect(found[.fp32]?.bytes == 4 * n * uploads)
+    #expect(found[.bf16]?.bytes == 2 * n * uploads)
+    let scales = try ReferenceRun("llama_dense").objective().tensorEnds.count
+    #expect(found[.int8]?.bytes == (n + 4 * scales) * uploads)
+    func distance(_ format: ValueFormat) -> Double {
+      zip(found[format]!.vector, exact.vector).reduce(0) { $0 + pow(Double($1.0 - $1.1), 2) }
+        .squareRoot()
+    }
+    let size = exact.vector.reduce(0) { $0 + pow(Double($1), 2) }.squareRoot()
+    // A round's worth of rounding at most: a mantissa of 8 and 11 bits, 127 and 7 steps.
+    for (format, bound) in [(ValueFormat.bf16, 4e-3), (.fp16, 1e-3), (.int8, 0.03), (.int4, 0.5)] {
+      #expect(distance(format) > 0 && distance(format) < bound * size, "\(format)")
+    }
+    #expect(distance(.int8) < distance(.int4))
   }
 
   @Test("clients of fewer ranks receive and send those ranks alone")

@@ -121,7 +121,7 @@ struct ReferenceRun {
         epochs: local["epochs"] as! Int, batchSize: local["batch_size"] as! Int,
         learningRate: Float(number(local, "learning_rate")),
         momentum: Float(number(local, "momentum")), shuffle: false),
-      evaluation: EvaluationPlan(every: 1, splits: [.test], maximumExamples: nil, masked: true),
+      evaluation: EvaluationPlan(every: 1, splits: [.test], maximumExamples: nil),
       seed: 0)
   }
 
@@ -140,6 +140,11 @@ struct ReferenceRun {
       }, corpus: corpus, maximumLength: maximumLength)
     guard let part else { return whole }
     return PartialObjective(whole, part: part.support, frozen: part.frozen)
+  }
+
+  /// The label of a test example; nil in language modelling.
+  func testLabel(of example: Int) -> Int32? {
+    if case .classification = layout.task { corpus.test.label(of: example) } else { nil }
   }
 
   func floats(_ name: String) throws -> [Float] {
@@ -188,7 +193,30 @@ struct ReferenceRunTests {
         test.correct == (try reference.golden.readIntegers(named: "round\(t).test_correct"))[0])
       let loss = try reference.floats("round\(t).test_loss")[0]
       #expect(abs(Float(test.loss) - loss) <= 1e-4 * loss)
+      // One label an example: F1 over all of them together is the accuracy.
+      #expect((test.f1 == nil) == (test.perplexity != nil))
+      if let f1 = test.f1 { #expect(abs(f1.micro - test.accuracy) < 1e-15) }
     }
+  }
+
+  @Test("an example's outcome has its label and a prediction", arguments: ReferenceRun.names)
+  func outcomes(_ name: String) throws {
+    let reference = try ReferenceRun(name)
+    let objective = reference.objective()
+    let labels = objective.labelCount
+    var outcomes: [Int: ExampleOutcome] = [:]
+    try reference.initial.withUnsafeBufferPointer { vector in
+      let examples = Array(0..<objective.exampleCount(.test))
+      try objective.evaluate(.test, examples: examples, at: vector) { outcomes[$0] = $1 }
+    }
+    for (example, outcome) in outcomes {
+      #expect(outcome.label == reference.testLabel(of: example))
+      #expect((outcome.predicted == nil) == (labels == 0))
+      guard let label = outcome.label, let predicted = outcome.predicted else { continue }
+      #expect((0..<labels).contains(Int(label)) && (0..<labels).contains(Int(predicted)))
+      #expect(outcome.correct == (label == predicted ? 1 : 0))
+    }
+    #expect(outcomes.count == objective.exampleCount(.test))
   }
 
   @Test("the kept index sets of downloads and uploads are identical", arguments: ReferenceRun.names)

@@ -36,6 +36,18 @@ for case in llama_adam_w bert_adam_w; do
 done
 yaml=$scratch/llama_adam_w.yaml
 
+# Clients that are functions of the seed, evaluated one by one; and the same clients from a file.
+drawn=(--set federation.cohort.kind=uniform --set federation.cohort_size=5
+  --set evaluation.clients=4 --set evaluation.holdout=0.2 --set evaluation.masked=both)
+million='partition={kind: virtual, clients: 1000000, alpha: 0.3, median_examples: 6, sigma: 0.5}'
+same_bits virtual "$yaml" "1 2 3" "${drawn[@]}" --set "$million"
+few='partition={kind: virtual, clients: 20, alpha: 0.3, median_examples: 6, sigma: 0.5}'
+"$program" plan "$yaml" "${drawn[@]}" --set "$few" --partition "$scratch/few.json" > "$scratch/log"
+digest_of "$scratch/few" "$program" run "$yaml" "${drawn[@]}" --set "$few" > "$scratch/a"
+digest_of "$scratch/listed" "$program" run "$yaml" "${drawn[@]}" \
+  --set "partition={kind: file, path: $scratch/few.json, shares_examples: true}" > "$scratch/b"
+check "virtual clients written to a file give the same digest" same_text "$scratch/a" "$scratch/b"
+
 # Dense LoRA is the same value with density 1.
 digest_of "$scratch/dense" "$program" run "$yaml" --set 'method={download: {select: all}, upload: {select: all}}' > "$scratch/a"
 digest_of "$scratch/one" "$program" run "$yaml" --set method.download.density=1 --set method.upload.density=1 > "$scratch/b"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What reads hostile bytes, and the C code, under the address and undefined-behaviour sanitizers.
 #
-#   Tests/Sanitizers/run.sh [TEST_TARGET ...]        default: SafetensorsTests
+#   Tests/Sanitizers/run.sh [TEST_TARGET ...]        default: SafetensorsTests and Sparsity's hostile messages
 #
 # 1. Control: a program that reads past an array has to be caught, or nothing below means anything.
 # 2. The C targets, compiled with -fsanitize=address,undefined and every warning an error. Where
@@ -9,7 +9,7 @@
 #    only: it runs under mpirun, whose libraries leak by design.
 # 3. The Swift tests with --sanitize=address, leaks included, built in .build-sanitizers/address
 #    (the first build takes minutes). -DSANITIZED has files read to the heap instead of mapped, as the
-#    sanitizer sees the end of a heap block but not of a mapping.
+#    sanitizer sees the end of a heap block but not of a mapping, and hostile messages be fewer.
 #
 # Swift 6.3.1 on Linux: --sanitize=undefined is refused by the compiler ("unsupported option for
 # target"); it is tried, and skipped with the reason where that is so. Swift itself traps on integer overflow
@@ -20,7 +20,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 targets=("$@")
-[ ${#targets[@]} -eq 0 ] && targets=(SafetensorsTests)
+[ ${#targets[@]} -eq 0 ] && targets=(SafetensorsTests SparsityTests.HostileMessagesTests)
 scratch=.build-sanitizers
 mkdir -p "$scratch/c"
 flags=(-g -O1 -std=gnu17 -Wall -Werror -fno-omit-frame-pointer

@@ -53,4 +53,25 @@ struct LargestMagnitudesTests {
       #expect(largestMagnitudes(of: vector, count: 7).indices == [0, 1, 2, 3, 4, 5, 7])
     }
   }
+
+  @Test(
+    "long vectors, of which a sample guesses the threshold, agree with sorting",
+    arguments: [262_144, 300_007])
+  func longVectors(length: Int) {
+    var random = SeededGenerator(length)
+    func vector(_ value: (Int, inout SeededGenerator) -> Float) -> [Float] {
+      (0..<length).map { value($0, &random) }
+    }
+    check(vector { $1.value() }, "normal")
+    check(vector { $1.anyFinite() }, "any exponent")
+    check(vector { i, _ in Float(i) }, "ascending")
+    check(vector { i, _ in Float(i % 8) }, "a short period")
+    check(vector { $0 % 8 == 0 ? 1 : $1.value() * 1e-3 }, "large ones at a regular distance")
+    check(vector { $0 % 2 == 0 ? 0 : $1.value() }, "half zero")
+    check(vector { $0 < 2000 ? $1.value() : 0 }, "nearly all zero")
+    check(vector { Float(Int.random(in: -100...100, using: &$1)) * Float($0 % 3) }, "many ties")
+    check(vector { _, _ in -1 }, "all equal")
+    // What the sample sees is small, and what is large it hardly sees.
+    check(vector { $0 < length / 64 ? 1 + $1.value() : $1.value() * 1e-6 }, "large ones in front")
+  }
 }

@@ -44,6 +44,9 @@ struct SeededGenerator: RandomNumberGenerator {
   }
 }
 
+/// The codecs that need no known support.
+let standaloneCodecs = Codec.allCases.filter { !$0.needsKnownSupport }
+
 /// Lengths around bytes, words and nothing.
 let lengths = [0, 1, 7, 8, 9, 63, 64, 65, 1000, 100_003]
 

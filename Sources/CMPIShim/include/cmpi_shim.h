@@ -32,6 +32,7 @@ int cmpi_world(void);
 int cmpi_return_errors(int comm);
 int cmpi_rank(int comm, int *rank);
 int cmpi_size(int comm, int *size);
+int cmpi_split(int comm, int color, int key, int *part);
 int cmpi_split_by_node(int comm, int *node_comm);
 int cmpi_free(int *comm);
 

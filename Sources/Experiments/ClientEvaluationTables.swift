@@ -1,0 +1,55 @@
+// client_evaluation.csv, a row for each client that was evaluated, and evaluation_clients.csv, a row
+// for each group of them.
+
+internal import Federation
+
+/// The tables of evaluations on single clients.
+final class ClientEvaluationTables {
+  private let clients: Table
+  private let groups: Table
+
+  /// Tables of a new run, or of one that goes on at `round`.
+  init(_ directory: RunDirectory, from round: Int) throws {
+    clients = try Table(
+      creating: directory.file("client_evaluation.csv"),
+      columns: [
+        "round", "group", "masked", "client", "examples", "items", "correct", "accuracy", "loss",
+      ], keepingRoundsBelow: round)
+    groups = try Table(
+      creating: directory.file("evaluation_clients.csv"),
+      columns: ["round", "group", "masked", "clients", "examples", "accuracy_mean"]
+        + (1...9).map { "accuracy_p\($0)0" } + [
+          "accuracy_worst_tenth", "loss_mean", "evaluate_seconds",
+        ], keepingRoundsBelow: round)
+  }
+
+  func append(_ record: ClientEvaluationRecord) {
+    let place = ["\(record.round)", record.group.rawValue, record.vector.column]
+    for client in record.clients {
+      clients.append(
+        place + [
+          "\(client.client)", "\(client.examples)", "\(client.count)", "\(client.correct)",
+          "\(client.accuracy)", "\(client.loss)",
+        ])
+    }
+    let accuracy = record.accuracy
+    groups.append(
+      place + [
+        "\(record.clients.count)", "\(record.clients.reduce(0) { $0 + $1.examples })",
+        "\(accuracy.mean)",
+      ] + accuracy.deciles.map { "\($0)" } + [
+        "\(record.worstTenthAccuracy)", "\(record.meanLoss)", fixed(record.seconds, 6),
+      ])
+  }
+
+  /// Writes the rows added since.
+  func flush() throws {
+    try clients.flush()
+    try groups.flush()
+  }
+}
+
+extension EvaluatedVector {
+  /// Whether it is masked, as the tables say it.
+  var column: String { self == .masked ? "true" : "false" }
+}

@@ -1,0 +1,88 @@
+// When, on what and how the server's vector is evaluated.
+public import Corpora
+internal import RandomStreams
+
+/// What of the server's vector is evaluated.
+public enum EvaluatedVector: String, Sendable, CaseIterable {
+  /// Zero outside of the round's download mask, as clients would see it.
+  case masked
+  /// All of it.
+  case whole
+}
+
+/// When and on what the server's vector is evaluated.
+public struct EvaluationPlan: Sendable, Equatable {
+  /// Evaluates after every so many rounds, and after the last.
+  public var every: Int
+  /// The splits to evaluate on.
+  public var splits: [Split]
+  /// The largest number of examples of a split; nil for all of them.
+  public var maximumExamples: Int?
+  /// What of the vector is evaluated, each on all splits and clients.
+  public var vectors: [EvaluatedVector]
+  /// How many clients that took part so far, and as many that never did, are evaluated on examples
+  /// of their own; 0 for none.
+  public var clients: Int
+  /// The share of all clients' examples that is held out of training and on which clients are
+  /// evaluated; 0 evaluates them on what they train on.
+  public var holdout: Double
+
+  /// An evaluation with these values; without splits and clients there is none.
+  public init(
+    every: Int = 10, splits: [Split] = [.test], maximumExamples: Int? = nil,
+    vectors: [EvaluatedVector] = [.masked], clients: Int = 0, holdout: Double = 0
+  ) {
+    self.every = every
+    self.splits = splits
+    self.maximumExamples = maximumExamples
+    self.vectors = vectors
+    self.clients = clients
+    self.holdout = holdout
+  }
+
+  /// Whether `round` of `rounds` is followed by an evaluation.
+  public func isDue(after round: Int, of rounds: Int) -> Bool {
+    !(splits.isEmpty && clients == 0) && ((round + 1) % every == 0 || round + 1 == rounds)
+  }
+
+  /// The examples of `split` to evaluate, ascending: all `count`, or `maximumExamples` of them.
+  ///
+  /// The sample is drawn without replacement by (seed, split) and is the same after every round.
+  /// The first ones would not do: test files are often sorted by label.
+  public func examples(of split: Split, count: Int, seed: UInt64) -> [Int] {
+    guard let maximumExamples, maximumExamples < count else { return Array(0..<count) }
+    let index = Split.allCases.firstIndex(of: split) ?? 0
+    var stream = RandomStream(seed: seed, purpose: .split, round: index)
+    return stream.sample(maximumExamples, of: count)
+  }
+
+  /// What the clients of `population` train on.
+  public func training(_ population: any Population, seed: UInt64) -> any Population {
+    guard holdout > 0 else { return population }
+    return HoldoutPopulation(population, share: holdout, side: .training, seed: seed)
+  }
+
+  /// What the clients of `population` are evaluated on; with held-out examples some may have none.
+  public func evaluation(_ population: any Population, seed: UInt64) -> any Population {
+    guard holdout > 0 else { return population }
+    return HoldoutPopulation(population, share: holdout, side: .heldOut, seed: seed)
+  }
+
+  /// What is wrong with its values, one line each; empty when nothing is.
+  var problems: [String] {
+    var found: [String] = []
+    if every < 1 { found.append("evaluation every is \(every); it must be at least 1") }
+    if let maximum = maximumExamples, maximum < 1 {
+      found.append("evaluation maximum_examples is \(maximum); it must be at least 1, or all")
+    }
+    if Set(splits).count < splits.count { found.append("evaluation splits has a split twice") }
+    if vectors.isEmpty || Set(vectors).count < vectors.count {
+      found.append("evaluation vectors are \(vectors.map(\.rawValue)); each can be there once")
+    }
+    if clients < 0 { found.append("evaluation clients is \(clients); it must be at least 0") }
+    if !(0..<1).contains(holdout) {
+      found.append("evaluation holdout is \(holdout); it must be at least 0 and below 1")
+    }
+    return found
+  }
+}
