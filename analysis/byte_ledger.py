@@ -1,7 +1,7 @@
 """What sparse messages really cost: the ratio that density promises, and the one of the bytes.
 
 From the messages of real runs: `claimed` is length / nonzeros, as papers count; `measured` is the
-dense message's bytes over the encoded one's; `bound` is what values of 4 bytes and a support at
+dense fp32 message's bytes over the encoded one's; `bound` is what these values with a support of
 log2 C(n, k) bits would give.
 """
 
@@ -22,7 +22,7 @@ DIRECTIONS = ("download", "upload")
 
 
 def ledger(data: Runs) -> pd.DataFrame:
-    """A row for each label, direction and round with messages that are not dense.
+    """A row for each label, direction and round with messages shorter than the dense fp32 one.
 
     Runs whose clients have parts of the adapter (tiers in rank) are left out: the length of a
     tier's vector is not in the tables.
@@ -32,21 +32,23 @@ def ledger(data: Runs) -> pd.DataFrame:
     rows = []
     clients = data.clients.merge(runs, on="run")
     for direction in DIRECTIONS:
-        kept = clients[clients[f"{direction}_nonzeros"] < clients["parameters"]]
+        dense = VALUE_BYTES * clients["parameters"] + HEADER_BYTES
+        kept = clients[clients[f"{direction}_payload_bytes"] < dense]
         for (label, number), group in kept.groupby(["label", "round"], sort=False):
             n = int(group["parameters"].iloc[0])
             nonzeros = group[f"{direction}_nonzeros"].mean()
             payload = group[f"{direction}_payload_bytes"].mean()
+            values = group[f"{direction}_values_bytes"].mean()
             bound = measures.support_bound_bytes(n, round(nonzeros))
             rows.append({
                 "label": label, "direction": direction, "round": number, "messages": len(group),
                 "length": n, "density": nonzeros / n,
-                "value_bytes": group[f"{direction}_values_bytes"].mean(),
+                "value_bytes": values,
                 "index_bytes": group[f"{direction}_indices_bytes"].mean(),
                 "header_bytes": group[f"{direction}_header_bytes"].mean(), "payload_bytes": payload,
                 "support_bound_bytes": bound, "claimed_ratio": n / nonzeros,
                 "measured_ratio": (VALUE_BYTES * n + HEADER_BYTES) / payload,
-                "bound_ratio": VALUE_BYTES * n / (VALUE_BYTES * nonzeros + bound),
+                "bound_ratio": VALUE_BYTES * n / (values + bound),
             })
     return pd.DataFrame(rows)
 
@@ -56,16 +58,15 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (label, direction), group in table.groupby(["label", "direction"], sort=False):
         n, weight = group["length"], group["messages"]
-        values = (group["density"] * n * weight).sum()
-        dense = (n * weight).sum()
+        nonzeros, dense = (group["density"] * n * weight).sum(), (n * weight).sum()
+        bound = ((group["value_bytes"] + group["support_bound_bytes"]) * weight).sum()
         rows.append({
             "label": label, "direction": direction, "messages": weight.sum(),
-            "density": values / dense, "claimed_ratio": dense / values,
+            "density": nonzeros / dense, "claimed_ratio": dense / nonzeros,
             "measured_ratio": (((VALUE_BYTES * n + HEADER_BYTES) * weight).sum()
                                / (group["payload_bytes"] * weight).sum()),
-            "bound_ratio": (VALUE_BYTES * dense
-                            / (VALUE_BYTES * values + (group["support_bound_bytes"] * weight).sum())),
-            "index_bits_per_value": 8 * (group["index_bytes"] * weight).sum() / values,
+            "bound_ratio": VALUE_BYTES * dense / bound,
+            "index_bits_per_value": 8 * (group["index_bytes"] * weight).sum() / nonzeros,
         })
     return pd.DataFrame(rows)
 
@@ -81,9 +82,9 @@ def draw(data: Runs) -> Figure:
     values = VALUE_BYTES * n * densities
     bound = [measures.support_bound_bytes(n, round(density * n)) for density in densities]
     axes.plot(densities, values / (values + bound), color="black", linewidth=0.8,
-              label="bound, supports equally likely")
-    axes.plot(densities, values / (values + n / 8), color="grey", linestyle=":", label="bitmap")
-    axes.axhline(0.5, color="grey", linestyle="--", linewidth=0.8, label="32-bit indices")
+              label="fp32 and the bound, supports equally likely")
+    axes.plot(densities, values / (values + n / 8), color="grey", linestyle=":", label="fp32 and bitmap")
+    axes.axhline(0.5, color="grey", linestyle="--", linewidth=0.8, label="fp32 and 32-bit indices")
     style = looks(list(dict.fromkeys(table["label"])))
     for (label, direction), group in table.groupby(["label", "direction"], sort=False):
         colour = style[label]["color"]
@@ -91,12 +92,13 @@ def draw(data: Runs) -> Figure:
                      marker=style[label]["marker"], edgecolors=colour, label=f"{label}, {direction}",
                      facecolors=colour if direction == "upload" else "none")
     logarithmic(axes.xaxis, "density of the message")
-    axes.set(ylabel="measured ratio / claimed ratio (1 / density)", ylim=(0.4, 1.02))
+    axes.set(ylabel="measured ratio / claimed ratio (1 / density)", ylim=(0.4, None))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return Figure(
         canvas, "Which share of the ratio that density promises is left when messages are encoded, over "
         "their density, from all messages of the runs; a point is a round's mean.",
         {"": table, "summary": summary(table)}, list(data.runs["run"]),
         ["Above the bound is possible: it takes every support for equally likely, and real ones crowd in "
-         "some layers, which the codec's gaps profit from.",
+         "some layers, which the codec's gaps profit from; and a message whose receiver knows the support has "
+         "no indices at all.",
          "A download is encoded once and sent to each client; each client's is counted."])

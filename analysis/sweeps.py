@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,36 +25,43 @@ def study_of(name: str) -> str:
     return name.split(".")[0].removesuffix("-seeds")
 
 
-def value_text(value: object) -> str:
-    """A grid's value as it stands in the name of a run directory."""
-    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
-
-
-def expand(document: dict) -> dict[str, dict]:
-    """The points of a sweep: settings by the name of the run directory.
+def expand(text: str) -> dict[str, dict]:
+    """The points of a sweep file's text: settings by the name of the run directory.
 
     That is the point's name, then for each key of the grid the last part of its path, a dash and
-    the value, joined by dots.
+    the value as the file has it (of a list or mapping its number), joined by dots.
     """
+    document = yaml.safe_load(text)
+    # The base loader leaves scalars as they are written.
+    words = yaml.load(text, Loader=yaml.BaseLoader).get("grid") or {}
     grid = document.get("grid") or {}
+    choices = [
+        [(f"{key.split('.')[-1]}-{named(word, index)}", key, value)
+         for index, (word, value) in enumerate(zip(words[key], grid[key]))]
+        for key in grid
+    ]
     points = {}
-    for name, settings in (document.get("points") or {None: {}}).items():
-        for values in itertools.product(*grid.values()):
-            chosen = dict(zip(grid, values))
-            parts = [f"{key.split('.')[-1]}-{value_text(value)}" for key, value in chosen.items()]
-            full = ".".join(([] if name is None else [name]) + parts)
+    for name, settings in (document.get("points") or {"": {}}).items():
+        for chosen in itertools.product(*choices):
+            full = ".".join([*([name] if name else []), *(part for part, _, _ in chosen)]) or "point"
             if full in points:
                 raise ValueError(f"two points are named {full}")
-            points[full] = {**(document.get("set") or {}), **(settings or {}), **chosen}
+            values = {key: value for _, key, value in chosen}
+            points[full] = {**(document.get("set") or {}), **(settings or {}), **values}
     return points
+
+
+def named(word: object, index: int) -> str:
+    """A value of a grid in the name of a run directory."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", word) if isinstance(word, str) else str(index)
 
 
 def read(path: Path) -> Sweep:
     """A sweep file with the model of the experiment that it varies."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    experiment = yaml.safe_load((path.parent / document["experiment"]).read_text(encoding="utf-8"))
-    points = expand(document)
-    return Sweep(path, study_of(path.name), experiment["model"]["path"], points)
+    text = path.read_text(encoding="utf-8")
+    base = path.parent / yaml.safe_load(text)["experiment"]
+    experiment = yaml.safe_load(base.read_text(encoding="utf-8"))
+    return Sweep(path, study_of(path.name), experiment["model"]["path"], expand(text))
 
 
 def read_all(folder: Path) -> list[Sweep]:
