@@ -52,12 +52,13 @@ struct Checkpoint {
           name: "support", shape: [support.count], int64s: support.indices.map(Int64.init)))
     }
     tensors += knowledge.tensors
-    try SafetensorsWriter.write(
-      tensors,
-      metadata: [
-        "format": Self.format, "round": "\(state.round)", "digest": state.digest,
-        "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
-      ], to: path)
+    var metadata = [
+      "format": Self.format, "round": "\(state.round)", "digest": state.digest,
+      "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
+    ]
+    // The shortest text that reads back as the same number.
+    metadata["clip"] = state.clip.map { "\($0)" }
+    try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
   }
 
   /// Reads and checks a file.
@@ -89,7 +90,8 @@ struct Checkpoint {
     }
     state = try ServerState(
       round: round, vector: vector, firstMoment: try floats("first_moment"),
-      secondMoment: try floats("second_moment"), support: support)
+      secondMoment: try floats("second_moment"), support: support,
+      clip: file.metadata["clip"].flatMap(Double.init))
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
     knowledge = try ClientKnowledge(file, length: vector.count)
     progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))

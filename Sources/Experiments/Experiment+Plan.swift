@@ -13,10 +13,8 @@ extension Experiment {
       weighting: federation.weighting == .uniform ? .uniform : .examples,
       method: method.plan,
       server: federation.server.plan,
-      local: LocalTraining(
-        epochs: local.epochs, batchSize: local.batchSize,
-        learningRate: Float(local.learningRate), momentum: Float(local.momentum),
-        shuffle: local.shuffle),
+      serverSchedule: federation.server.schedule.plan(rounds: federation.rounds),
+      local: local.plan(rounds: federation.rounds), privacy: privacy.plan,
       evaluation: EvaluationPlan(
         every: evaluation.every, splits: evaluation.splits.map(\.plan),
         maximumExamples: evaluation.maximumExamples, vectors: evaluation.masked.vectors,
@@ -116,12 +114,62 @@ extension Experiment.FederationSection.Server {
   var plan: ServerOptimizer {
     switch optimizer {
     case .sgd: .sgd(learningRate: learningRate)
+    case .fedAvgM: .fedAvgM(learningRate: learningRate, momentum: momentum)
+    case .fedAdagrad: .fedAdagrad(learningRate: learningRate, beta1: beta1, tau: tau)
+    case .fedYogi: .fedYogi(learningRate: learningRate, beta1: beta1, beta2: beta2, tau: tau)
     case .fedAdam: .fedAdam(learningRate: learningRate, beta1: beta1, beta2: beta2, tau: tau)
     case .adamW:
       .adamW(
         learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
         weightDecay: weightDecay)
     }
+  }
+}
+
+extension Experiment.PrivacySection {
+  var plan: Privacy? {
+    let clipping: Privacy.Clipping
+    switch self.clipping {
+    case .none: return nil
+    case .fixed: clipping = .fixed(clip)
+    case .adaptive:
+      clipping = .adaptive(
+        AdaptiveClip(
+          initial: clip, quantile: clipQuantile, learningRate: clipLearningRate,
+          countDeviation: clipCountDeviation))
+    }
+    return Privacy(
+      clipping: clipping,
+      noise: targetEpsilon.map { .targetEpsilon($0) } ?? .multiplier(noiseMultiplier),
+      delta: delta, noiseCohortSize: noiseCohortSize, population: population)
+  }
+}
+
+extension Experiment.LocalSection {
+  func plan(rounds: Int) -> LocalTraining {
+    let optimizer: LocalOptimizer =
+      switch self.optimizer {
+      case .sgd: .sgd(momentum: Float(momentum))
+      case .adamW:
+        .adamW(beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay)
+      }
+    return LocalTraining(
+      epochs: epochs, batchSize: batchSize, learningRate: Float(learningRate),
+      schedule: schedule.plan(rounds: rounds), optimizer: optimizer, proximal: Float(proximal),
+      shuffle: shuffle)
+  }
+}
+
+extension Experiment.Schedule {
+  func plan(rounds: Int) -> LearningRateSchedule {
+    let decay: LearningRateSchedule.Decay =
+      switch kind {
+      case .constant: .constant
+      case .linear: .linear(final: final, rounds: rounds)
+      case .cosine: .cosine(final: final, rounds: rounds)
+      case .exponential: .exponential(factor: factor, period: period)
+      }
+    return LearningRateSchedule(decay: decay, warmupRounds: warmupRounds)
   }
 }
 

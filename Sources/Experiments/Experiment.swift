@@ -17,6 +17,8 @@ public struct Experiment: Sendable, Equatable {
   public var method = MethodSection()
   /// Rounds, cohorts and the server's optimizer.
   public var federation = FederationSection()
+  /// What is clipped and how much noise is added.
+  public var privacy = PrivacySection()
   /// What a client does in a round.
   public var local = LocalSection()
   /// When and on what the trained vector is evaluated.
@@ -255,11 +257,15 @@ public struct Experiment: Sendable, Equatable {
       public var optimizer = Optimizer.fedAdam
       /// Step size.
       public var learningRate = 0.005
-      /// Decay of the first moment.
+      /// How the step size changes with the round.
+      public var schedule = Schedule()
+      /// FedAvgM's momentum.
+      public var momentum = 0.9
+      /// Decay of the first moment; where nothing is given, 0 with FedAdagrad.
       public var beta1 = 0.9
       /// Decay of the second moment; where nothing is given, 0.999 with AdamW.
       public var beta2 = 0.99
-      /// Adaptivity of FedAdam (Reddi et al. 2021).
+      /// Adaptivity of FedAdagrad, FedYogi and FedAdam (Reddi et al. 2021).
       public var tau = 0.001
       /// Added to the root of AdamW's second moment.
       public var epsilon = 1e-8
@@ -269,10 +275,40 @@ public struct Experiment: Sendable, Equatable {
       /// The rules by which the server steps.
       public enum Optimizer: String, Sendable, CaseIterable {
         case sgd
+        case fedAvgM = "fed_avgm"
+        case fedAdagrad = "fed_adagrad"
+        case fedYogi = "fed_yogi"
         case fedAdam = "fed_adam"
         case adamW = "adam_w"
       }
     }
+  }
+
+  /// What is clipped and how much noise is added.
+  public struct PrivacySection: Sendable, Equatable {
+    /// How uploads are clipped; without it there is no privacy.
+    public var clipping = Clipping.none
+    /// The largest L2 norm of an upload, at first where it adapts.
+    public var clip = 1.0
+    /// The share of clients whose uploads are to be within the clip.
+    public var clipQuantile = 0.5
+    /// The step of the clip's logarithm.
+    public var clipLearningRate = 0.2
+    /// Noise in the count of clients within the clip; nil means a twentieth of the cohort.
+    public var clipCountDeviation: Double?
+    /// The epsilon to stay within; nil where the noise is given.
+    public var targetEpsilon: Double?
+    /// Noise over clip.
+    public var noiseMultiplier = 1.0
+    /// The delta of the guarantee.
+    public var delta = 1e-5
+    /// The cohort whose noise is simulated; nil means the one that is run.
+    public var noiseCohortSize: Int?
+    /// The population of the guarantee; nil means the one that is run.
+    public var population: Int?
+
+    /// The ways in which uploads are clipped.
+    public enum Clipping: String, Sendable, CaseIterable { case none, fixed, adaptive }
   }
 
   /// What a client does in a round.
@@ -285,13 +321,45 @@ public struct Experiment: Sendable, Equatable {
     public var optimizer = Optimizer.sgd
     /// Its step size.
     public var learningRate = 0.005
-    /// Its momentum.
+    /// How the step size changes with the round.
+    public var schedule = Schedule()
+    /// The momentum of SGD.
     public var momentum = 0.9
+    /// Decay of AdamW's first moment.
+    public var beta1 = 0.9
+    /// Decay of AdamW's second moment.
+    public var beta2 = 0.999
+    /// Added to the root of AdamW's second moment.
+    public var epsilon = 1e-8
+    /// AdamW's decoupled weight decay.
+    public var weightDecay = 0.01
+    /// The weight mu of FedProx's term.
+    public var proximal = 0.0
     /// Whether each pass has its own order.
     public var shuffle = true
 
     /// The client's optimizers.
-    public enum Optimizer: String, Sendable, CaseIterable { case sgd }
+    public enum Optimizer: String, Sendable, CaseIterable {
+      case sgd
+      case adamW = "adam_w"
+    }
+  }
+
+  /// How a step size changes with the round.
+  public struct Schedule: Sendable, Equatable {
+    /// What follows the warm-up.
+    public var kind = Kind.constant
+    /// Rounds in which the step size rises.
+    public var warmupRounds = 0
+    /// The share of the step size that the schedule ends at.
+    public var final = 0.0
+    /// The step size is multiplied by it after every period.
+    public var factor = 0.5
+    /// Rounds between two multiplications.
+    public var period = 10
+
+    /// The ways in which a step size falls.
+    public enum Kind: String, Sendable, CaseIterable { case constant, linear, cosine, exponential }
   }
 
   /// When and on what the trained vector is evaluated.

@@ -18,8 +18,8 @@ public struct ExperimentKey: Sendable {
   let read: @Sendable (Node, ReadingContext, inout Experiment) -> Bool
   /// The property as YAML text in flow style, or nil where nothing is set.
   let write: @Sendable (Experiment) -> String?
-  /// The condition under which the key has an effect.
-  let condition: Condition?
+  /// The conditions under which the key has an effect, all of them.
+  let conditions: [Condition]
 
   /// A key counts only where another one has certain values.
   struct Condition: Sendable {
@@ -35,14 +35,14 @@ public struct ExperimentKey: Sendable {
 
   init<Value: Sendable>(
     _ path: String, _ property: any WritableKeyPath<Experiment, Value> & Sendable,
-    _ form: ValueForm<Value>, required: Bool = false, only condition: Condition? = nil,
-    _ meaning: String
+    _ form: ValueForm<Value>, required: Bool = false, only first: Condition? = nil,
+    and second: Condition? = nil, _ meaning: String
   ) {
     self.path = path
     self.meaning = meaning
     allowed = form.allowed
     isRequired = required
-    self.condition = condition
+    conditions = [first, second].compactMap { $0 }
     read = { node, context, experiment in
       guard let value = form.read(node, context) else { return false }
       experiment[keyPath: property] = value
@@ -54,14 +54,15 @@ public struct ExperimentKey: Sendable {
   /// A key without a default that has to be given where it counts, or that can be left out.
   init(
     _ path: String, optional property: any WritableKeyPath<Experiment, String?> & Sendable,
-    required: Bool = false, only condition: Condition? = nil, _ meaning: String
+    required: Bool = false, only first: Condition? = nil, and second: Condition? = nil,
+    _ meaning: String
   ) {
     let form = ValueForm<String>.path
     self.path = path
     self.meaning = meaning
     allowed = form.allowed
     isRequired = required
-    self.condition = condition
+    conditions = [first, second].compactMap { $0 }
     read = { node, context, experiment in
       guard let value = form.read(node, context) else { return false }
       experiment[keyPath: property] = value
@@ -71,7 +72,9 @@ public struct ExperimentKey: Sendable {
   }
 
   /// Whether the key has an effect, given the others.
-  public func counts(in experiment: Experiment) -> Bool { condition?.holds(in: experiment) ?? true }
+  public func counts(in experiment: Experiment) -> Bool {
+    conditions.allSatisfy { $0.holds(in: experiment) }
+  }
 
   /// The default as YAML text, or nil where there is none.
   public var defaultText: String? { isRequired ? nil : write(Experiment()) }

@@ -4,7 +4,8 @@
 extension ExperimentKey {
   /// All keys, in the order in which config.yaml has them.
   public static let all: [ExperimentKey] =
-    subjectKeys + partitionKeys + adapterKeys + methodKeys + federationKeys + localKeys + [
+    subjectKeys + partitionKeys + adapterKeys + methodKeys + federationKeys + serverKeys
+    + privacyKeys + localKeys + evaluationKeys + computeKeys + [
       ExperimentKey(
         "seed", \.seed, .seed,
         "the number that all randomness is derived from: same seed, same bits")
@@ -166,28 +167,58 @@ extension ExperimentKey {
       "federation.uploads", \.federation.uploads, .choice,
       "how uploads move between MPI ranks: to rank 0, or to all as without a server;"
         + " changes no result"),
+  ]
+
+  private static let serverKeys: [ExperimentKey] = [
     ExperimentKey(
       "federation.server.optimizer", \.federation.server.optimizer, .choice,
-      "how the server steps: sgd, fed_adam (Reddi et al. 2021) or adam_w (as PyTorch's AdamW)"),
+      "how the server steps: sgd, fed_avgm (Hsu et al. 2019), fed_adagrad, fed_yogi or fed_adam"
+        + " (Reddi et al. 2021), or adam_w (as PyTorch's AdamW)"),
     ExperimentKey(
       "federation.server.learning_rate", \.federation.server.learningRate, .number(above: 0),
       "the server's step size"),
     ExperimentKey(
+      "federation.server.momentum", \.federation.server.momentum, .number(atLeast: 0, below: 1),
+      only: serverIs(.fedAvgM), "decay of FedAvgM's moment, the sum of past pseudo-gradients"),
+    ExperimentKey(
       "federation.server.beta1", \.federation.server.beta1, .number(atLeast: 0, below: 1),
-      only: serverIs(.fedAdam, .adamW), "decay of the first moment"),
+      only: serverIs(.fedAdagrad, .fedYogi, .fedAdam, .adamW),
+      "decay of the first moment; with fed_adagrad the default is 0"),
     ExperimentKey(
       "federation.server.beta2", \.federation.server.beta2, .number(atLeast: 0, below: 1),
-      only: serverIs(.fedAdam, .adamW),
+      only: serverIs(.fedYogi, .fedAdam, .adamW),
       "decay of the second moment; with adam_w the default is 0.999"),
     ExperimentKey(
       "federation.server.tau", \.federation.server.tau, .number(above: 0),
-      only: serverIs(.fedAdam), "FedAdam's adaptivity: the second moment starts at its square"),
+      only: serverIs(.fedAdagrad, .fedYogi, .fedAdam),
+      "adaptivity of FedAdagrad, FedYogi and FedAdam: the second moment starts at its square"),
     ExperimentKey(
       "federation.server.epsilon", \.federation.server.epsilon, .number(above: 0),
       only: serverIs(.adamW), "added to the root of AdamW's second moment"),
     ExperimentKey(
       "federation.server.weight_decay", \.federation.server.weightDecay, .number(atLeast: 0),
       only: serverIs(.adamW), "AdamW's decoupled weight decay"),
+    ExperimentKey(
+      "federation.server.schedule.kind", \.federation.server.schedule.kind, .choice,
+      "how the server's step size changes with the round"),
+    ExperimentKey(
+      "federation.server.schedule.warmup_rounds", \.federation.server.schedule.warmupRounds,
+      .warmup, warmupMeaning),
+    ExperimentKey(
+      "federation.server.schedule.final", \.federation.server.schedule.final, .finalShare,
+      only: when(
+        "federation.server.schedule.kind", \.federation.server.schedule.kind, is: .linear, .cosine),
+      finalMeaning),
+    ExperimentKey(
+      "federation.server.schedule.factor", \.federation.server.schedule.factor, .shrinkage,
+      only: when(
+        "federation.server.schedule.kind", \.federation.server.schedule.kind, is: .exponential),
+      factorMeaning),
+    ExperimentKey(
+      "federation.server.schedule.period", \.federation.server.schedule.period, .period,
+      only: when(
+        "federation.server.schedule.kind", \.federation.server.schedule.kind, is: .exponential),
+      periodMeaning),
   ]
 
   private static func partitionIs(_ kinds: Experiment.PartitionSection.Kind...) -> Condition {
@@ -196,13 +227,19 @@ extension ExperimentKey {
       current: { $0.partition.kind.rawValue })
   }
 
+  private static let warmupMeaning =
+    "rounds in which the step size rises from 1 / (warmup_rounds + 1) of itself; the schedule"
+    + " follows"
+  private static let finalMeaning =
+    "share of the step size that a round after the last one would have"
+  private static let factorMeaning = "the step size is multiplied by it after every period"
+  private static let periodMeaning = "rounds between two multiplications of the step size"
+
   private static func serverIs(
-    _ first: Experiment.FederationSection.Server.Optimizer,
-    _ second: Experiment.FederationSection.Server.Optimizer? = nil
+    _ optimizers: Experiment.FederationSection.Server.Optimizer...
   ) -> Condition {
     Condition(
-      path: "federation.server.optimizer",
-      values: [first.rawValue] + (second.map { [$0.rawValue] } ?? []),
+      path: "federation.server.optimizer", values: optimizers.map(\.rawValue),
       current: { $0.federation.server.optimizer.rawValue })
   }
 
@@ -213,14 +250,57 @@ extension ExperimentKey {
     ExperimentKey(
       "local.batch_size", \.local.batchSize, .integer(atLeast: 1, atMost: 1 << 30),
       "examples of a local step"),
-    ExperimentKey("local.optimizer", \.local.optimizer, .choice, "the clients' optimizer"),
+    ExperimentKey(
+      "local.optimizer", \.local.optimizer, .choice,
+      "the clients' optimizer, as PyTorch's; its moments are fresh for each client and round"),
     ExperimentKey(
       "local.learning_rate", \.local.learningRate, .number(above: 0), "the clients' step size"),
     ExperimentKey(
       "local.momentum", \.local.momentum, .number(atLeast: 0, below: 1),
+      only: when("local.optimizer", \.local.optimizer, is: .sgd),
       "the clients' momentum, fresh for each client and round"),
     ExperimentKey(
+      "local.beta1", \.local.beta1, .number(atLeast: 0, below: 1),
+      only: when("local.optimizer", \.local.optimizer, is: .adamW),
+      "decay of AdamW's first moment"),
+    ExperimentKey(
+      "local.beta2", \.local.beta2, .number(atLeast: 0, below: 1),
+      only: when("local.optimizer", \.local.optimizer, is: .adamW),
+      "decay of AdamW's second moment"),
+    ExperimentKey(
+      "local.epsilon", \.local.epsilon, .number(above: 0),
+      only: when("local.optimizer", \.local.optimizer, is: .adamW),
+      "added to the root of AdamW's second moment"),
+    ExperimentKey(
+      "local.weight_decay", \.local.weightDecay, .number(atLeast: 0),
+      only: when("local.optimizer", \.local.optimizer, is: .adamW),
+      "AdamW's decoupled weight decay"),
+    ExperimentKey(
+      "local.proximal", \.local.proximal, .number(atLeast: 0),
+      "FedProx's mu (Li et al. 2020): a client's loss gets mu / 2 times the squared distance from"
+        + " where it started"),
+    ExperimentKey(
       "local.shuffle", \.local.shuffle, .boolean, "whether each pass has its own order"),
+    ExperimentKey(
+      "local.schedule.kind", \.local.schedule.kind, .choice,
+      "how the clients' step size changes with the round"),
+    ExperimentKey(
+      "local.schedule.warmup_rounds", \.local.schedule.warmupRounds, .warmup, warmupMeaning),
+    ExperimentKey(
+      "local.schedule.final", \.local.schedule.final, .finalShare,
+      only: when("local.schedule.kind", \.local.schedule.kind, is: .linear, .cosine),
+      finalMeaning),
+    ExperimentKey(
+      "local.schedule.factor", \.local.schedule.factor, .shrinkage,
+      only: when("local.schedule.kind", \.local.schedule.kind, is: .exponential),
+      factorMeaning),
+    ExperimentKey(
+      "local.schedule.period", \.local.schedule.period, .period,
+      only: when("local.schedule.kind", \.local.schedule.kind, is: .exponential),
+      periodMeaning),
+  ]
+
+  private static let evaluationKeys: [ExperimentKey] = [
     ExperimentKey(
       "evaluation.every", \.evaluation.every, .integer(atLeast: 1, atMost: 1 << 31),
       "rounds from one evaluation to the next; the last round is always evaluated"),
@@ -245,6 +325,9 @@ extension ExperimentKey {
         current: { $0.evaluation.clients > 0 ? "1 or more" : "0" }),
       "share of the training examples that no client trains on and on which clients are evaluated;"
         + " with 0 they are evaluated on what they train on"),
+  ]
+
+  private static let computeKeys: [ExperimentKey] = [
     ExperimentKey(
       "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1024),
       "threads of a rank, each on a micro-batch of its own with its own memory; never changes a bit;"
@@ -269,4 +352,14 @@ extension ExperimentKey {
       "checkpoint.keep", \.checkpoint.keep, .integer(atLeast: 1, atMost: 1 << 20),
       "checkpoints that stay: where the newest is damaged, the one before is taken"),
   ]
+}
+
+extension ValueForm where Value == Int {
+  fileprivate static var warmup: ValueForm { .integer(atLeast: 0, atMost: 1 << 31) }
+  fileprivate static var period: ValueForm { .integer(atLeast: 1, atMost: 1 << 31) }
+}
+
+extension ValueForm where Value == Double {
+  fileprivate static var finalShare: ValueForm { .number(atLeast: 0, atMost: 1) }
+  fileprivate static var shrinkage: ValueForm { .number(above: 0, atMost: 1) }
 }

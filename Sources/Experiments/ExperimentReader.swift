@@ -186,11 +186,17 @@ struct ExperimentReader {
         report(item, key: key, "\(describe(item.node)) is not allowed; give \(key.allowed)")
       }
     }
-    if given["federation.server.beta2"] == nil, experiment.federation.server.optimizer == .adamW {
+    let optimizer = experiment.federation.server.optimizer
+    if given["federation.server.beta1"] == nil, optimizer == .fedAdagrad {
+      experiment.federation.server.beta1 = 0
+    }
+    if given["federation.server.beta2"] == nil, optimizer == .adamW {
       experiment.federation.server.beta2 = 0.999
     }
     for key in ExperimentKey.all where !key.counts(in: experiment) {
-      guard let condition = key.condition, !misread.contains(condition.path) else { continue }
+      guard let condition = key.conditions.first(where: { !$0.holds(in: experiment) }),
+        !misread.contains(condition.path)
+      else { continue }
       guard let item = given[key.path] else { continue }
       let reason = "has no effect with \(condition.path): \(condition.current(experiment))"
       if case .line(let line) = item.place, case .setting = given[condition.path]?.place {
@@ -230,6 +236,7 @@ struct ExperimentReader {
 
   /// The rules that hold between keys.
   private mutating func checkTogether(_ experiment: Experiment, misread: Set<String>) {
+    checkPrivacy(experiment)
     let involved = ["partition.clients", "federation.cohort_size"]
     guard misread.isDisjoint(with: involved + ["partition.kind", "federation.cohort.kind"]) else {
       return
@@ -250,6 +257,21 @@ struct ExperimentReader {
           "\(population) is not allowed; give an integer of at least \(cohort), as"
             + " federation.cohort_size is \(cohort)")
       }
+    }
+  }
+
+  /// The noise is for a mean of clients that count alike.
+  private mutating func checkPrivacy(_ experiment: Experiment) {
+    guard experiment.privacy.clipping != .none else { return }
+    for (path, value, allowed) in [
+      ("federation.weighting", experiment.federation.weighting.rawValue, "uniform"),
+      ("method.aggregation", experiment.method.aggregation.rawValue, "mean"),
+    ] where value != allowed {
+      guard let key = Self.keys[path], let item = given[path] else { continue }
+      report(
+        item, key: key,
+        "\(value) is not allowed with privacy; give \(allowed), for the noise is for a mean of"
+          + " clients that count alike")
     }
   }
 

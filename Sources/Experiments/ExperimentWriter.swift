@@ -31,7 +31,7 @@ extension ExperimentKey {
       text += "\(key.path)  (\(state))\n"
       text += wrapped(key.meaning, indent: "    ")
       text += wrapped("give \(key.allowed)", indent: "    ")
-      if let condition = key.condition {
+      for condition in key.conditions {
         text += wrapped(
           "counts only with \(condition.path): \(orList(condition.values))", indent: "    ")
       }
@@ -44,7 +44,9 @@ extension ExperimentKey {
     var rows = ["| key | default | meaning | allowed |", "|---|---|---|---|"]
     for key in all {
       let state = key.defaultText.map { "`\($0)`" } ?? (key.isRequired ? "required" : "not set")
-      let only = key.condition.map { " (only with `\($0.path)`: \(orList($0.values)))" } ?? ""
+      let conditions = key.conditions.map { "`\($0.path)`: \(orList($0.values))" }
+      let only =
+        conditions.isEmpty ? "" : " (only with " + conditions.joined(separator: " and ") + ")"
       rows.append("| `\(key.path)` | \(state) | \(key.meaning)\(only) | \(key.allowed) |")
     }
     return rows.joined(separator: "\n") + "\n"

@@ -53,6 +53,16 @@ struct Manifest: Codable, Sendable, Equatable {
     var wireMessages = 0
   }
 
+  /// The privacy of all rounds together, with the noise that a target asked for.
+  struct Privacy: Codable, Sendable, Equatable {
+    var noiseMultiplier: Double
+    var samplingRate: Double
+    var delta: Double
+    /// As text, since JSON has no infinity.
+    var epsilon: String
+    var rounds: Int
+  }
+
   struct RankPlace: Codable, Sendable, Equatable {
     var rank: Int
     var host: String
@@ -74,6 +84,7 @@ struct Manifest: Codable, Sendable, Equatable {
   var ranks: [RankPlace]
   var parameters: Int
   var population: Int
+  var privacy: Privacy?
   var start: String
   var end: String?
   var wallSeconds: Double?

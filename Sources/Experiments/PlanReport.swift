@@ -25,7 +25,7 @@ public func planReport(
   }
   let loaded = try request.load()
   try loaded.experiment.checkInputs(assets)
-  let plan = try loaded.experiment.federationPlan(assets: assets)
+  var plan = try loaded.experiment.federationPlan(assets: assets)
   let directory = try assets.existing(loaded.experiment.model.path, what: "model")
   var prepared = try PreparedModel(
     loaded.experiment, assets: assets, model: try PretrainedModel(directory: directory))
@@ -36,6 +36,9 @@ public func planReport(
   guard problems.isEmpty else {
     throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
   }
+  let population = prepared.partition.clientCount
+  plan = try plan.settlingNoise(population: population)
+  let privacy = PrivacyReport(plan, population: population)
   try prepared.model.checkFinite()
   _ = try prepared.initialVector(loaded.experiment, assets: assets)
   let report = PlanReport(
@@ -46,9 +49,10 @@ public func planReport(
       prepared.partition, of: prepared.corpus.train,
       limit: loaded.experiment.data.maximumLength, to: $0)
   }
-  let notices = loaded.notices.map { "note: \($0)\n" }.joined()
+  let notices = (loaded.notices + (privacy?.notices ?? [])).map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
-    + report.sizes + report.populationTable + report.messages + report.memory + (written ?? "")
+    + report.sizes + report.populationTable + report.messages + (privacy?.table ?? "")
+    + report.memory + (written ?? "")
 }
 
 private func indented(_ text: String) -> String {
@@ -160,7 +164,9 @@ private struct PlanReport {
 
   var memory: String {
     let capacity = prepared.capacity(experiment)
-    let own = RankMemory(prepared, capacity: capacity, threads: experiment.compute.threads)
+    let own = RankMemory(
+      prepared, capacity: capacity, threads: experiment.compute.threads,
+      localMoments: plan.local.optimizer.momentCount)
     let vector = 4 * length
     let longest = plan.method.upload.count(
       length: length, round: 0,
@@ -185,7 +191,7 @@ private struct PlanReport {
           [
             "activations", byteText(own.activations), "a rank: micro-batches of \(capacity) tokens",
           ],
-          ["vectors", byteText(own.vectors), "a rank: start, trained, momentum, gradients"],
+          ["vectors", byteText(own.vectors), "a rank: start, trained, moments, gradients"],
           ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
           ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
           ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],

@@ -6,12 +6,14 @@ internal import Adapters
 struct RankMemory {
   /// Activations, LoRA's and the head's buffers, of all threads.
   let activations: Int
-  /// Start, trained vector, momentum, gradient, and a micro-batch's gradient of each thread.
+  /// Start, trained vector, gradient, the clients' optimizer's moments, and a micro-batch's gradient
+  /// of each thread.
   let vectors: Int
   /// Libraries, MPI's buffers, OpenBLAS's packed panels, the partition.
   let program = 24 << 20
 
-  init(_ prepared: PreparedModel, capacity: Int, threads: Int) {
+  /// - Parameter localMoments: The moments that the clients' optimizer keeps.
+  init(_ prepared: PreparedModel, capacity: Int, threads: Int, localMoments: Int) {
     activations =
       threads
       * AdaptedModel.bufferBytes(
@@ -20,7 +22,8 @@ struct RankMemory {
     // A part of the vector is put into the whole one, and its gradient taken out of another.
     let wholeVectors = threads + (prepared.part == nil ? 0 : 2)
     vectors =
-      4 * prepared.trainedCount * 4 + wholeVectors * 4 * prepared.layout.parameterCount
+      4 * (3 + localMoments) * prepared.trainedCount
+      + 4 * wholeVectors * prepared.layout.parameterCount
   }
 
   var total: Int { activations + vectors + program }

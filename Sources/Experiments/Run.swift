@@ -96,12 +96,14 @@ private struct Launch {
         plan: plan, partition: assembly.partition, objective: assembly.objective,
         state: isFirst
           ? existing?.checkpoint?.state
-            ?? ServerState(vector: assembly.initialVector, optimizer: plan.server) : nil,
+            ?? plan.initialState(assembly.initialVector) : nil,
         knowledge: existing?.checkpoint?.knowledge ?? ClientKnowledge(), residuals: residuals,
         communicator: counting)
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
+    let privacy = PrivacyReport(federated.plan, population: assembly.partition.clientCount)
+    for notice in privacy?.notices ?? [] { progress.warn(notice) }
     progress.say(
       "\(communicator.size) rank\(communicator.size == 1 ? "" : "s"), "
         + "\(assembly.partition.clientCount) clients, "
@@ -114,7 +116,7 @@ private struct Launch {
       guard let places, let loaded else { return nil }
       return try RunRecord(
         name: loaded.name, experiment: experiment, yaml: text, output: output, existing: existing,
-        manifest: manifest(loaded, experiment, assembly, places))
+        manifest: manifest(loaded, experiment, assembly, places, privacy))
     }
     if let record {
       let from = existing == nil ? "" : ", from round \(federated.round + 1)"
@@ -123,7 +125,7 @@ private struct Launch {
     let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
     do {
       try residuals?.place(in: directory + "/residuals")
-      return try play(federated, plan, assembly, counting, residuals, record, progress)
+      return try play(federated, assembly, counting, residuals, record, progress, privacy)
     } catch let failure as RunFailure where failure.exitCode == ExitCode.stopped {
       throw failure
     } catch {
@@ -141,10 +143,11 @@ private struct Launch {
 
   /// Plays all rounds; only rank 0 has a record.
   private func play(
-    _ federated: FederatedRun, _ plan: FederationPlan, _ assembly: Assembly,
-    _ counting: CountingCommunicator, _ residuals: ResidualFiles?, _ record: RunRecord?,
-    _ progress: ProgressReporter
+    _ federated: FederatedRun, _ assembly: Assembly, _ counting: CountingCommunicator,
+    _ residuals: ResidualFiles?, _ record: RunRecord?, _ progress: ProgressReporter,
+    _ privacy: PrivacyReport?
   ) throws -> RunOutcome? {
+    let plan = federated.plan
     var before = counting.ledger
     while !federated.isFinished {
       let end = try federated.advance(
@@ -186,7 +189,8 @@ private struct Launch {
     guard let record, let state = final.state else { return nil }
     try save(state.vector, assembly, record)
     return try record.finish(
-      digest: final.digest, ranks: places ?? [], splits: plan.evaluation.splits)
+      digest: final.digest, ranks: places ?? [], splits: plan.evaluation.splits,
+      privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
   /// Writes the adapter; whatever fails in that is a failure to write.
@@ -211,7 +215,7 @@ private struct Launch {
 
   private func manifest(
     _ loaded: ExperimentRequest.Loaded, _ experiment: Experiment, _ assembly: Assembly,
-    _ places: [Manifest.RankPlace]
+    _ places: [Manifest.RankPlace], _ privacy: PrivacyReport?
   ) -> Manifest {
     var hosts: [String] = []
     for place in places where !hosts.contains(place.host) { hosts.append(place.host) }
@@ -222,7 +226,8 @@ private struct Launch {
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,
-      population: assembly.partition.clientCount, start: timeText(Date()))
+      population: assembly.partition.clientCount, privacy: privacy?.manifest,
+      start: timeText(Date()))
   }
 }
 
@@ -293,7 +298,9 @@ private final class RunRecord {
     if !round.evaluation.isEmpty { try manifest.write(to: directory) }
   }
 
-  func finish(digest: String, ranks: [Manifest.RankPlace], splits: [Split]) throws -> RunOutcome {
+  func finish(
+    digest: String, ranks: [Manifest.RankPlace], splits: [Split], privacy: String
+  ) throws -> RunOutcome {
     manifest.status = "finished"
     manifest.digest = digest
     manifest.ranks = ranks
@@ -302,7 +309,7 @@ private final class RunRecord {
     let shown = splits.contains(.test) ? .test : splits.first ?? .test
     return RunOutcome(
       directory: directory, digest: digest,
-      text: summary.text(split: shown) + "digest \(digest)\n\(directory.path)\n")
+      text: summary.text(split: shown) + privacy + "digest \(digest)\n\(directory.path)\n")
   }
 
   /// Says in the manifest that the run failed, if that can still be written.

@@ -27,6 +27,15 @@ final class RunTables {
     [size.values, size.indices, size.header, size.total].map(String.init)
   }
 
+  /// Empty where privacy is off, so that tables of all runs have the same columns.
+  private static let privacyColumns = ["clip", "clipped_share", "noise_deviation", "epsilon"]
+
+  private static func privacy(_ record: PrivacyRecord?) -> [String] {
+    guard let record else { return privacyColumns.map { _ in "" } }
+    return [record.clip, record.clippedShare, record.meanNoiseDeviation, record.epsilon]
+      .map { "\($0)" }
+  }
+
   /// Tables of a new run, or of one that goes on at `round` after what `progress` counted.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, from round: Int = 0,
@@ -40,7 +49,10 @@ final class RunTables {
         "round", "clients", "examples", "steps", "tokens", "train_loss", "train_accuracy",
         "download_density", "upload_density",
       ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
-        "dense_payload_bytes", "total_payload_bytes", "total_dense_payload_bytes", "digest",
+        "dense_payload_bytes", "entropy_bound_bytes", "download_parameters", "upload_parameters",
+        "total_payload_bytes", "total_dense_payload_bytes",
+      ] + Self.privacyColumns + [
+        "digest",
         "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
         "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
       ], keepingRoundsBelow: round)
@@ -59,7 +71,7 @@ final class RunTables {
         "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
-        + ["client_seconds"], keepingRoundsBelow: round)
+        + ["entropy_bound_bytes", "upload_norm", "client_seconds"], keepingRoundsBelow: round)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
@@ -82,7 +94,11 @@ final class RunTables {
         "\(record.trainLoss)", "\(record.trainAccuracy)", "\(record.downloadDensity)",
         "\(record.uploadDensity)",
       ] + Self.payload(download) + Self.payload(upload) + [
-        "\(2 * record.denseBytes)", "\(payloadBytes)", "\(denseBytes)", record.digest,
+        "\(2 * record.denseBytes)", fixed(clients.reduce(0) { $0 + $1.entropyBound }, 1),
+        "\(clients.reduce(0) { $0 + $1.downloadNonzeros })",
+        "\(clients.reduce(0) { $0 + $1.uploadNonzeros })", "\(payloadBytes)", "\(denseBytes)",
+      ] + Self.privacy(record.privacy) + [
+        record.digest,
         fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
         fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
         fixed(seconds.evaluate, 6), fixed(seconds.idle, 6), fixed(seconds.total, 6),
@@ -104,7 +120,8 @@ final class RunTables {
           "\(client.steps)",
           "\(client.tokens)", "\(client.loss)", "\(client.accuracy)", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
-          + Self.payload(client.upload) + [fixed(client.seconds, 6)])
+          + Self.payload(client.upload)
+          + [fixed(client.entropyBound, 1), "\(client.uploadNorm)", fixed(client.seconds, 6)])
     }
     for (collective, entry) in wire.entries {
       self.wire.append([

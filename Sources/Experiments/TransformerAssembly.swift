@@ -42,8 +42,12 @@ struct PreparedModel {
   /// example, not on this machine, since it decides the order of sums and so the last bits.
   func capacity(_ experiment: Experiment) -> Int {
     if let given = experiment.compute.microBatchTokens { return max(given, longestSequence) }
+    // For clients with one moment, whatever theirs keeps: another local optimizer is no reason for
+    // other bits elsewhere.
     let fitting = [512, 384, 256, 192].first { tokens in
-      RankMemory(self, capacity: max(tokens, longestSequence), threads: 1).total <= 350_000_000
+      RankMemory(
+        self, capacity: max(tokens, longestSequence), threads: 1, localMoments: 1
+      ).total <= 350_000_000
     }
     return max(fitting ?? 128, longestSequence)
   }

@@ -18,8 +18,10 @@ struct ClientReport: Equatable {
   var largestMagnitude: Float
   /// ||B A||_F of what it trained; 0 where no aggregation asks.
   var productNorm: Double
+  /// The L2 norm of what the upload selection kept, before any clipping.
+  var uploadNorm: Double
 
-  static let wordCount = 15
+  static let wordCount = 16
 
   var words: [UInt64] {
     let numbers = [
@@ -28,7 +30,7 @@ struct ClientReport: Equatable {
     ]
     return numbers.map { UInt64(bitPattern: Int64($0)) } + [
       sums.loss.bitPattern, seconds.bitPattern, UInt64(largestMagnitude.bitPattern),
-      productNorm.bitPattern,
+      productNorm.bitPattern, uploadNorm.bitPattern,
     ]
   }
 }
@@ -55,6 +57,7 @@ extension ClientReport {
     seconds = Double(bitPattern: rest.removeFirst())
     largestMagnitude = Float(bitPattern: UInt32(rest.removeFirst()))
     productNorm = Double(bitPattern: rest.removeFirst())
+    uploadNorm = Double(bitPattern: rest.removeFirst())
   }
 }
 
@@ -62,7 +65,7 @@ extension Communicator {
   /// Gives every rank the reports of all, in cohort order.
   ///
   /// - Parameter assigned: The cohort positions of each rank, the same on every rank.
-  /// - Communication: One all-gather of 120 bytes a client; the counts are known.
+  /// - Communication: One all-gather of 128 bytes a client; the counts are known.
   func exchange(_ reports: [ClientReport], assigned: [[Int]]) throws -> [ClientReport] {
     let own = reports.flatMap(\.words)
     let byteCounts = assigned.map { $0.count * ClientReport.wordCount * 8 }

@@ -8,14 +8,16 @@ internal import Sparsity
 /// The rounds of a plan, played by all ranks of a communicator together.
 ///
 /// Every rank makes one with the same plan and partition and makes the same calls. Rank 0 holds the
-/// server's state; a rank's memory is four vectors and its encoded uploads of one round.
+/// server's state; a rank's memory is a trainer's vectors and its encoded uploads of one round.
 ///
 /// An error on one rank, such as a client whose update is not finite, is thrown there at once as a
 /// `FederationError`; the other ranks cannot go on and learn of it from their communicator (threads)
 /// or are ended by the program's abort (MPI).
 public final class FederatedRun {
-  /// What is played.
+  /// What is played; privacy's noise is a multiplier here, also where the plan gave a target.
   public let plan: FederationPlan
+  /// The accountant of the plan's privacy; nil without it.
+  public let accountant: PrivacyAccountant?
   /// The rounds finished, which is also the number of the next round; the same on every rank.
   public internal(set) var round: Int
   /// The server's state after `round` rounds; on rank 0 only.
@@ -50,7 +52,7 @@ public final class FederatedRun {
     let isServer = communicator.rank == 0
     try self.init(
       plan: plan, partition: partition, objective: objective,
-      state: isServer ? ServerState(vector: initialVector, optimizer: plan.server) : nil,
+      state: isServer ? plan.initialState(initialVector) : nil,
       residuals: residuals, communicator: communicator)
   }
 
@@ -68,8 +70,10 @@ public final class FederatedRun {
     residuals: (any ResidualStore)? = nil, communicator: any Communicator
   ) throws {
     let isServer = communicator.rank == 0
-    try communicator.together {
+    let clientCount = partition.clientCount
+    let plan = try communicator.together {
       try Self.check(plan, partition, objective, isServer ? state : nil)
+      return try plan.settlingNoise(population: clientCount)
     }
     if plan.method.residual == .kept, residuals == nil, communicator.size > 1 {
       throw FederationError(
@@ -79,6 +83,7 @@ public final class FederatedRun {
     try communicator.requireSame(partition.digest, as: "the partition")
     try communicator.requireSame(objective.parameterCount, as: "the trainable vector's length")
     self.plan = plan
+    accountant = plan.accountant(population: clientCount)
     self.objective = objective
     self.communicator = communicator
     population = plan.evaluation.training(partition, seed: plan.seed)
@@ -161,11 +166,17 @@ public final class FederatedRun {
         reason: "the server's vector has \(state.vector.count) coordinates; "
           + "the objective has \(objective.parameterCount)")
     }
-    let moments = plan.server.momentCount == 0 ? 0 : state.vector.count
-    guard state.firstMoment.count == moments else {
+    guard state.fits(plan.server) else {
       throw FederationError(
-        reason: "the server's state has moments of \(state.firstMoment.count) coordinates; "
-          + "the plan's optimizer needs \(moments)")
+        reason: "the server's state has moments of \(state.firstMoment.count) and "
+          + "\(state.secondMoment.count) coordinates; the plan's optimizer keeps "
+          + "\(plan.server.momentCount) of its vector's length, \(state.vector.count)")
+    }
+    guard (state.clip != nil) == (plan.privacy?.initialAdaptiveClip != nil) else {
+      throw FederationError(
+        reason:
+          "the server's state has \(state.clip == nil ? "no" : "an") adaptive clip, which the "
+          + "plan \(state.clip == nil ? "needs" : "does not have")")
     }
     guard state.round <= plan.rounds else {
       throw FederationError(

@@ -85,8 +85,12 @@ public struct FederationPlan: Sendable, Equatable {
   public var method: Method
   /// How the server steps.
   public var server: ServerOptimizer
+  /// How the server's learning rate changes with the round.
+  public var serverSchedule: LearningRateSchedule
   /// How clients train.
   public var local: LocalTraining
+  /// What is clipped and how much noise is added; nil for neither.
+  public var privacy: Privacy?
   /// When to evaluate.
   public var evaluation: EvaluationPlan
   /// Names all the randomness.
@@ -99,7 +103,8 @@ public struct FederationPlan: Sendable, Equatable {
   /// A plan of these values.
   public init(
     rounds: Int, cohort: CohortPlan, weighting: Weighting = .uniform, method: Method,
-    server: ServerOptimizer, local: LocalTraining, evaluation: EvaluationPlan, seed: UInt64,
+    server: ServerOptimizer, serverSchedule: LearningRateSchedule = .constant,
+    local: LocalTraining, privacy: Privacy? = nil, evaluation: EvaluationPlan, seed: UInt64,
     schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather
   ) {
     self.rounds = rounds
@@ -107,11 +112,18 @@ public struct FederationPlan: Sendable, Equatable {
     self.weighting = weighting
     self.method = method
     self.server = server
+    self.serverSchedule = serverSchedule
     self.local = local
+    self.privacy = privacy
     self.evaluation = evaluation
     self.seed = seed
     self.schedule = schedule
     self.uploads = uploads
+  }
+
+  /// The server's state before round 0, with the vector that training starts from.
+  public func initialState(_ vector: [Float]) -> ServerState {
+    ServerState(vector: vector, optimizer: server, clip: privacy?.initialAdaptiveClip)
   }
 
   /// What is wrong with its values over a population of so many clients, one line each; empty when
@@ -123,7 +135,14 @@ public struct FederationPlan: Sendable, Equatable {
     found += cohort.problems(rounds: rounds, population: population)
     found += method.problems
     found += server.problems
+    found += serverSchedule.problems("server", rounds: rounds)
     found += local.problems
+    found += local.schedule.problems("local", rounds: rounds)
+    if let privacy {
+      found += privacy.problems(
+        cohort: cohort, weighting: weighting, aggregation: method.aggregation,
+        population: population)
+    }
     found += evaluation.problems
     return found
   }

@@ -1,6 +1,6 @@
-// One rank's memory for local training, and the loops over it. Four vectors of n Floats are
-// allocated once per run and serve every client: a rank's memory does not grow with clients or
-// rounds.
+// One rank's memory for local training, and the loops over it. Three vectors of n Floats, and one for
+// each moment that the clients' optimizer keeps, are allocated once per run and serve every client: a
+// rank's memory does not grow with clients or rounds.
 public import Sparsity
 
 /// Trains one client after the other from the downloaded vector.
@@ -10,24 +10,25 @@ public final class LocalTrainer {
   private let objective: any LocalObjective
   private let parameters: UnsafeMutableBufferPointer<Float>
   private let gradient: UnsafeMutableBufferPointer<Float>
-  private let velocity: UnsafeMutableBufferPointer<Float>
+  /// The optimizer's moments, as many as the clients trained so far needed.
+  private var moments: [UnsafeMutableBufferPointer<Float>] = []
 
-  /// Allocates the four vectors for `objective`.
+  /// Allocates start, parameters and gradient for `objective`.
   public init(objective: any LocalObjective) {
     self.objective = objective
-    func zeros() -> UnsafeMutableBufferPointer<Float> {
-      let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: objective.parameterCount)
-      buffer.initialize(repeating: 0)
-      return buffer
-    }
-    start = zeros()
-    parameters = zeros()
-    gradient = zeros()
-    velocity = zeros()
+    start = Self.zeros(objective.parameterCount)
+    parameters = Self.zeros(objective.parameterCount)
+    gradient = Self.zeros(objective.parameterCount)
   }
 
   deinit {
-    for buffer in [start, parameters, gradient, velocity] { buffer.deallocate() }
+    for buffer in [start, parameters, gradient] + moments { buffer.deallocate() }
+  }
+
+  private static func zeros(_ count: Int) -> UnsafeMutableBufferPointer<Float> {
+    let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    buffer.initialize(repeating: 0)
+    return buffer
   }
 
   /// What a client's training leaves behind.
@@ -37,7 +38,7 @@ public final class LocalTrainer {
     public let clientDelta: UnsafeMutableBufferPointer<Float>
     /// What was trained, n long; valid until the next client trains.
     public let trained: UnsafeBufferPointer<Float>
-    /// The sums over all batches, each at the parameters before its step.
+    /// The sums over all batches, each at the parameters before its step, without FedProx's term.
     public let sums: LossSums
     /// The local steps made.
     public let steps: Int
@@ -55,7 +56,9 @@ public final class LocalTrainer {
     seed: UInt64, onBatch: ([Int]) throws -> Void = { _ in }
   ) throws -> Outcome {
     _ = parameters.update(fromContentsOf: start)
-    velocity.update(repeating: 0)
+    while moments.count < local.optimizer.momentCount { moments.append(Self.zeros(start.count)) }
+    for moment in moments { moment.update(repeating: 0) }
+    let rate = Double(local.learningRate) * local.schedule.factor(round: round)
     var sums = LossSums()
     var step = 0
     var largest: Float = 0
@@ -83,7 +86,7 @@ public final class LocalTrainer {
         step += 1
         sums += found
         support?.apply(to: gradient)
-        let magnitude = momentumStep(local)
+        let magnitude = update(local, rate: rate, step: step)
         guard magnitude.isFinite else {
           if largest == 0 { largest = magnitude }
           throw notFinite("the update")
@@ -98,39 +101,65 @@ public final class LocalTrainer {
       clientDelta: gradient, trained: UnsafeBufferPointer(parameters), sums: sums, steps: step)
   }
 
-  /// v <- m v + g and p <- p - eta v in one pass; returns the largest |g|, which is infinite or NaN
-  /// when any g is.
+  /// One optimizer step on `parameters`, the `step`-th from 1 of this client; returns the largest
+  /// |g|, FedProx's term included, which is infinite or NaN when any g is.
+  private func update(_ local: LocalTraining, rate: Double, step: Int) -> Float {
+    guard let p = parameters.baseAddress, let s = start.baseAddress, let g = gradient.baseAddress
+    else { return 0 }
+    let mu = local.proximal
+    // Two loops rather than a term that is 0: that could change a sign of zero.
+    if mu == 0 { return update(local.optimizer, rate, step) { g[$0] } }
+    return update(local.optimizer, rate, step) { g[$0] + mu * (p[$0] - s[$0]) }
+  }
+
+  /// The step with `slope` giving each coordinate's g, in one pass.
+  @inline(__always)
+  private func update(
+    _ optimizer: LocalOptimizer, _ rate: Double, _ step: Int, slope: (Int) -> Float
+  ) -> Float {
+    guard let p = parameters.baseAddress else { return 0 }
+    switch optimizer {
+    case .sgd(let momentum):
+      let rate = Float(rate)
+      guard momentum != 0, let v = moments[0].baseAddress else {
+        return forEach(slope) { p[$0] -= rate * $1 }
+      }
+      return forEach(slope) { i, slope in
+        let velocity = momentum * v[i] + slope
+        v[i] = velocity
+        p[i] -= rate * velocity
+      }
+    case .adamW(let beta1, let beta2, let epsilon, let weightDecay):
+      guard let m = moments[0].baseAddress, let v = moments[1].baseAddress else { return 0 }
+      let adam = AdamWStep(
+        learningRate: rate, beta1: beta1, beta2: beta2, epsilon: epsilon,
+        weightDecay: weightDecay, step: step)
+      return forEach(slope) { adam.apply(&p[$0], &m[$0], &v[$0], $1) }
+    }
+  }
+
+  /// Calls `body` with each coordinate and its slope; returns the slopes' largest magnitude.
   ///
   /// The maximum is taken over the bit patterns of |g| as integers (they are ordered like the
   /// numbers, and infinities and NaNs lie above all of those): unlike a maximum of Floats, that
   /// reduction vectorizes, and no NaN slips through it.
-  private func momentumStep(_ local: LocalTraining) -> Float {
-    guard let p = parameters.baseAddress, let v = velocity.baseAddress,
-      let g = gradient.baseAddress
-    else { return 0 }
-    let (rate, momentum) = (local.learningRate, local.momentum)
+  @inline(__always)
+  private func forEach(
+    _ slope: (Int) -> Float, _ body: (_ coordinate: Int, _ slope: Float) -> Void
+  ) -> Float {
     var largest: Int32 = 0
     for i in 0..<parameters.count {
-      let slope = g[i]
+      let slope = slope(i)
       largest = max(largest, Int32(bitPattern: slope.bitPattern & 0x7FFF_FFFF))
-      let velocity = momentum * v[i] + slope
-      v[i] = velocity
-      p[i] -= rate * velocity
+      body(i, slope)
     }
     return Float(bitPattern: UInt32(bitPattern: largest))
   }
 
-  /// Writes start - parameters over the gradient; returns its largest magnitude, like
-  /// `momentumStep`.
+  /// Writes start - parameters over the gradient; returns its largest magnitude, like `forEach`.
   private func writeDelta() -> Float {
     guard let p = parameters.baseAddress, let s = start.baseAddress, let d = gradient.baseAddress
     else { return 0 }
-    var largest: Int32 = 0
-    for i in 0..<parameters.count {
-      let delta = s[i] - p[i]
-      largest = max(largest, Int32(bitPattern: delta.bitPattern & 0x7FFF_FFFF))
-      d[i] = delta
-    }
-    return Float(bitPattern: UInt32(bitPattern: largest))
+    return forEach({ s[$0] - p[$0] }, { d[$0] = $1 })
   }
 }

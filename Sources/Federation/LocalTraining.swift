@@ -1,10 +1,41 @@
-// A client's local training: SGD with momentum as torch.optim.SGD(momentum=m) does it,
+// A client's local training, with g the gradient of a batch's mean loss:
 //
-//   v <- m v + g,  p <- p - eta v,  v = 0 at the start of every client's every round,
+//   sgd    v <- m v + g,  p <- p - eta v         as torch.optim.SGD(momentum=m)
+//   adamW  torch.optim.AdamW's step (Moments.swift)
 //
-// with g the gradient of a batch's mean loss. All coordinates are trained, whatever was downloaded;
-// the client delta is (downloaded) - (trained), a descent direction like a gradient.
+// both from zero moments at the start of every client's every round. FedProx (Li et al. 2020,
+// "Federated optimization in heterogeneous networks", equation 2) adds mu/2 ||p - start||^2 to the
+// loss, so mu (p - start) to g. All coordinates are trained, whatever was downloaded; the client
+// delta is (downloaded) - (trained), a descent direction like a gradient.
 internal import RandomStreams
+
+/// How a client steps.
+public enum LocalOptimizer: Sendable, Equatable {
+  /// Gradient descent with a momentum of at least 0 and below 1.
+  case sgd(momentum: Float = 0)
+  /// PyTorch's AdamW.
+  case adamW(
+    beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0.01)
+
+  /// How many vectors of the trainable vector's length it needs beside the gradient.
+  public var momentCount: Int {
+    switch self {
+    case .sgd(let momentum): momentum == 0 ? 0 : 1
+    case .adamW: 2
+    }
+  }
+
+  /// What is wrong with its values, one line each; empty when nothing is.
+  public var problems: [String] {
+    var checks = ValueChecks("local")
+    switch self {
+    case .sgd(let momentum): checks.requireDecay("momentum", Double(momentum))
+    case .adamW(let beta1, let beta2, let epsilon, let weightDecay):
+      checks.requireAdamW(beta1, beta2, epsilon, weightDecay)
+    }
+    return checks.problems
+  }
+}
 
 /// How a client trains in a round.
 public struct LocalTraining: Sendable, Equatable {
@@ -12,37 +43,51 @@ public struct LocalTraining: Sendable, Equatable {
   public var epochs: Int
   /// Examples in a step; the last batch of an epoch may be shorter.
   public var batchSize: Int
-  /// The step length eta.
+  /// The step length eta, before the schedule's factor.
   public var learningRate: Float
-  /// The momentum m, at least 0 and below 1.
-  public var momentum: Float
+  /// How eta changes with the round.
+  public var schedule: LearningRateSchedule
+  /// How a client steps.
+  public var optimizer: LocalOptimizer
+  /// FedProx's mu; 0 is no term at all.
+  public var proximal: Float
   /// Whether each epoch has its own order; ascending otherwise.
   public var shuffle: Bool
 
   /// Training with these values.
   public init(
-    epochs: Int = 1, batchSize: Int = 16, learningRate: Float = 0.005, momentum: Float = 0.9,
+    epochs: Int = 1, batchSize: Int = 16, learningRate: Float = 0.005,
+    schedule: LearningRateSchedule = .constant, optimizer: LocalOptimizer, proximal: Float = 0,
     shuffle: Bool = true
   ) {
     self.epochs = epochs
     self.batchSize = batchSize
     self.learningRate = learningRate
-    self.momentum = momentum
+    self.schedule = schedule
+    self.optimizer = optimizer
+    self.proximal = proximal
     self.shuffle = shuffle
+  }
+
+  /// Training by SGD with momentum and a constant rate.
+  public init(
+    epochs: Int = 1, batchSize: Int = 16, learningRate: Float = 0.005, momentum: Float = 0.9,
+    shuffle: Bool = true
+  ) {
+    self.init(
+      epochs: epochs, batchSize: batchSize, learningRate: learningRate,
+      optimizer: .sgd(momentum: momentum), shuffle: shuffle)
   }
 
   /// What is wrong with its values, one line each; empty when nothing is.
   public var problems: [String] {
+    var checks = ValueChecks("local")
+    checks.requirePositive("learning_rate", Double(learningRate))
+    checks.requireNotNegative("proximal", Double(proximal))
     var found: [String] = []
     if epochs < 1 { found.append("local epochs is \(epochs); it must be at least 1") }
     if batchSize < 1 { found.append("local batch_size is \(batchSize); it must be at least 1") }
-    if !(learningRate > 0 && learningRate.isFinite) {
-      found.append("local learning_rate is \(learningRate); it must be greater than 0")
-    }
-    if !(0..<1).contains(momentum) {
-      found.append("local momentum is \(momentum); it must be at least 0 and below 1")
-    }
-    return found
+    return found + checks.problems + optimizer.problems
   }
 
   /// The local steps of a client with `examples` examples.

@@ -61,6 +61,12 @@ public struct ClientRecord: Sendable, Equatable {
   public var downloadNonzeros: Int
   /// The coordinates of the message that it sent.
   public var uploadNonzeros: Int
+  /// The L2 norm of what the upload selection kept, before any clipping.
+  public var uploadNorm: Double
+  /// The least bytes of both messages where any set of as many coordinates is as likely: values and
+  /// headers as they are, log2 C(n, k) bits for the coordinates. Messages against supports that the
+  /// reader knows can be shorter.
+  public var entropyBound: Double
 }
 
 /// One evaluation of the server's vector on one split.
@@ -102,6 +108,8 @@ public struct RoundRecord: Sendable, Equatable {
   public var trainLoss: Double
   /// The share of those items that were predicted right.
   public var trainAccuracy: Double
+  /// What privacy did; nil without it.
+  public var privacy: PrivacyRecord?
   /// What one message of the whole vector, densely coded, would be: the unit of dense LoRA.
   public var denseMessage: PayloadSize
   /// Wall seconds on rank 0.

@@ -8,7 +8,7 @@ extension FederatedRun {
   /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step.
   func aggregate(
     _ messages: [[UInt8]], _ reports: [ClientReport], _ cohort: [Int], _ assigned: [[Int]],
-    _ downloads: [Int: Download], _ clock: inout PhaseClock
+    _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
   ) throws {
     let weights = weights(reports)
     var sum: FixedPointSum?
@@ -38,7 +38,8 @@ extension FederatedRun {
       do {
         let upload = try VectorCodec.decode(
           message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds,
-          known: known)
+          known: known
+        ).clipped(toNorm: clip)
         sum?.add(upload, weight: weights[position])
         if !each.isEmpty { each[position] = upload }
       } catch {
@@ -49,7 +50,7 @@ extension FederatedRun {
     }
     clock.mark(\.transfer)
     guard let sum else { return }
-    var pseudoGradient = sum.mean()
+    var pseudoGradient = noisyMean(of: sum, clip: clip)
     if plan.method.aggregation == .productMean, let factors = objective.factors, let state {
       let clients = zip(cohort, each).map { client, upload in
         trainedVector(
@@ -59,6 +60,7 @@ extension FederatedRun {
         of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
     }
     try step(pseudoGradient, downloads)
+    state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
     clock.mark(\.server)
   }
 
@@ -83,7 +85,9 @@ extension FederatedRun {
 
   /// The server's step, and the pruning that the method asks for.
   private func step(_ pseudoGradient: [Float], _ downloads: [Int: Download]) throws {
-    state?.step(plan.server, pseudoGradient: pseudoGradient)
+    state?.step(
+      plan.server, pseudoGradient: pseudoGradient,
+      rateFactor: plan.serverSchedule.factor(round: round))
     if plan.method.persistence == .nested, let mask = downloads[0]?.mask {
       state?.restrict(to: mask)
     }

@@ -4,7 +4,8 @@
 //   M_i  = download selection of P for tier i       encoded once for all of its clients
 //   each client c of the cohort, in tier i:
 //     x_c = local training of its coordinates from P masked by M_i
-//     u_c = upload selection of (P masked by M_i) - x_c (+ what it kept back), encoded
+//     u_c = upload selection of (P masked by M_i) - x_c (+ what it kept back), clipped where
+//           privacy is on (Privacy.swift), encoded
 //   g  = sum_c w_c u_c / sum_c w_c                  exact, in fixed point (Round+Aggregation.swift)
 //   P <- server step of P with g
 //
@@ -29,12 +30,13 @@ extension FederatedRun {
       costs: cohort.map(tokens), ranks: communicator.size)
     let tiers = cohort.map { plan.method.tier(of: $0, seed: plan.seed) }
     let downloads = try distributeDownloads(tiers: Set(tiers).sorted())
+    let clip = try agreedClip()
     clock.mark(\.download)
 
     let own = assigned[communicator.rank]
     let (messages, ownReports) = try train(
-      own.map { (position: $0, client: cohort[$0], download: downloads[tiers[$0]]!) }, &clock,
-      shouldStop, onProgress)
+      own.map { (position: $0, client: cohort[$0], download: downloads[tiers[$0]]!) }, clip,
+      &clock, shouldStop, onProgress)
     // Also the barrier after which nobody trains any more.
     let isDropped = ownReports.count < own.count
     let stop = try communicator.maximum(isDropped ? 2 : shouldStop() ? 1 : 0)
@@ -42,7 +44,7 @@ extension FederatedRun {
     if stop == 2 { return RoundEnd(isDropped: true, isStopRequested: true) }
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
-    try aggregate(messages, reports, cohort, assigned, downloads, &clock)
+    try aggregate(messages, reports, cohort, assigned, downloads, clip, &clock)
     let members = zip(cohort, tiers).map { (client: $0, tier: $1, download: downloads[$1]!) }
     let sizes = try downloadSizes(members)
     let played = round
@@ -58,7 +60,8 @@ extension FederatedRun {
     if let state {
       var seconds = clock.seconds
       seconds.idle = idleSeconds(reports)
-      var record = record(played, members, sizes, reports, evaluation.splits, state, seconds)
+      var record = record(
+        played, members, sizes, reports, clip, evaluation.splits, state, seconds)
       record.clientEvaluation = evaluation.clients
       end.record = record
     }
@@ -68,8 +71,8 @@ extension FederatedRun {
   /// Trains this rank's clients; returns their encoded uploads and the reports on them, or fewer
   /// where it is asked to stop before half of the work is done.
   private func train(
-    _ own: [(position: Int, client: Int, download: Download)], _ clock: inout PhaseClock,
-    _ shouldStop: () -> Bool, _ onProgress: (RoundProgress) -> Void
+    _ own: [(position: Int, client: Int, download: Download)], _ clip: Double?,
+    _ clock: inout PhaseClock, _ shouldStop: () -> Bool, _ onProgress: (RoundProgress) -> Void
   ) throws -> (messages: [[UInt8]], reports: [ClientReport]) {
     var messages: [[UInt8]] = []
     var reports: [ClientReport] = []
@@ -112,16 +115,18 @@ extension FederatedRun {
       let mask = uploadMask(
         of: client, tier: tier, UnsafeBufferPointer(outcome.clientDelta), download)
       let known = knownSupport(ofUploadIn: tier, mask)
+      let selected = SparseVector(gathering: UnsafeBufferPointer(outcome.clientDelta), at: mask)
       var rounding = roundingStream(client: client, step: 1 << 20)
       let encoded = VectorCodec.encode(
-        SparseVector(gathering: UnsafeBufferPointer(outcome.clientDelta), at: mask),
-        format: plan.method.values.upload, known: known, tensorEnds: objective.tensorEnds,
-        rounding: &rounding)
+        selected.clipped(toNorm: clip), format: plan.method.values.upload, known: known,
+        tensorEnds: objective.tensorEnds, rounding: &rounding)
       // What the server will read, rounding included.
       let upload = try VectorCodec.decode(
         encoded.bytes, expectedLength: objective.parameterCount,
-        tensorEnds: objective.tensorEnds, known: known)
-      try keepResidual(of: client, outcome.clientDelta, minus: upload)
+        tensorEnds: objective.tensorEnds, known: known
+      ).clipped(toNorm: clip)
+      // With privacy what clip and rounding took off is lost: kept, it would grow.
+      try keepResidual(of: client, outcome.clientDelta, minus: clip == nil ? upload : selected)
       messages.append(encoded.bytes)
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
@@ -131,7 +136,7 @@ extension FederatedRun {
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
           largestMagnitude: upload.largestMagnitude,
-          productNorm: productNorm(outcome.trained)))
+          productNorm: productNorm(outcome.trained), uploadNorm: selected.euclideanNorm))
       progress.clientsFinished += 1
       report()
     }
@@ -184,6 +189,12 @@ extension FederatedRun {
     return factors.squaredProductNorm(of: trained).squareRoot()
   }
 
+  private func entropyBound(_ count: Int, _ format: ValueFormat) -> Double {
+    VectorCodec.entropyBound(
+      length: objective.parameterCount, count: count, format: format,
+      tensorCount: objective.tensorEnds.count)
+  }
+
   /// What a round over `client` costs, in tokens of one local epoch.
   private func tokens(of client: Int) -> Int {
     population.examples(of: client).reduce(0) { $0 + objective.tokenCount(ofTrainingExample: $1) }
@@ -198,9 +209,8 @@ extension FederatedRun {
 
   private func record(
     _ round: Int, _ cohort: [(client: Int, tier: Int, download: Download)],
-    _ downloadSizes: [PayloadSize], _ reports: [ClientReport], _ evaluation: [EvaluationRecord],
-    _ state: ServerState,
-    _ seconds: PhaseSeconds
+    _ downloadSizes: [PayloadSize], _ reports: [ClientReport], _ clip: Double?,
+    _ evaluation: [EvaluationRecord], _ state: ServerState, _ seconds: PhaseSeconds
   ) -> RoundRecord {
     // In cohort order, whoever trained what: a sum of Doubles depends on its order.
     var sums = LossSums()
@@ -213,11 +223,14 @@ extension FederatedRun {
         steps: report.steps, tokens: report.sums.tokens, loss: report.sums.meanLoss,
         accuracy: report.sums.accuracy, seconds: report.seconds, download: size,
         upload: report.upload, downloadNonzeros: member.download.mask.count,
-        uploadNonzeros: report.uploadNonzeros)
+        uploadNonzeros: report.uploadNonzeros, uploadNorm: report.uploadNorm,
+        entropyBound: entropyBound(member.download.mask.count, plan.method.values.download)
+          + entropyBound(report.uploadNonzeros, plan.method.values.upload))
     }
     return RoundRecord(
       round: round, parameterCount: state.vector.count, clients: records,
       trainLoss: sums.meanLoss, trainAccuracy: sums.accuracy,
+      privacy: privacyRecord(round: round, clip: clip, norms: reports.map(\.uploadNorm)),
       denseMessage: PayloadSize(
         values: 4 * state.vector.count, indices: 0, header: VectorCodec.headerBytes),
       seconds: seconds, digest: state.digest, evaluation: evaluation)

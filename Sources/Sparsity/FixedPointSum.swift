@@ -150,6 +150,16 @@ public struct FixedPointSum: Sendable, Equatable {
   /// The weighted mean: ``mean(dividedBy:)`` the total weight.
   public func mean() -> [Float] { mean(dividedBy: totalWeight) }
 
+  /// The sum with noise over `divisor`: both added and divided in Double, then rounded to Float.
+  ///
+  /// - Parameter noise: Called once for each coordinate, in ascending order.
+  /// - Precondition: `divisor` is at least 1.
+  public func mean(dividedBy divisor: Int, adding noise: () -> Double) -> [Float] {
+    precondition(divisor >= 1, "fixed-point sum: divisor \(divisor) is below 1")
+    let unit = unit
+    return words.map { Float((Double($0) * unit + noise()) / Double(divisor)) }
+  }
+
   private mutating func count(_ weight: Int) {
     precondition(
       weight >= 0 && weight <= totalWeight - addedWeight,

@@ -6,22 +6,30 @@ import Kernels
 extension KernelBench {
   /// Client SGD with momentum, FedAdam and AdamW over the trainable vector.
   var optimizerKernels: [VectorKernel] {
-    let count = trainable
-    let steps = 8
-    return [
-      // A client of `steps` examples: as many steps, one copy and one difference at its ends.
-      VectorKernel(
-        name: "sgd_momentum_step", elements: steps * count, bytes: 4 * (5 * steps + 6) * count,
-        buffers: []
-      ) { _ in
-        let objective = FreeObjective(parameterCount: count)
-        let trainer = LocalTrainer(objective: objective)
-        _ = try? trainer.train(
-          LocalTraining(batchSize: 1), examples: Array(0..<steps), round: 0, client: 0, seed: 0)
-      },
+    [
+      client("sgd_momentum_step", LocalTraining(batchSize: 1), traffic: 5),
+      client("adam_w_local_step", LocalTraining(batchSize: 1, optimizer: .adamW()), traffic: 7),
+      client(
+        "sgd_momentum_proximal_step",
+        LocalTraining(batchSize: 1, optimizer: .sgd(momentum: 0.9), proximal: 0.01), traffic: 6),
+      server("fed_yogi_step", .fedYogi(learningRate: 0.005)),
       server("fed_adam_step", .fedAdam(learningRate: 0.005)),
       server("adam_w_step", .adamW(learningRate: 0.005)),
     ]
+  }
+
+  /// A client of eight examples: as many steps, one copy and one difference at its ends.
+  ///
+  /// - Parameter traffic: The Floats that a step reads and writes for each coordinate.
+  private func client(_ name: String, _ local: LocalTraining, traffic: Int) -> VectorKernel {
+    let (count, steps) = (trainable, 8)
+    return VectorKernel(
+      name: name, elements: steps * count, bytes: 4 * (traffic * steps + 6) * count, buffers: []
+    ) { _ in
+      let trainer = LocalTrainer(objective: FreeObjective(parameterCount: count))
+      _ = try? trainer.train(
+        local, examples: Array(0..<steps), round: 0, client: 0, seed: 0)
+    }
   }
 
   private func server(_ name: String, _ optimizer: ServerOptimizer) -> VectorKernel {

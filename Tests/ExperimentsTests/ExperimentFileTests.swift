@@ -1,6 +1,7 @@
 // Experiment files and --set: what is understood, what is refused, and with which words.
 
 import Experiments
+import Federation
 import Foundation
 import Testing
 
@@ -38,8 +39,10 @@ private let unusual = """
     cohort: {kind: file, path: /c.txt}
     weighting: examples
     server: {optimizer: adam_w, learning_rate: 1e-3, beta1: 0.5, beta2: 0.25, epsilon: 1e-7,
-             weight_decay: 0}
-  local: {epochs: 2, batch_size: 5, learning_rate: 0.30000000000000004, momentum: 0, shuffle: false}
+             weight_decay: 0, schedule: {kind: cosine, warmup_rounds: 2, final: 0.125}}
+  local: {epochs: 2, batch_size: 5, learning_rate: 0.30000000000000004, optimizer: adam_w,
+          beta1: 0.1, beta2: 0.2, epsilon: 0.3, weight_decay: 0.4, proximal: 0.5, shuffle: false,
+          schedule: {kind: exponential, warmup_rounds: 1, factor: 0.75, period: 4}}
   evaluation: {every: 2, splits: [train, validation], maximum_examples: 9, masked: both, clients: 3,
                holdout: 0.2}
   compute: {threads: 1, micro_batch_tokens: 256}
@@ -65,7 +68,16 @@ struct ExperimentFileTests {
     #expect(value.method.download.density == .geometric(initial: 1, factor: 0.98, period: 3))
     #expect(value.method.upload.select == .all)
     #expect(value.federation.server.weightDecay == 0)
+    #expect(value.federation.server.schedule.kind == .cosine)
+    #expect(value.federation.server.schedule.warmupRounds == 2)
+    #expect(value.federation.server.schedule.final == 0.125)
     #expect(value.local.learningRate == 0.1 + 0.2)
+    let adam = [
+      value.local.beta1, value.local.beta2, value.local.epsilon, value.local.weightDecay,
+    ]
+    #expect(adam == [0.1, 0.2, 0.3, 0.4])
+    #expect(value.local.proximal == 0.5)
+    #expect(value.local.schedule.factor == 0.75 && value.local.schedule.period == 4)
     #expect(value.evaluation.splits == [.train, .validation])
     #expect(value.evaluation.masked == .both)
     #expect(value.evaluation.clients == 3 && value.evaluation.holdout == 0.2)
@@ -152,7 +164,9 @@ struct ExperimentProblemTests {
       "method: {upload: {density: {initial: 1, factor: 0.5}}}",
       "local: {learning_rate: -1}", "local: {learning_rate: .nan}", "local: {learning_rate: 0x10}",
       "local: {learning_rate: '0.1'}", "local: {epochs: 1.5}", "local: {epochs: 1e3}",
-      "local: {shuffle: yes}", "local: {optimizer: adam}", "federation: {rounds: [1]}",
+      "local: {shuffle: yes}", "local: {optimizer: adam}", "local: {proximal: -1}",
+      "local: {schedule: {kind: step}}", "local: {schedule: {warmup_rounds: -1}}",
+      "federation: {server: {schedule: {kind: linear, final: 1.5}}}", "federation: {rounds: [1]}",
       "federation: {rounds: }", "seed: -1", "seed: 18446744073709551616", "data: {max_length: 0}",
       "evaluation: {splits: []}", "evaluation: {splits: [test, test]}",
       "evaluation: {splits: test}",
@@ -172,11 +186,11 @@ struct ExperimentProblemTests {
         "x.yaml:4: federation.cohort_sise: unknown key; did you mean federation.cohort_size?"
           + " allowed in federation: rounds, cohort, cohort_size, weighting, uploads, server",
         "x.yaml:5: learning_rate: unknown key; did you mean federation.server.learning_rate?"
-          + " allowed at the top: model, data, task, partition, adapter, method, federation, local,"
-          + " evaluation, compute, checkpoint, seed",
+          + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
+          + " local, evaluation, compute, checkpoint, seed",
         "x.yaml:6: adaptor: unknown key; did you mean adapter?"
-          + " allowed at the top: model, data, task, partition, adapter, method, federation, local,"
-          + " evaluation, compute, checkpoint, seed",
+          + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
+          + " local, evaluation, compute, checkpoint, seed",
       ])
   }
 
@@ -191,7 +205,7 @@ struct ExperimentProblemTests {
     #expect(
       found[2]
         == "x.yaml:3: federation.server.tau: has no effect with federation.server.optimizer: sgd;"
-        + " leave it out, or give federation.server.optimizer: fed_adam")
+        + " leave it out, or give federation.server.optimizer: fed_adagrad, fed_yogi or fed_adam")
     #expect(found[3] == "--set local.epochs=0: 0 is not allowed; give an integer from 1 to 1048576")
     #expect(found[4] == "--set nope: has no value; give path.to.key=value")
     #expect(found[5].hasPrefix("x.yaml: model.path: is missing; give "))
@@ -203,6 +217,113 @@ struct ExperimentProblemTests {
       minimal + "federation: {server: {optimizer: \(optimizer), tau: 0.1}}")
     #expect(found.count == 1)
     #expect(found.first?.contains("has no effect with federation.server.optimizer") == true)
+  }
+
+  @Test(
+    "each optimizer takes its own keys and refuses the others'",
+    arguments: [
+      ("sgd", ""), ("fed_avgm", "momentum"), ("fed_adagrad", "beta1 tau"),
+      ("fed_yogi", "beta1 beta2 tau"), ("fed_adam", "beta1 beta2 tau"),
+      ("adam_w", "beta1 beta2 epsilon weight_decay"),
+    ])
+  func optimizerKeys(optimizer: String, keys: String) throws {
+    let own = keys.split(separator: " ").map(String.init)
+    for key in ["momentum", "beta1", "beta2", "tau", "epsilon", "weight_decay"] {
+      let text = minimal + "federation: {server: {optimizer: \(optimizer), \(key): 0.25}}"
+      #expect(problems(text).isEmpty == own.contains(key), "\(optimizer), \(key)")
+    }
+    let value = try read(minimal + "federation: {server: {optimizer: \(optimizer)}}")
+    #expect(value.federation.server.beta1 == (optimizer == "fed_adagrad" ? 0 : 0.9))
+    #expect(value.federation.server.beta2 == (optimizer == "adam_w" ? 0.999 : 0.99))
+    let plan = try value.federationPlan(assets: AssetDirectory(environment: [:]))
+    #expect(
+      plan.server.momentCount == ["sgd": 0, "fed_avgm": 1][optimizer, default: 2])
+  }
+
+  @Test("privacy's keys are read, count where they have an effect, and reach the plan")
+  func privacy() throws {
+    func plan(_ text: String) throws -> Privacy? {
+      let value = try read(minimal + "privacy: {" + text + "}")
+      #expect(try read(value.yaml) == value)
+      return try value.federationPlan(assets: AssetDirectory(environment: [:])).privacy
+    }
+    #expect(try plan("clipping: none") == nil)
+    #expect(
+      try plan("clipping: fixed, clip: 0.5, noise_multiplier: 0")
+        == Privacy(clipping: .fixed(0.5), noise: .multiplier(0), delta: 1e-5))
+    #expect(
+      try plan(
+        "clipping: adaptive, clip: 2, clip_quantile: 0.75, clip_learning_rate: 0.125,"
+          + " clip_count_deviation: 3, target_epsilon: 8, delta: 1e-6, noise_cohort_size: 100,"
+          + " population: 1000")
+        == Privacy(
+          clipping: .adaptive(
+            AdaptiveClip(initial: 2, quantile: 0.75, learningRate: 0.125, countDeviation: 3)),
+          noise: .targetEpsilon(8), delta: 1e-6, noiseCohortSize: 100, population: 1000))
+    for (text, reason) in [
+      ("clipping: none, clip: 1", "has no effect with privacy.clipping: none"),
+      ("clipping: fixed, noise_multiplier: 1", "privacy.clip: is missing"),
+      ("clipping: fixed, clip: 1", "privacy.noise_multiplier: is missing"),
+      (
+        "clipping: fixed, clip: 1, noise_multiplier: 1, target_epsilon: 2",
+        "has no effect with privacy.target_epsilon: 2"
+      ),
+      (
+        "clipping: fixed, clip: 1, noise_multiplier: 1, clip_quantile: 0.5",
+        "has no effect with privacy.clipping: fixed"
+      ),
+      ("noise_multiplier: 1", "has no effect with privacy.clipping: none"),
+      ("clipping: fixed, clip: 0, noise_multiplier: 1", "0 is not allowed"),
+      ("clipping: fixed, clip: 1, noise_multiplier: 1, delta: 1", "1 is not allowed"),
+    ] {
+      let found = problems(minimal + "privacy: {" + text + "}")
+      #expect(found.count == 1 && found[0].contains(reason), "\(text): \(found)")
+    }
+    let weighted = problems(
+      minimal + "federation: {weighting: examples}\nmethod: {aggregation: norm_weighted}\n"
+        + "privacy: {clipping: fixed, clip: 1, noise_multiplier: 1}\n")
+    #expect(weighted.count == 2)
+    for text in [
+      "x.yaml:3: federation.weighting: examples is not allowed with privacy; give uniform",
+      "x.yaml:4: method.aggregation: norm_weighted is not allowed with privacy; give mean",
+    ] { #expect(weighted.contains { $0.hasPrefix(text) }, "\(weighted)") }
+  }
+
+  @Test("--set that switches privacy off leaves the file's other privacy keys out, with notices")
+  func privacyOff() throws {
+    let reading = try Experiment.read(
+      text: minimal + "privacy: {clipping: adaptive, clip: 2, clip_quantile: 0.75,"
+        + " target_epsilon: 3}", name: "x.yaml", directory: "/",
+      settings: ["privacy.clipping=none"])
+    #expect(reading.notices.count == 3)
+    #expect(reading.experiment.privacy == Experiment().privacy)
+  }
+
+  @Test("a schedule takes the keys of its kind and reaches the plan")
+  func schedules() throws {
+    let keys = [
+      "final": ["linear", "cosine"], "factor": ["exponential"], "period": ["exponential"],
+    ]
+    for kind in ["constant", "linear", "cosine", "exponential"] {
+      for (key, kinds) in keys {
+        let text = minimal + "local: {schedule: {kind: \(kind), \(key): 1}}"
+        #expect(problems(text).isEmpty == kinds.contains(kind), "\(kind), \(key)")
+      }
+    }
+    let plan = try read(
+      minimal + """
+        federation:
+          rounds: 30
+          server: {schedule: {kind: cosine, warmup_rounds: 5, final: 0}}
+        local: {momentum: 0.5, schedule: {kind: exponential, factor: 0.5, period: 3}}
+        """
+    ).federationPlan(assets: AssetDirectory(environment: [:]))
+    #expect(
+      plan.serverSchedule
+        == LearningRateSchedule(decay: .cosine(final: 0, rounds: 30), warmupRounds: 5))
+    #expect(
+      plan.local.schedule == LearningRateSchedule(decay: .exponential(factor: 0.5, period: 3)))
+    #expect(plan.local.optimizer == .sgd(momentum: 0.5))
   }
 
   @Test(

@@ -75,6 +75,11 @@ struct ResumeTests {
         "method.download.density={initial: 1, factor: 0.8, period: 1}",
         "method.download.indices=difference", "method.upload.values=int8",
       ], ["evaluation.clients=2", "evaluation.holdout=0.3", "evaluation.masked=both"],
+      [
+        "federation.server={optimizer: fed_avgm, learning_rate: 0.5, schedule: {kind: cosine}}",
+        "privacy={clipping: adaptive, clip: 0.5, noise_multiplier: 0.25}",
+        "local.optimizer=adam_w", "method.upload.values=int8",
+      ],
     ])
   func goesOn(settings: [String]) throws {
     let scratch = try Scratch()

@@ -2,6 +2,7 @@
 
 import Communication
 import Experiments
+import Federation
 import Foundation
 import Testing
 
@@ -131,6 +132,61 @@ struct RunTests {
       ranks: 2, scratch: scratch)
     #expect(first?.digest == second?.digest)
     #expect(try scratch.read("a/config.yaml") == scratch.read("b/config.yaml"))
+  }
+
+  @Test(
+    "privacy is in each round's row, in the manifest and at the end; without it the cells are empty"
+  )
+  func privacy() throws {
+    let scratch = try Scratch()
+    let file = try scratch.write(experiment, to: "small.yaml")
+    let off = try run(
+      ExperimentRequest(path: file), output: scratch.path + "/off", ranks: 1, scratch: scratch)
+    let outcome = try run(
+      ExperimentRequest(
+        path: file,
+        settings: [
+          "privacy={clipping: adaptive, clip: 0.5, target_epsilon: 20, delta: 0.01,"
+            + " clip_count_deviation: 2}"
+        ]), output: scratch.path + "/on", ranks: 3, scratch: scratch)
+    func columns(_ run: String) throws -> [String: [String]] {
+      let rows = try scratch.read("\(run)/rounds.csv").split(separator: "\n").map {
+        $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+      }
+      return Dictionary(
+        uniqueKeysWithValues: rows[0].indices.map { i in
+          (rows[0][i], rows.dropFirst().map { $0[i] })
+        })
+    }
+    let (without, with) = try (columns("off"), columns("on"))
+    #expect(Set(without.keys) == Set(with.keys))
+    for name in ["clip", "clipped_share", "noise_deviation", "epsilon"] {
+      #expect(without[name] == ["", "", "", ""])
+      #expect(try #require(with[name]).allSatisfy { Double($0) != nil }, "\(name)")
+    }
+    let epsilons = try #require(with["epsilon"]).compactMap(Double.init)
+    #expect(epsilons == epsilons.sorted() && Set(epsilons).count == 4)
+    #expect(epsilons[3] <= 20 && epsilons[3] > 19.9)
+    #expect(Set(try #require(with["clip"])).count == 4 && with["clip"]?[0] == "0.5")
+    let manifest = try #require(
+      try JSONSerialization.jsonObject(with: Data(scratch.read("on/manifest.json").utf8))
+        as? [String: Any])
+    let entry = try #require(manifest["privacy"] as? [String: Any])
+    #expect(entry["epsilon"] as? String == with["epsilon"]?[3])
+    #expect(entry["sampling_rate"] as? Double == 0.5)
+    let multiplier = try #require(entry["noise_multiplier"] as? Double)
+    #expect(
+      multiplier
+        == PrivacyAccountant.noiseMultiplier(
+          targetEpsilon: 20, delta: 0.01, samplingRate: 0.5, rounds: 4))
+    let text = try #require(outcome?.text)
+    #expect(
+      text.contains(
+        "\nprivacy epsilon 20.00 at delta 0.01 after 4 rounds: 3 of 6 clients a round,"),
+      "\(text)")
+    #expect(off?.text.contains("privacy") == false)
+    #expect(try scratch.read("on/config.yaml").contains("target_epsilon: 20"))
+    #expect(try scratch.read("off/clients.csv").contains("upload_norm"))
   }
 
   @Test("another seed is another run")

@@ -106,21 +106,23 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
 
   @Test("a plan that makes no sense is refused with all its problems and exit code 64")
   func problems() throws {
+    var plan = plan(
+      rounds: 0, cohort: .uniform(size: 7), method: .flasc(download: 0, upload: 1.5),
+      server: .adamW(learningRate: -1, beta1: 1),
+      local: LocalTraining(epochs: 0, batchSize: 0, learningRate: .nan, momentum: 1),
+      evaluation: EvaluationPlan(every: 0, splits: [.test, .test], maximumExamples: 0))
+    plan.serverSchedule = LearningRateSchedule(decay: .linear(final: 2, rounds: 9))
+    plan.local.schedule = LearningRateSchedule(decay: .constant, warmupRounds: 1)
     let error = try #require(throws: FederationError.self) {
-      try Self.run(
-        plan(
-          rounds: 0, cohort: .uniform(size: 7), method: .flasc(download: 0, upload: 1.5),
-          server: .adamW(learningRate: -1, beta1: 1),
-          local: LocalTraining(epochs: 0, batchSize: 0, learningRate: .nan, momentum: 1),
-          evaluation: EvaluationPlan(every: 0, splits: [.test, .test], maximumExamples: 0)),
-        over: SingleProcessCommunicator())
+      try Self.run(plan, over: SingleProcessCommunicator())
     }
     #expect(error.exitCode == 64)
     let expected = [
       "rounds is 0", "cohort_size is 7; it must be at least 1 and at most the population, 6",
       "download density is 0.0", "upload density is 1.5", "server learning_rate is -1.0",
       "beta1 is 1.0", "epochs is 0", "batch_size is 0", "local learning_rate is nan",
-      "momentum is 1.0", "every is 0", "a split twice", "maximum_examples is 0",
+      "momentum is 1.0", "server schedule final is 2.0", "local schedule warmup_rounds is 1;",
+      "every is 0", "a split twice", "maximum_examples is 0",
     ]
     for text in expected { #expect(error.reason.contains(text), "\(text)") }
   }
@@ -177,7 +179,7 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
     #expect(reason(vector: [.infinity]).contains("inf at coordinate 0"))
     #expect(
       reason(state: ServerState(vector: [1], optimizer: .adamW(learningRate: 1)))
-        .contains("moments of 1 coordinates"))
+        .contains("moments of 1 and 1 coordinates; the plan's optimizer keeps 0"))
   }
 
   @Test("ranks with different plans find out before the first round")

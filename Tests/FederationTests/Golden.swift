@@ -1,4 +1,4 @@
-// Reads the trajectories of Tests/Goldens/federation-optimizers.
+// Reads the trajectories and schedules of Tests/Goldens/federation-optimizers.
 import Foundation
 
 struct OptimizerGolden: Decodable {
@@ -14,12 +14,33 @@ struct OptimizerGolden: Decodable {
   static let command = "python Tests/Goldens/federation-optimizers/generate.py"
 
   static func load() throws -> OptimizerGolden {
-    let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .appending(path: "Goldens/federation-optimizers/optimizers.json")
-    return try JSONDecoder().decode(OptimizerGolden.self, from: Data(contentsOf: path))
+    try loadGolden("federation-optimizers/optimizers.json")
   }
 
   func cases(_ kind: String) -> [Case] { cases.filter { $0.kind == kind } }
+}
+
+struct ScheduleGolden: Decodable {
+  struct Case: Decodable {
+    let kind: String
+    let values: [Double]
+    let rounds: Int
+    let warmup: Int
+    let factors: [Double]
+  }
+  let cases: [Case]
+
+  static func load() throws -> ScheduleGolden {
+    try loadGolden("federation-optimizers/schedules.json")
+  }
+}
+
+/// Reads a file of Tests/Goldens.
+func loadGolden<Golden: Decodable>(_ path: String) throws -> Golden {
+  let goldens = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Goldens")
+  return try JSONDecoder().decode(
+    Golden.self, from: Data(contentsOf: goldens.appending(path: path)))
 }
 
 /// The largest difference, in units of n*eps of the larger of the value and the step made.

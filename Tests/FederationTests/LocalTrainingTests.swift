@@ -24,24 +24,120 @@ private final class GivenGradients: LocalObjective {
 }
 
 @Suite struct LocalTrainingTests {
-  @Test("local steps are those of torch.optim.SGD with momentum")
+  /// Trains on the golden's gradients with `training` and compares after each number of steps.
+  private func follow(
+    _ expected: OptimizerGolden.Case, _ golden: OptimizerGolden, _ training: LocalTraining,
+    roundings: Double = 4
+  ) throws {
+    for steps in 1...golden.gradients.count {
+      let trainer = LocalTrainer(objective: GivenGradients(golden.gradients))
+      _ = trainer.start.update(fromContentsOf: golden.start)
+      var local = training
+      (local.epochs, local.batchSize) = (steps, 1)
+      let outcome = try trainer.train(local, examples: [0], round: 0, client: 0, seed: 0)
+      let trained = zip(golden.start, outcome.clientDelta).map { $0 - $1 }
+      let error = largestError(trained, expected.vectors[steps - 1], start: golden.start)
+      // One rounding more a step, and two for forming the delta and undoing it.
+      #expect(
+        error <= roundings * Double(steps) + 2,
+        "\(training), \(steps) steps: off by \(error); \(OptimizerGolden.command)")
+      #expect(outcome.steps == steps)
+    }
+  }
+
+  @Test("local steps are those of torch.optim.SGD with momentum, with and without FedProx's term")
   func torchSGD() throws {
     let golden = try OptimizerGolden.load()
-    for expected in golden.cases("sgd") {
-      for steps in 1...golden.gradients.count {
-        let trainer = LocalTrainer(objective: GivenGradients(golden.gradients))
-        _ = trainer.start.update(fromContentsOf: golden.start)
-        let local = LocalTraining(
-          epochs: steps, batchSize: 1, learningRate: Float(expected.values[0]),
-          momentum: Float(expected.values[1]))
-        let outcome = try trainer.train(local, examples: [0], round: 0, client: 0, seed: 0)
-        let trained = zip(golden.start, outcome.clientDelta).map { $0 - $1 }
-        let error = largestError(trained, expected.vectors[steps - 1], start: golden.start)
-        // One rounding more a step, and two for forming the delta and undoing it.
-        #expect(error <= 4 * Double(steps) + 2, "off by \(error); \(OptimizerGolden.command)")
-        #expect(outcome.steps == steps)
-      }
+    for expected in golden.cases("sgd") + golden.cases("sgd_proximal") {
+      let v = expected.values.map { Float($0) }
+      try follow(
+        expected, golden,
+        LocalTraining(
+          learningRate: v[0], optimizer: .sgd(momentum: v[1]), proximal: v.count > 2 ? v[2] : 0))
     }
+  }
+
+  @Test("local steps are those of torch.optim.AdamW, with and without FedProx's term")
+  func torchAdamW() throws {
+    let golden = try OptimizerGolden.load()
+    let cases = golden.cases("adamw") + golden.cases("adamw_proximal")
+    #expect(cases.count == 4)
+    for expected in cases {
+      let v = expected.values
+      try follow(
+        expected, golden,
+        LocalTraining(
+          learningRate: Float(v[0]),
+          optimizer: .adamW(beta1: v[1], beta2: v[2], epsilon: v[3], weightDecay: v[4]),
+          proximal: v.count > 5 ? Float(v[5]) : 0))
+    }
+  }
+
+  @Test("FedProx's term pulls towards the download, by hand; mu = 0 has the bits of no term")
+  func proximal() throws {
+    let objective = QuadraticObjective(scales: [1], train: [[4]])
+    let trainer = LocalTrainer(objective: objective)
+    trainer.start[0] = 2
+    func delta(_ mu: Float, _ epochs: Int) throws -> Float {
+      try trainer.train(
+        LocalTraining(epochs: epochs, learningRate: 0.5, optimizer: .sgd(), proximal: mu),
+        examples: [0], round: 0, client: 0, seed: 0
+      ).clientDelta[0]
+    }
+    // g = -2, x = 3; then g = -1 + mu (3 - 2).
+    #expect(try delta(0, 1) == -1)
+    #expect(try delta(1, 1) == -1)
+    #expect(try delta(1, 2) == -1)
+    #expect(try delta(0.5, 2) == -1.25)
+    #expect(try delta(0, 2) == -1.5)
+    // The reported loss is the objective's, without the term.
+    let outcome = try trainer.train(
+      LocalTraining(epochs: 2, learningRate: 0.5, optimizer: .sgd(), proximal: 1),
+      examples: [0], round: 0, client: 0, seed: 0)
+    #expect(outcome.sums.loss == 2 + 0.5)
+  }
+
+  @Test("AdamW's moments are fresh for each client, also after one with momentum")
+  func freshMoments() throws {
+    let golden = try OptimizerGolden.load()
+    func delta(after warmUp: LocalTraining?) throws -> [Float] {
+      let objective = GivenGradients(golden.gradients)
+      let trainer = LocalTrainer(objective: objective)
+      _ = trainer.start.update(fromContentsOf: golden.start)
+      if let warmUp {
+        _ = try trainer.train(warmUp, examples: [0], round: 0, client: 0, seed: 0)
+      }
+      objective.step = 0
+      return Array(
+        try trainer.train(
+          LocalTraining(epochs: 3, optimizer: .adamW()), examples: [0], round: 0, client: 1,
+          seed: 0
+        ).clientDelta)
+    }
+    let expected = try delta(after: nil)
+    #expect(try delta(after: LocalTraining(epochs: 2, momentum: 0.9)) == expected)
+    #expect(try delta(after: LocalTraining(epochs: 2, optimizer: .adamW())) == expected)
+  }
+
+  @Test("an optimizer needs so many vectors: none, the momentum, or Adam's two moments")
+  func momentCounts() {
+    #expect(LocalOptimizer.sgd().momentCount == 0)
+    #expect(LocalOptimizer.sgd(momentum: 0.5).momentCount == 1)
+    #expect(LocalOptimizer.adamW().momentCount == 2)
+  }
+
+  @Test("the schedule's factor for the round scales the clients' learning rate")
+  func schedule() throws {
+    let objective = QuadraticObjective(scales: [1], train: [[8]])
+    let trainer = LocalTrainer(objective: objective)
+    let local = LocalTraining(
+      learningRate: 0.5,
+      schedule: LearningRateSchedule(decay: .exponential(factor: 0.5, period: 2), warmupRounds: 1),
+      optimizer: .sgd())
+    let deltas = try (0..<6).map { round in
+      try trainer.train(local, examples: [0], round: round, client: 0, seed: 0).clientDelta[0]
+    }
+    #expect(deltas == [-2, -4, -4, -2, -2, -1])
   }
 
   @Test("momentum by hand: two epochs on one example, and no momentum left for the next client")

@@ -49,6 +49,16 @@ private struct Trace: Sendable, Equatable {
       seed: 5, schedule: schedule, uploads: uploads)
   }
 
+  /// A plan with more state: clients with AdamW and FedProx's term, and a schedule.
+  private static func adaptivePlan(_ server: ServerOptimizer) -> FederationPlan {
+    var plan = plan(server: server)
+    plan.serverSchedule = LearningRateSchedule(
+      decay: .cosine(final: 0, rounds: plan.rounds), warmupRounds: 1)
+    plan.local.optimizer = .adamW()
+    plan.local.proximal = 0.25
+    return plan
+  }
+
   /// Runs the plan and returns rank 0's trace, after checking that all ranks agree on the digest.
   private static func trace(_ plan: FederationPlan, ranks: Int) throws -> Trace {
     let traces = try ThreadCommunicators.run(size: ranks) { communicator in
@@ -88,8 +98,11 @@ private struct Trace: Sendable, Equatable {
 
   @Test("a run that is interrupted goes on with the same bits, on another number of ranks")
   func resume() throws {
-    for server in [ServerOptimizer.fedAdam(learningRate: 0.05), .adamW(learningRate: 0.05)] {
-      let plan = Self.plan(server: server)
+    for server in [
+      ServerOptimizer.fedAdam(learningRate: 0.05), .adamW(learningRate: 0.05),
+      .fedAvgM(learningRate: 0.5), .fedYogi(learningRate: 0.05),
+    ] {
+      let plan = Self.adaptivePlan(server)
       let whole = try Self.trace(plan, over: SingleProcessCommunicator())
       let states = try ThreadCommunicators.run(size: 2) { communicator -> ServerState? in
         let run = try FederatedRun(

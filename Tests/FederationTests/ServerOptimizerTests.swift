@@ -38,6 +38,99 @@ import Testing
     }
   }
 
+  @Test("fedYogi takes the steps of Reddi et al., Algorithm 2")
+  func fedYogi() {
+    for expected in golden.cases("fed_yogi") {
+      let v = expected.values
+      follow(.fedYogi(learningRate: v[0], beta1: v[1], beta2: v[2], tau: v[3]), expected)
+    }
+  }
+
+  @Test("fedAdagrad takes the steps of Reddi et al., Algorithm 2, and of torch.optim.Adagrad")
+  func fedAdagrad() {
+    for expected in golden.cases("fed_adagrad") {
+      let v = expected.values
+      follow(.fedAdagrad(learningRate: v[0], beta1: v[1], tau: v[2]), expected)
+    }
+    for expected in golden.cases("adagrad") {
+      follow(.fedAdagrad(learningRate: expected.values[0], tau: expected.values[1]), expected)
+    }
+  }
+
+  @Test("fedAvgM takes the steps of torch.optim.SGD with momentum, and without it those of sgd")
+  func fedAvgM() {
+    for expected in golden.cases("sgd") {
+      follow(
+        .fedAvgM(learningRate: expected.values[0], momentum: expected.values[1]), expected)
+    }
+  }
+
+  @Test("fedYogi's second moment by hand: towards g^2 by a step of (1 - b2) g^2, from either side")
+  func fedYogiByHand() {
+    let optimizer = ServerOptimizer.fedYogi(
+      learningRate: 1, beta1: 0.5, beta2: 0.75, tau: 1)
+    var state = ServerState(vector: [0, 0, 0], optimizer: optimizer)
+    state.step(optimizer, pseudoGradient: [2, 0.5, 1])
+    // v was 1; g^2 = 4, 0.25 and 1.
+    #expect(state.secondMoment == [2, 0.9375, 1])
+    #expect(state.firstMoment == [1, 0.25, 0.5])
+    #expect(state.vector[2] == -0.25)
+  }
+
+  @Test("a first moment without memory is the gradient itself, however small after a large one")
+  func noMemory() {
+    let optimizer = ServerOptimizer.fedAdam(learningRate: 1, beta1: 0, beta2: 0.5, tau: 1)
+    var state = ServerState(vector: [0], optimizer: optimizer)
+    for gradient: Float in [1000, 1.1e-7] {
+      state.step(optimizer, pseudoGradient: [gradient])
+      #expect(state.firstMoment == [gradient])
+    }
+  }
+
+  @Test("an optimizer keeps the moments that it needs and no other")
+  func moments() throws {
+    let optimizers: [(ServerOptimizer, Int)] = [
+      (.sgd(learningRate: 1), 0), (.fedAvgM(learningRate: 1), 1),
+      (.fedAdagrad(learningRate: 1), 2), (.fedYogi(learningRate: 1), 2),
+      (.fedAdam(learningRate: 1), 2), (.adamW(learningRate: 1), 2),
+    ]
+    for (optimizer, count) in optimizers {
+      #expect(optimizer.momentCount == count)
+      var state = ServerState(vector: [1, 2], optimizer: optimizer)
+      state.step(optimizer, pseudoGradient: [1, -1])
+      #expect(state.firstMoment.count == (count > 0 ? 2 : 0))
+      #expect(state.secondMoment.count == (count > 1 ? 2 : 0))
+      let again = try ServerState(
+        round: state.round, vector: state.vector, firstMoment: state.firstMoment,
+        secondMoment: state.secondMoment)
+      #expect(again == state && again.digest == state.digest)
+      for (other, otherCount) in optimizers {
+        #expect(state.fits(other) == (otherCount == count))
+      }
+    }
+  }
+
+  @Test("a rate factor is another learning rate, in the decay of AdamW too")
+  func rateFactor() {
+    let pairs: [(ServerOptimizer, ServerOptimizer)] = [
+      (.sgd(learningRate: 0.5), .sgd(learningRate: 0.125)),
+      (.fedAvgM(learningRate: 0.5), .fedAvgM(learningRate: 0.125)),
+      (.fedYogi(learningRate: 0.5), .fedYogi(learningRate: 0.125)),
+      (.adamW(learningRate: 0.5), .adamW(learningRate: 0.125)),
+    ]
+    for (one, other) in pairs {
+      var (scaled, expected) = (
+        ServerState(vector: golden.start, optimizer: one),
+        ServerState(vector: golden.start, optimizer: other)
+      )
+      for gradient in golden.gradients {
+        scaled.step(one, pseudoGradient: gradient, rateFactor: 0.25)
+        expected.step(other, pseudoGradient: gradient)
+      }
+      #expect(scaled == expected)
+    }
+  }
+
   @Test("sgd takes the steps of torch.optim.SGD without momentum")
   func sgd() {
     for expected in golden.cases("sgd") where expected.values[1] == 0 {
@@ -82,7 +175,7 @@ import Testing
     let digests = try [
       digest([1, 2], [0, 0], [0, 0]), digest([1, Float(2).nextUp], [0, 0], [0, 0]),
       digest([1, 2], [-0.0, 0], [0, 0]), digest([1, 2], [0, 0], [0, -0.0]),
-      digest([1, 2], [], []),
+      digest([1, 2], [], []), digest([1, 2], [0, 0], []), digest([1, 2], [0, -0.0], []),
     ]
     #expect(Set(digests).count == digests.count)
   }
@@ -94,6 +187,9 @@ import Testing
     }
     #expect(throws: FederationError.self) {
       try ServerState(round: -1, vector: [1], firstMoment: [], secondMoment: [])
+    }
+    #expect(throws: FederationError.self) {
+      try ServerState(round: 1, vector: [1, 2], firstMoment: [], secondMoment: [1, 1])
     }
   }
 }
