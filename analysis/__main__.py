@@ -11,8 +11,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import (byte_ledger, cost_ratio, heterogeneity, privacy, rank_density, sweeps, tiers,
-               time_to_accuracy, utility_against_communication)
+from . import (
+    byte_ledger,
+    cost_ratio,
+    heterogeneity,
+    privacy,
+    rank_density,
+    sweeps,
+    tiers,
+    time_to_accuracy,
+    utility_against_communication,
+)
 from .load import Runs, load
 
 FIGURES = {
@@ -73,8 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
                 absent = [name for name in file.points if name not in names]
                 if absent:
                     have = len(file.points) - len(absent)
-                    print(f"{file.path}: {have} of {len(file.points)} runs are there; missing: "
-                          f"{shortened(absent)}")
+                    print(
+                        f"{file.path}: {have} of {len(file.points)} runs are there; missing: "
+                        f"{shortened(absent)}"
+                    )
     for name, module in FIGURES.items():
         expected = {file.model for file in files if file.study == module.STUDY}
         for model in sorted(expected | set(loaded[module.STUDY])):
@@ -89,7 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"missing  {name}.{model}: {error}")
                 missing += 1
                 continue
-            print(f"made     {written[0]} and {len(written) - 1} files beside it, of {len(data.runs)} runs")
+            print(
+                f"made     {written[0]} and {len(written) - 1} files beside it, of {len(data.runs)} runs"
+            )
             made += 1
     print(f"figures: {made} made, {missing} missing")
     return 0

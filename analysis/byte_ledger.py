@@ -40,16 +40,24 @@ def ledger(data: Runs) -> pd.DataFrame:
             payload = group[f"{direction}_payload_bytes"].mean()
             values = group[f"{direction}_values_bytes"].mean()
             bound = measures.support_bound_bytes(n, round(nonzeros))
-            rows.append({
-                "label": label, "direction": direction, "round": number, "messages": len(group),
-                "length": n, "density": nonzeros / n,
-                "value_bytes": values,
-                "index_bytes": group[f"{direction}_indices_bytes"].mean(),
-                "header_bytes": group[f"{direction}_header_bytes"].mean(), "payload_bytes": payload,
-                "support_bound_bytes": bound, "claimed_ratio": n / nonzeros,
-                "measured_ratio": (VALUE_BYTES * n + HEADER_BYTES) / payload,
-                "bound_ratio": VALUE_BYTES * n / (values + bound),
-            })
+            rows.append(
+                {
+                    "label": label,
+                    "direction": direction,
+                    "round": number,
+                    "messages": len(group),
+                    "length": n,
+                    "density": nonzeros / n,
+                    "value_bytes": values,
+                    "index_bytes": group[f"{direction}_indices_bytes"].mean(),
+                    "header_bytes": group[f"{direction}_header_bytes"].mean(),
+                    "payload_bytes": payload,
+                    "support_bound_bytes": bound,
+                    "claimed_ratio": n / nonzeros,
+                    "measured_ratio": (VALUE_BYTES * n + HEADER_BYTES) / payload,
+                    "bound_ratio": VALUE_BYTES * n / (values + bound),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -60,14 +68,21 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         n, weight = group["length"], group["messages"]
         nonzeros, dense = (group["density"] * n * weight).sum(), (n * weight).sum()
         bound = ((group["value_bytes"] + group["support_bound_bytes"]) * weight).sum()
-        rows.append({
-            "label": label, "direction": direction, "messages": weight.sum(),
-            "density": nonzeros / dense, "claimed_ratio": dense / nonzeros,
-            "measured_ratio": (((VALUE_BYTES * n + HEADER_BYTES) * weight).sum()
-                               / (group["payload_bytes"] * weight).sum()),
-            "bound_ratio": VALUE_BYTES * dense / bound,
-            "index_bits_per_value": 8 * (group["index_bytes"] * weight).sum() / nonzeros,
-        })
+        rows.append(
+            {
+                "label": label,
+                "direction": direction,
+                "messages": weight.sum(),
+                "density": nonzeros / dense,
+                "claimed_ratio": dense / nonzeros,
+                "measured_ratio": (
+                    ((VALUE_BYTES * n + HEADER_BYTES) * weight).sum()
+                    / (group["payload_bytes"] * weight).sum()
+                ),
+                "bound_ratio": VALUE_BYTES * dense / bound,
+                "index_bits_per_value": 8 * (group["index_bytes"] * weight).sum() / nonzeros,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -81,24 +96,42 @@ def draw(data: Runs) -> Figure:
     densities = np.geomspace(min(table["density"].min(), 1 / 64) / 1.5, 1, 200)
     values = VALUE_BYTES * n * densities
     bound = [measures.support_bound_bytes(n, round(density * n)) for density in densities]
-    axes.plot(densities, values / (values + bound), color="black", linewidth=0.8,
-              label="fp32 and the bound, supports equally likely")
-    axes.plot(densities, values / (values + n / 8), color="grey", linestyle=":", label="fp32 and bitmap")
+    axes.plot(
+        densities,
+        values / (values + bound),
+        color="black",
+        linewidth=0.8,
+        label="fp32 and the bound, supports equally likely",
+    )
+    axes.plot(
+        densities, values / (values + n / 8), color="grey", linestyle=":", label="fp32 and bitmap"
+    )
     axes.axhline(0.5, color="grey", linestyle="--", linewidth=0.8, label="fp32 and 32-bit indices")
     style = looks(list(dict.fromkeys(table["label"])))
     for (label, direction), group in table.groupby(["label", "direction"], sort=False):
         colour = style[label]["color"]
-        axes.scatter(group["density"], group["measured_ratio"] / group["claimed_ratio"], s=18,
-                     marker=style[label]["marker"], edgecolors=colour, label=f"{label}, {direction}",
-                     facecolors=colour if direction == "upload" else "none")
+        axes.scatter(
+            group["density"],
+            group["measured_ratio"] / group["claimed_ratio"],
+            s=18,
+            marker=style[label]["marker"],
+            edgecolors=colour,
+            label=f"{label}, {direction}",
+            facecolors=colour if direction == "upload" else "none",
+        )
     logarithmic(axes.xaxis, "density of the message")
     axes.set(ylabel="measured ratio / claimed ratio (1 / density)", ylim=(0.4, None))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return Figure(
-        canvas, "Which share of the ratio that density promises is left when messages are encoded, over "
+        canvas,
+        "Which share of the ratio that density promises is left when messages are encoded, over "
         "their density, from all messages of the runs; a point is a round's mean.",
-        {"": table, "summary": summary(table)}, list(data.runs["run"]),
-        ["Above the bound is possible: it takes every support for equally likely, and real ones crowd in "
-         "some layers, which the codec's gaps profit from; and a message whose receiver knows the support has "
-         "no indices at all.",
-         "A download is encoded once and sent to each client; each client's is counted."])
+        {"": table, "summary": summary(table)},
+        list(data.runs["run"]),
+        [
+            "Above the bound is possible: it takes every support for equally likely, and real ones crowd in "
+            "some layers, which the codec's gaps profit from; and a message whose receiver knows the support has "
+            "no indices at all.",
+            "A download is encoded once and sent to each client; each client's is counted.",
+        ],
+    )

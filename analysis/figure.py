@@ -21,11 +21,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: 
 
 INTERVALS = "Bars and bands are 95 % Student t intervals over seeds; without one there is one seed."
 MARKERS = "osD^v<>Pp*hX"
-plt.rcParams.update({
-    "figure.dpi": 120, "axes.grid": True, "grid.alpha": 0.25, "axes.spines.top": False,
-    "axes.spines.right": False, "font.size": 9, "legend.fontsize": 8, "legend.frameon": False,
-    "svg.hashsalt": "cellm-mpi",
-})
+plt.rcParams.update(
+    {
+        "figure.dpi": 120,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "svg.hashsalt": "cellm-mpi",
+    }
+)
 
 
 @dataclass
@@ -50,8 +58,10 @@ class Figure:
             table.to_csv(path, index=False, float_format="%.8g")
             written.append(path)
         text = [textwrap.fill(self.caption, 100)]
-        text += [textwrap.fill(note, 100, initial_indent="* ", subsequent_indent="  ")
-                 for note in self.notes]
+        text += [
+            textwrap.fill(note, 100, initial_indent="* ", subsequent_indent="  ")
+            for note in self.notes
+        ]
         text += ["", f"Run directories ({len(self.runs)}):", *sorted(self.runs)]
         caption = folder / f"{name}.txt"
         caption.write_text("\n".join(text) + "\n", encoding="utf-8")
@@ -67,8 +77,9 @@ def looks(labels: list[str]) -> dict[str, dict]:
     }
 
 
-def lines(axes, table: pd.DataFrame, x: str, y: str, style: dict[str, dict], *,
-          band: bool = False) -> None:
+def lines(
+    axes, table: pd.DataFrame, x: str, y: str, style: dict[str, dict], *, band: bool = False
+) -> None:
     """A line for each label of a table from `over_seeds`, with bars or a band where seeds allow."""
     for label, group in table.groupby("label", sort=False):
         group = group.sort_values(x)
@@ -77,8 +88,14 @@ def lines(axes, table: pd.DataFrame, x: str, y: str, style: dict[str, dict], *,
         if half.notna().any():
             colour = style[label]["color"]
             if band:
-                axes.fill_between(group[x], group[y] - half, group[y] + half, color=colour,
-                                  alpha=0.15, linewidth=0)
+                axes.fill_between(
+                    group[x],
+                    group[y] - half,
+                    group[y] + half,
+                    color=colour,
+                    alpha=0.15,
+                    linewidth=0,
+                )
             else:
                 axes.errorbar(group[x], group[y], yerr=half, fmt="none", ecolor=colour, capsize=3)
 
@@ -97,5 +114,7 @@ def sampling_note(points: pd.DataFrame) -> str:
     items = int(points["items"].min())
     p = float(points.sort_values("round")["accuracy"].iloc[-1])
     error = (p * (1 - p) / items) ** 0.5
-    return (f"Accuracy is measured on {items} examples: one standard error is {100 * error:.1f} points "
-            f"at an accuracy of {p:.2f}. All runs of one seed see the same examples.")
+    return (
+        f"Accuracy is measured on {items} examples: one standard error is {100 * error:.1f} points "
+        f"at an accuracy of {p:.2f}. All runs of one seed see the same examples."
+    )

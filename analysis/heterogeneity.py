@@ -16,13 +16,15 @@ def draw(data: Runs) -> Figure:
     points = measures.curves(data)
     last = measures.final(points)
     last = last.merge(data.runs[["run", "partition.alpha"]], on="run").rename(
-        columns={"partition.alpha": "alpha"})
+        columns={"partition.alpha": "alpha"}
+    )
     # The point's name without its alpha is the method.
     last["label"] = last["label"].str.replace(r"\.alpha-[^.]*(\.\d+)?", "", regex=True)
     dense = set(data.runs[measures.is_dense(data)]["run"])
     base = last[last["run"].isin(dense)].set_index(["alpha", "seed"])["accuracy"]
     last["difference"] = [
-        row.accuracy - base.get((row.alpha, row.seed), float("nan")) for row in last.itertuples()]
+        row.accuracy - base.get((row.alpha, row.seed), float("nan")) for row in last.itertuples()
+    ]
     columns = ["accuracy", "difference", "total_payload_bytes", "total_parameters"]
     table = measures.over_seeds(last, ["label", "alpha"], columns)
     style = looks(list(dict.fromkeys(last["label"])))
@@ -32,8 +34,13 @@ def draw(data: Runs) -> Figure:
     for axes in panels:
         logarithmic(axes.xaxis, "Dirichlet alpha (small: clients differ)")
     panels[0].set_ylabel("last test accuracy")
-    panels[1].set_ylabel("less dense LoRA's, same seed")
+    panels[1].set_ylabel("minus dense LoRA's, same seed")
     panels[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return Figure(canvas, "Accuracy after the last round over Dirichlet's alpha, and its difference to "
-                  "dense LoRA's at the same alpha and seed.", {"": table}, list(data.runs["run"]),
-                  [INTERVALS, sampling_note(points)])
+    return Figure(
+        canvas,
+        "Accuracy after the last round over Dirichlet's alpha, and its difference to "
+        "dense LoRA's at the same alpha and seed.",
+        {"": table},
+        list(data.runs["run"]),
+        [INTERVALS, sampling_note(points)],
+    )

@@ -44,7 +44,8 @@ class Runs:
         runs = self.runs[keep]
         names = set(runs["run"])
         tables = [
-            table[table["run"].isin(names)] for table in (self.rounds, self.evaluation, self.clients)
+            table[table["run"].isin(names)]
+            for table in (self.rounds, self.evaluation, self.clients)
         ]
         return Runs(runs, *tables, problems=self.problems)
 
@@ -83,7 +84,9 @@ def find(folders: list[Path]) -> list[Path]:
 
 def without_seed(point: str) -> str:
     """A point's name without the part that its seed gave it."""
-    return ".".join(part for part in point.split(".") if not re.fullmatch(r"seed-\d+", part)) or point
+    return (
+        ".".join(part for part in point.split(".") if not re.fullmatch(r"seed-\d+", part)) or point
+    )
 
 
 def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
@@ -110,7 +113,8 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
     if list(present.reindex(range(expected), fill_value=0)) != list(rounds["clients"]):
         raise ValueError("clients.csv has other clients than rounds.csv counts")
     decisive = {
-        key: value for key, value in settings.items()
+        key: value
+        for key, value in settings.items()
         if not key.startswith(WITHOUT_EFFECT) and key != "seed"
     }
     row = {
@@ -125,6 +129,30 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
         **settings,
     }
     return row, tables
+
+
+def tell_apart(rows: list[dict]) -> list[str]:
+    """Gives runs of one label and model that differ in more than the seed labels of their own.
+
+    Settings that only one of two runs has are of different versions of the program, and no
+    difference: each version writes all of its own.
+    """
+    problems = []
+    first: dict[tuple, dict] = {}
+    for row in rows:
+        settings = json.loads(row["group"])
+        other = first.setdefault((row["label"], row.get("model.path")), settings)
+        differ = sorted(
+            key for key in settings.keys() & other.keys() if settings[key] != other[key]
+        )
+        if differ:
+            label = f"{row['label']} of {row['sweep']}"
+            problems.append(
+                f"{row['run']}: another {row['label']} has other settings "
+                f"({', '.join(differ)}); shown as '{label}'"
+            )
+            row["label"] = label
+    return problems
 
 
 def load(*folders: Path | str) -> Runs:
@@ -145,12 +173,14 @@ def load(*folders: Path | str) -> Runs:
         if other is not None:
             equal = "the same digest" if other["digest"] == row["digest"] else "ANOTHER DIGEST"
             problems.append(
-                f"{other['run']}: repeats {row['run']}, settings and seed, with {equal}; left out")
+                f"{other['run']}: repeats {row['run']}, settings and seed, with {equal}; left out"
+            )
         kept[same] = row
     rows = sorted(kept.values(), key=lambda row: row["run"])
     labels: dict[str, str] = {}
     for row in rows:
         row["label"] = labels.setdefault(row["group"], row["label"])
+    problems += tell_apart(rows)
     runs = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["run", "sweep", "point", "label"])
     chosen = [tables[row["run"]] for row in rows]
 

@@ -33,7 +33,9 @@ def utility(evaluation: pd.DataFrame) -> pd.DataFrame:
 def parameters_sent(clients: pd.DataFrame) -> pd.DataFrame:
     """Values sent by the end of each round, both directions: columns run, round, total_parameters."""
     sent = clients.assign(sent=clients["download_nonzeros"] + clients["upload_nonzeros"])
-    rounds = sent.groupby(["run", "round"], as_index=False)["sent"].sum().sort_values(["run", "round"])
+    rounds = (
+        sent.groupby(["run", "round"], as_index=False)["sent"].sum().sort_values(["run", "round"])
+    )
     rounds["total_parameters"] = rounds.groupby("run")["sent"].cumsum()
     return rounds.drop(columns="sent")
 
@@ -42,10 +44,12 @@ def curves(data: Runs) -> pd.DataFrame:
     """Accuracy by round with what was sent until then, a row a run and evaluation."""
     points = utility(data.evaluation).merge(parameters_sent(data.clients), on=["run", "round"])
     split = data.rounds.sort_values(["run", "round"])[
-        ["run", "round", "download_payload_bytes", "upload_payload_bytes"]].copy()
+        ["run", "round", "download_payload_bytes", "upload_payload_bytes"]
+    ].copy()
     for direction in ("download", "upload"):
-        split[f"total_{direction}_bytes"] = (
-            split.groupby("run")[f"{direction}_payload_bytes"].cumsum())
+        split[f"total_{direction}_bytes"] = split.groupby("run")[
+            f"{direction}_payload_bytes"
+        ].cumsum()
     split = split.drop(columns=["download_payload_bytes", "upload_payload_bytes"])
     points = points.merge(split, on=["run", "round"])
     names = data.runs[["run", "label", "group", "seed"]]
@@ -129,8 +133,14 @@ def reach_table(points: pd.DataFrame, target: float, costs: list[str]) -> pd.Dat
         reached = sum(value is not None for value in found[costs[0]])
         last = final(group)
         accuracy, half = mean_interval(last["accuracy"])
-        row = {"label": label, "seeds": len(runs), "final_accuracy": accuracy,
-               "final_accuracy_half": half, "target": target, "reached": reached}
+        row = {
+            "label": label,
+            "seeds": len(runs),
+            "final_accuracy": accuracy,
+            "final_accuracy_half": half,
+            "target": target,
+            "reached": reached,
+        }
         for cost in costs:
             values = found[cost] if reached == len(runs) else []
             row[cost], row[f"{cost}_half"] = mean_interval(pd.Series(values, dtype=float))
@@ -141,12 +151,15 @@ def reach_table(points: pd.DataFrame, target: float, costs: list[str]) -> pd.Dat
 
 def is_dense(data: Runs) -> pd.Series:
     """Which runs are dense LoRA: all of a whole, unfrozen adapter travels to and from each client."""
+
     def whole(direction: str) -> pd.Series:
         everything = data.settings(f"method.{direction}.select") == "all"
         return everything | (data.settings(f"method.{direction}.density") == 1)
 
     return (
-        whole("download") & whole("upload") & (data.settings("adapter.frozen", "none") == "none")
+        whole("download")
+        & whole("upload")
+        & (data.settings("adapter.frozen", "none") == "none")
         & (data.settings("method.tiers", "[]") == "[]")
     )
 
@@ -181,9 +194,15 @@ def round_seconds(clients: pd.DataFrame, link: Link, rate: float) -> pd.DataFram
     download bytes / rate + tokens / `rate` + upload bytes / rate. Latency and the server are free.
     """
     seconds = (
-        clients["download_payload_bytes"] * 8 / (link.down * 1e6) + clients["tokens"] / rate
-        + clients["upload_payload_bytes"] * 8 / (link.up * 1e6))
-    rounds = (clients.assign(seconds=seconds).groupby(["run", "round"], as_index=False)["seconds"]
-              .max().sort_values(["run", "round"]))
+        clients["download_payload_bytes"] * 8 / (link.down * 1e6)
+        + clients["tokens"] / rate
+        + clients["upload_payload_bytes"] * 8 / (link.up * 1e6)
+    )
+    rounds = (
+        clients.assign(seconds=seconds)
+        .groupby(["run", "round"], as_index=False)["seconds"]
+        .max()
+        .sort_values(["run", "round"])
+    )
     rounds["total_seconds"] = rounds.groupby("run")["seconds"].cumsum()
     return rounds.drop(columns="seconds")

@@ -16,14 +16,17 @@ def draw(data: Runs) -> Figure:
     """Last accuracy over the epsilon of the whole run; far right, clipping without noise."""
     points = measures.curves(data)
     if "epsilon" not in data.rounds.columns:
-        raise ValueError("rounds.csv has no column epsilon: the runs are of a version without privacy")
+        raise ValueError(
+            "rounds.csv has no column epsilon: the runs are of a version without privacy"
+        )
     # The last row: a run without noise says inf there, one without privacy nothing.
     last_rows = data.rounds.sort_values("round").drop_duplicates("run", keep="last")
     epsilon = last_rows[["run", "epsilon"]].fillna({"epsilon": np.inf})
     last = measures.final(points).merge(epsilon, on="run")
     settings = data.runs[["run"]].assign(
         noise_multiplier=data.settings("privacy.noise_multiplier", 0).astype(float),
-        clip=data.settings("privacy.clip", np.nan).astype(float))
+        clip=data.settings("privacy.clip", np.nan).astype(float),
+    )
     last = last.merge(settings, on="run")
     last["label"] = last["label"].str.replace(r"\.noise_multiplier-[^.]*(\.\d+)?", "", regex=True)
     by = ["label", "noise_multiplier", "clip", "epsilon"]
@@ -38,11 +41,23 @@ def draw(data: Runs) -> Figure:
     axes.set_ylabel("last test accuracy")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     delta = data.settings("privacy.delta").dropna()
-    notes = [INTERVALS, sampling_note(points), "delta: " + ", ".join(sorted({str(d) for d in delta}))]
-    cohorts = {str(value) for value in data.settings("privacy.noise_cohort_size").dropna()} - {"auto"}
+    notes = [
+        INTERVALS,
+        sampling_note(points),
+        "delta: " + ", ".join(sorted({str(d) for d in delta})),
+    ]
+    cohorts = {str(value) for value in data.settings("privacy.noise_cohort_size").dropna()} - {
+        "auto"
+    }
     if cohorts:
         notes.append(
             f"Noise and epsilon are those of a larger federation (cohort {', '.join(sorted(cohorts))}); they "
-            "are no guarantee for the clients that were trained (docs/privacy.md).")
-    return Figure(canvas, "Accuracy after the last round against the epsilon of the whole run.",
-                  {"": table}, list(data.runs["run"]), notes)
+            "are no guarantee for the clients that were trained (docs/privacy.md)."
+        )
+    return Figure(
+        canvas,
+        "Accuracy after the last round against the epsilon of the whole run.",
+        {"": table},
+        list(data.runs["run"]),
+        notes,
+    )

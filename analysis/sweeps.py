@@ -36,14 +36,18 @@ def expand(text: str) -> dict[str, dict]:
     words = yaml.load(text, Loader=yaml.BaseLoader).get("grid") or {}
     grid = document.get("grid") or {}
     choices = [
-        [(f"{key.split('.')[-1]}-{named(word, index)}", key, value)
-         for index, (word, value) in enumerate(zip(words[key], grid[key]))]
+        [
+            (f"{key.split('.')[-1]}-{named(word, index)}", key, value)
+            for index, (word, value) in enumerate(zip(words[key], grid[key]))
+        ]
         for key in grid
     ]
     points = {}
     for name, settings in (document.get("points") or {"": {}}).items():
         for chosen in itertools.product(*choices):
-            full = ".".join([*([name] if name else []), *(part for part, _, _ in chosen)]) or "point"
+            full = (
+                ".".join([*([name] if name else []), *(part for part, _, _ in chosen)]) or "point"
+            )
             if full in points:
                 raise ValueError(f"two points are named {full}")
             values = {key: value for _, key, value in chosen}

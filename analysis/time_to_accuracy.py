@@ -48,12 +48,18 @@ def draw(data: Runs) -> Figure:
     if reached:
         result["reach"] = pd.concat(reached, ignore_index=True)
     notes = [
-        INTERVALS, sampling_note(points),
+        INTERVALS,
+        sampling_note(points),
         f"A round takes the longest of its clients' download bytes / rate + tokens / {rate:.0f} per second + "
         "upload bytes / rate; that training rate is the median of these runs' clients, one core of the machine "
         "that ran them. Latency and the server cost nothing. The links are examples, not measurements.",
     ]
     if target is not None:
         notes.append(f"Dashed: dense LoRA's last accuracy less one point, {target:.4f}.")
-    return Figure(canvas, "Accuracy against modelled time for clients with the named links.", result,
-                  list(data.runs["run"]), notes)
+    return Figure(
+        canvas,
+        "Accuracy against modelled time for clients with the named links.",
+        result,
+        list(data.runs["run"]),
+        notes,
+    )

@@ -45,26 +45,53 @@ class FigureTests(unittest.TestCase):
         for alpha in (0.1, 100):
             for seed in (0, 1):
                 end = f"alpha-{alpha}.seed-{seed}"
-                made_up.write(self.runs / f"heterogeneity.tiny/dense.{end}", [0.2, 0.5 + seed / 100],
-                              partition__alpha=alpha, seed=seed)
-                made_up.write(self.runs / f"heterogeneity.tiny/flasc.{end}", [0.2, 0.4], **sparse,
-                              partition__alpha=alpha, seed=seed, method__upload=half())
+                made_up.write(
+                    self.runs / f"heterogeneity.tiny/dense.{end}",
+                    [0.2, 0.5 + seed / 100],
+                    partition__alpha=alpha,
+                    seed=seed,
+                )
+                made_up.write(
+                    self.runs / f"heterogeneity.tiny/flasc.{end}",
+                    [0.2, 0.4],
+                    **sparse,
+                    partition__alpha=alpha,
+                    seed=seed,
+                    method__upload=half(),
+                )
         for rank in (4, 16):
             for density in (1, 0.1):
-                made_up.write(self.runs / f"rank-density.tiny/rank-{rank}-density-{density}", [0.1, 0.4],
-                              nonzeros=int(1000 * density), adapter__lora_rank=rank,
-                              method__download=half(density=density), method__upload=half(density=density))
+                made_up.write(
+                    self.runs / f"rank-density.tiny/rank-{rank}-density-{density}",
+                    [0.1, 0.4],
+                    nonzeros=int(1000 * density),
+                    adapter__lora_rank=rank,
+                    method__download=half(density=density),
+                    method__upload=half(density=density),
+                )
         for down in (1, 0.1):
             for up in (1, 0.1):
-                made_up.write(self.runs / f"cost-ratio.tiny/down-{down}.density-{up}", [0.1, 0.3 + up / 10],
-                              nonzeros=int(1000 * down), method__download=half(density=down),
-                              method__upload=half(density=up))
+                made_up.write(
+                    self.runs / f"cost-ratio.tiny/down-{down}.density-{up}",
+                    [0.1, 0.3 + up / 10],
+                    nonzeros=int(1000 * down),
+                    method__download=half(density=down),
+                    method__upload=half(density=up),
+                )
         made_up.write(self.runs / "tiers.tiny/all", [0.1, 0.5])
-        made_up.write(self.runs / "tiers.tiny/rank-tiers", [0.1, 0.4], tiers=2,
-                      method__tiers=[{"lora_rank": 1}, {"share": 1}])
+        made_up.write(
+            self.runs / "tiers.tiny/rank-tiers",
+            [0.1, 0.4],
+            tiers=2,
+            method__tiers=[{"lora_rank": 1}, {"share": 1}],
+        )
         for noise, epsilon in ((0, "inf"), (1, 8.5)):
-            made_up.write(self.runs / f"privacy.tiny/dense.noise_multiplier-{noise}", [0.1, 0.5 - noise / 10],
-                          epsilon=epsilon, privacy={"noise_multiplier": noise, "clip": 0.5, "delta": 1e-5})
+            made_up.write(
+                self.runs / f"privacy.tiny/dense.noise_multiplier-{noise}",
+                [0.1, 0.5 - noise / 10],
+                epsilon=epsilon,
+                privacy={"noise_multiplier": noise, "clip": 0.5, "delta": 1e-5},
+            )
 
     def test_every_figure_is_made_with_its_table_and_its_runs(self) -> None:
         self.study()
@@ -94,11 +121,17 @@ class FigureTests(unittest.TestCase):
         self.assertEqual(len(table), 4)
 
     def test_missing_studies_and_missing_points_are_said(self) -> None:
-        made_up.write(self.runs / "communication.minilm-l6/dense", [0.1], model={"path": "minilm-l6"})
+        made_up.write(
+            self.runs / "communication.minilm-l6/dense", [0.1], model={"path": "minilm-l6"}
+        )
         text = self.make()
         self.assertIn("made     ", text)
-        self.assertIn("missing  heterogeneity.minilm-l6: no finished run of the study heterogeneity", text)
-        line = next(line for line in text.splitlines() if "communication.minilm-l6.sweep.yaml" in line)
+        self.assertIn(
+            "missing  heterogeneity.minilm-l6: no finished run of the study heterogeneity", text
+        )
+        line = next(
+            line for line in text.splitlines() if "communication.minilm-l6.sweep.yaml" in line
+        )
         self.assertRegex(line, r": 1 of \d+ runs are there; missing: flasc-4, ")
 
     def test_runs_without_the_columns_of_a_figure_do_not_stop_the_others(self) -> None:
@@ -115,12 +148,16 @@ class SweepTests(unittest.TestCase):
     def test_points_and_grid_multiply_and_name_themselves(self) -> None:
         points = sweeps.expand(
             "set: {a.b: 1}\npoints: {x: {a.b: 2}, y: {}}\n"
-            "grid: {m.density: [0.0625, 1.0], tiers: [[], [{r: 1}]]}\n")
-        self.assertEqual(list(points)[:3], [
-            "x.density-0.0625.tiers-0", "x.density-0.0625.tiers-1", "x.density-1.0.tiers-0"])
+            "grid: {m.density: [0.0625, 1.0], tiers: [[], [{r: 1}]]}\n"
+        )
+        self.assertEqual(
+            list(points)[:3],
+            ["x.density-0.0625.tiers-0", "x.density-0.0625.tiers-1", "x.density-1.0.tiers-0"],
+        )
         self.assertEqual(len(points), 8)
-        self.assertEqual(points["y.density-1.0.tiers-1"],
-                         {"a.b": 1, "m.density": 1.0, "tiers": [{"r": 1}]})
+        self.assertEqual(
+            points["y.density-1.0.tiers-1"], {"a.b": 1, "m.density": 1.0, "tiers": [{"r": 1}]}
+        )
         self.assertEqual(points["x.density-1.0.tiers-1"]["a.b"], 2)
 
     def test_a_grid_alone_has_a_point_an_element(self) -> None:

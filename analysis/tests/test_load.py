@@ -75,8 +75,14 @@ class LoadTests(unittest.TestCase):
 
     def test_a_repeated_run_counts_once_whatever_does_not_matter(self) -> None:
         old = made_up.write(self.folder / "s" / "old", [0.1], start="2026-01-01T00:00:00Z")
-        made_up.write(self.folder / "s" / "new", [0.1], start="2026-01-02T00:00:00Z",
-                      compute__threads=8, checkpoint__keep=5, federation__uploads="all_gather")
+        made_up.write(
+            self.folder / "s" / "new",
+            [0.1],
+            start="2026-01-02T00:00:00Z",
+            compute__threads=8,
+            checkpoint__keep=5,
+            federation__uploads="all_gather",
+        )
         data = load.load(self.folder)
         self.assertEqual(list(data.runs["point"]), ["new"])
         self.assertIn(str(old), data.problems[0])
@@ -86,6 +92,19 @@ class LoadTests(unittest.TestCase):
         made_up.write(self.folder / "s" / "a", [0.1])
         made_up.write(self.folder / "s" / "b", [0.1], digest="e")
         self.assertIn("ANOTHER DIGEST", load.load(self.folder).problems[0])
+
+    def test_one_name_for_different_settings_is_not_averaged(self) -> None:
+        made_up.write(self.folder / "a" / "dense", [0.1])
+        made_up.write(self.folder / "b" / "dense", [0.1], partition__alpha=1, seed=1)
+        data = load.load(self.folder)
+        self.assertEqual(list(data.runs["label"]), ["dense", "dense of b"])
+        self.assertIn("partition.alpha", data.problems[0])
+
+    def test_seeds_of_two_versions_are_averaged_though_one_writes_more_keys(self) -> None:
+        made_up.write(self.folder / "a" / "dense", [0.1])
+        made_up.write(self.folder / "a" / "dense.seed-1", [0.1], seed=1, method__residual="dropped")
+        data = load.load(self.folder)
+        self.assertEqual((list(data.runs["label"]), data.problems), (["dense", "dense"], []))
 
     def test_one_run_directory_can_be_given_itself(self) -> None:
         path = made_up.write(self.folder / "s" / "a", [0.1])

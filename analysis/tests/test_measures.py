@@ -20,7 +20,16 @@ class IntervalTests(unittest.TestCase):
     """Student's t against a printed table."""
 
     def test_quantiles_are_those_of_the_table(self) -> None:
-        printed = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228, 30: 2.042}
+        printed = {
+            1: 12.706,
+            2: 4.303,
+            3: 3.182,
+            4: 2.776,
+            5: 2.571,
+            9: 2.262,
+            10: 2.228,
+            30: 2.042,
+        }
         for degrees, value in printed.items():
             self.assertAlmostEqual(measures.t_quantile(0.95, degrees), value, delta=5e-4)
         self.assertAlmostEqual(measures.t_quantile(0.99, 4), 4.604, delta=5e-4)
@@ -55,10 +64,12 @@ class CommunicationTests(unittest.TestCase):
     def test_bytes_and_parameters_add_up_over_rounds_clients_and_directions(self) -> None:
         sparse = self.points[(self.points["label"] == "sparse") & (self.points["seed"] == 0)]
         self.assertEqual(list(sparse["total_parameters"]), [400, 800, 1200, 1600])
-        self.assertEqual(list(sparse["total_payload_bytes"]),
-                         [4 * SPARSE_MESSAGE * n for n in (1, 2, 3, 4)])
-        self.assertEqual(list(sparse["total_download_bytes"]),
-                         [2 * SPARSE_MESSAGE * n for n in (1, 2, 3, 4)])
+        self.assertEqual(
+            list(sparse["total_payload_bytes"]), [4 * SPARSE_MESSAGE * n for n in (1, 2, 3, 4)]
+        )
+        self.assertEqual(
+            list(sparse["total_download_bytes"]), [2 * SPARSE_MESSAGE * n for n in (1, 2, 3, 4)]
+        )
 
     def test_the_first_evaluation_at_the_target_counts_and_nothing_between(self) -> None:
         run = self.points[(self.points["label"] == "dense") & (self.points["seed"] == 0)]
@@ -74,10 +85,23 @@ class CommunicationTests(unittest.TestCase):
     def test_factors_are_dense_loras_cost_over_the_methods(self) -> None:
         table = utility_against_communication.reach(self.data, self.points, 0.6)
         at = table[table["target"] == 0.6].set_index("label")
-        self.assertAlmostEqual(at.loc["sparse", "dense_over_total_payload_bytes"],
-                               made_up.DENSE_MESSAGE / SPARSE_MESSAGE)
+        self.assertAlmostEqual(
+            at.loc["sparse", "dense_over_total_payload_bytes"],
+            made_up.DENSE_MESSAGE / SPARSE_MESSAGE,
+        )
         self.assertAlmostEqual(at.loc["sparse", "dense_over_total_parameters"], 10)
         self.assertEqual(at.loc["dense", "dense_over_total_parameters"], 1)
+
+    def test_pairs_compare_at_the_accuracy_that_the_baseline_ends_with(self) -> None:
+        kept = self.points[self.points["seed"] == 0]
+        table = utility_against_communication.pairs(kept).set_index(["baseline", "label"])
+        # Dense ends with 0.6 after 4 rounds; the sparse runs reach that in their fourth too.
+        self.assertAlmostEqual(
+            table.loc[("dense", "sparse"), "factor"], made_up.DENSE_MESSAGE / SPARSE_MESSAGE
+        )
+        self.assertEqual(table.loc[("sparse", "sparse"), "factor"], 1)
+        self.assertEqual(table.loc[("sparse", "dense"), "reached"], 0)
+        self.assertTrue(math.isnan(table.loc[("sparse", "dense"), "factor"]))
 
     def test_a_target_that_one_seed_misses_has_no_mean(self) -> None:
         table = measures.reach_table(self.points, 0.61, ["total_parameters"]).set_index("label")
