@@ -11,7 +11,8 @@ public struct RunDirectory: Sendable {
   /// A file or folder in it.
   public func file(_ name: String) -> String { path + "/" + name }
 
-  /// Throws where `output` could not become the directory of a new run.
+  /// Throws where `output` could not become the directory of a new run: it has to be new or empty but for
+  /// the files of its batch job.
   public static func check(output: String) throws {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: output, isDirectory: &isDirectory) else { return }
@@ -21,6 +22,7 @@ public struct RunDirectory: Sendable {
     let content: [String]
     do {
       content = try FileManager.default.contentsOfDirectory(atPath: output)
+        .filter { !isOfBatchJob($0) }
     } catch {
       throw CommandFailure(ExitCode.inputOutput, "--output \(output): cannot be read")
     }
@@ -28,6 +30,12 @@ public struct RunDirectory: Sendable {
       let holds = content.contains("manifest.json") ? "holds another run" : "is not empty"
       throw CommandFailure(ExitCode.usage, "--output \(output): \(holds); give a new directory")
     }
+  }
+
+  /// Whether a file belongs to the batch job of the run (slurm/submit.sh writes job.sh and job-ID.log
+  /// there before the program starts).
+  private static func isOfBatchJob(_ name: String) -> Bool {
+    name == "job.sh" || (name.hasPrefix("job-") && name.hasSuffix(".log"))
   }
 
   /// Makes the directory of a new run and puts config.yaml there.

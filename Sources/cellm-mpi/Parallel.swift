@@ -11,6 +11,8 @@ enum Parallel {
   static func run(
     _ body: (MPICommunicator, RunEnvironment) throws -> Int32
   ) throws -> Int32 {
+    // Before MPI starts: that may take long, and the signal ends a process that does not listen.
+    Interruption.listen()
     // Before MPI starts, as that adds variables of its own.
     var environment = RunEnvironment()
     let (unconnected, isFirst) = (unconnectedTasks, Command.isFirstProcess)
@@ -31,7 +33,6 @@ enum Parallel {
       try? MPIRuntime.finalize()
       return Experiments.ExitCode.usage
     }
-    Interruption.listen()
     var code: Int32
     do {
       code = try body(communicator, environment)

@@ -126,7 +126,7 @@ private struct Trace: Sendable, Equatable {
 
   @Test("memory does not grow with the rounds")
   func memory() throws {
-    let length = 200_000
+    let length = 600_000
     let objective = QuadraticObjective(
       scales: [Float](repeating: 1, count: length), train: [wobble(length, salt: 1)],
       test: [wobble(length, salt: 2)])
@@ -139,8 +139,8 @@ private struct Trace: Sendable, Equatable {
       initialVector: wobble(length, salt: 3), communicator: SingleProcessCommunicator())
     var resident: [Int] = []
     _ = try run.run { _ in resident.append(try residentBytes()) }
-    // One vector of Floats that stayed behind in each round would be 24 MB here. The other tests
-    // of this process run at the same time and take a few.
-    #expect(resident[39] - resident[9] < 16 << 20, "\(resident)")
+    // One vector of Floats that stayed behind in each round would be 72 MB here. The other tests
+    // of this process run at the same time and take some.
+    #expect(resident[39] - resident[9] < 40 << 20, "\(resident)")
   }
 }

@@ -74,6 +74,11 @@ check "each problem is printed once" test "$(grep -c 'density' "$scratch/log")" 
 ends "a missing model" 66 'nowhere' 10 mpirun -np 2 "$program" run "$yaml" --set model.path=/nowhere
 ends "an output directory that holds another run" 64 "$scratch/root" 10 \
   mpirun -np 2 "$program" run "$yaml" --output "$scratch/root"
+mkdir "$scratch/of-job" && touch "$scratch/of-job/job.sh" "$scratch/of-job/job-17.log"
+ends "an output directory that holds the run's batch job" 0 "digest $(cat "$scratch/b")" 60 \
+  "$program" run "$yaml" --output "$scratch/of-job"
+mkdir "$scratch/other" && touch "$scratch/other/jobs"
+ends "one that holds anything else" 64 'is not empty' 10 "$program" run "$yaml" --output "$scratch/other"
 killed() {
   local start=$SECONDS
   timeout -k 5 60 mpirun -np 3 "$program" run "$yaml" --set federation.rounds=100000 \

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# The batch scripts of slurm/ on a real SLURM over four hosts: one node, two nodes by mpirun and by srun, a job array, a job
+# that is preempted and one that is killed. Usage: Tests/Lab/slurm.sh [BINARY_DIRECTORY]
+# Prints one line a check and, last, "N passed, N failed, N skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. Tests/Lab/lab.bash
+. Tests/Lab/slurm.bash
+
+alone "$scratch/one"
+alone "$scratch/long" "${long[@]}"
+
+# What is written, and what is refused.
+on node1 slurm/submit.sh "$yaml" --site "$site" --nodes 2 --output "$scratch/dry" --preemptible --dry-run > "$scratch/script"
+check "--dry-run prints a script that bash reads" bash -n "$scratch/script"
+check "and makes nothing" test ! -e "$scratch/dry"
+check "sbatch takes it" on node1 sbatch --test-only "$scratch/script"
+example() {
+  slurm/submit.sh experiments/quickstart.yaml --site example --nodes 4 --threads 4 --dry-run > "$scratch/script" &&
+    bash -n "$scratch/script" && ! grep -vE '^#!' "$scratch/script" | grep -E '(^|[ =(])/[a-z]'
+}
+check "the example site's script has no absolute path" example
+ends "a site that is not there" 66 'copy sites/example.conf' 5 slurm/submit.sh "$yaml" --site nowhere --dry-run
+ends "more ranks than cores" 64 '9 ranks of 1 threads on nodes of 4 cores' 5 \
+  slurm/submit.sh "$yaml" --site "$site" --ranks-per-node 9 --dry-run
+ends "an experiment that is not there" 66 'no such file' 5 slurm/submit.sh nowhere.yaml --site "$site" --dry-run
+
+# One node and two.
+job=$(submit "$yaml" --ranks-per-node 2 --output "$scratch/node")
+finished "one node" "$scratch/one" "$job" "$scratch/node"
+check "its script is in the run directory" test -s "$scratch/node/job.sh"
+job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --output "$scratch/nodes")
+finished "two nodes by mpirun" "$scratch/one" "$job" "$scratch/nodes"
+check "they are two hosts and four ranks" test "$(places "$scratch/nodes")" = "node1 node2 4"
+if has_pmix; then
+  job=$(site=$scratch/srun.conf submit "$yaml" --nodes 2 --ranks-per-node 2 --output "$scratch/srun")
+  finished "two nodes by srun" "$scratch/one" "$job" "$scratch/srun"
+  check "they are two hosts and four ranks" test "$(places "$scratch/srun")" = "node1 node2 4"
+else
+  skip "two nodes by srun: this SLURM has no PMIx"
+fi
+job=$(submit "$yaml" --nodes 2 --ranks-per-node 1 --output /dev/shm/run)
+check "a node that does not see the run directory ends the job" ended "$job" FAILED 30
+check "which says so" grep -q 'node2 does not see /dev/shm/run' <(on node1 bash -c 'cat /dev/shm/run/job-*.log')
+
+# An array: task i plays point i of a sweep.
+cat > "$scratch/tiny.sweep.yaml" << YAML
+experiment: tiny.yaml
+points: {dense: {method.upload.select: all}, sparse: {}}
+YAML
+job=$(submit "$scratch/tiny.sweep.yaml" --array --ranks-per-node 2 --output "$scratch/sweep")
+alone "$scratch/dense" --set method.upload.select=all
+finished "array task 0" "$scratch/dense" "${job}_0" "$scratch/sweep/dense"
+finished "array task 1" "$scratch/one" "${job}_1" "$scratch/sweep/sparse"
+job=$(submit "$scratch/tiny.sweep.yaml" --nodes 2 --ranks-per-node 2 --group-size 2 --output "$scratch/packed")
+finished "a sweep in one job, one point" "$scratch/dense" "$job" "$scratch/packed/dense"
+finished "and the other" "$scratch/one" "$job" "$scratch/packed/sparse"
+
+preempted preempted
+
+# Killed without a word: the same script goes on from the last checkpoint.
+job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 "${long[@]}" --output "$scratch/killed")
+under_way "$scratch/killed" && on node1 scancel --full --signal=KILL "$job"
+check "a job is killed" ended "$job" CANCELLED 30
+echo "after $(rounds_of "$scratch/killed") rounds"
+job=$(on node1 sbatch "$scratch/killed/job.sh" | sed 's/.* //')
+finished "submitted again it goes on" "$scratch/long" "$job" "$scratch/killed"
+
+check "the end leaves nothing behind" gone
+finish
