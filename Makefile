@@ -10,7 +10,7 @@ RANKS ?= 2
 export EXPERIMENT RANKS
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-long bench build assets setup format lint clean
+.PHONY: help quickstart test test-long bench figures build assets setup format lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -26,6 +26,9 @@ test-long:  ## the same and Tests/Long
 
 bench: setup  ## our training step against PyTorch's, in turn (MODEL=, SHAPES=, ROUNDS=)
 	@scripts/bench
+
+figures:  ## figures and tables of the runs in RUNS (default runs), into RUNS/figures
+	@scripts/figures $(or $(RUNS),runs)
 
 build: setup  ## the release binary, .build/release/cellm-mpi
 	@scripts/build --product cellm-mpi

@@ -1,0 +1,1 @@
+"""Tables and figures of run directories; see docs/reproducing.md."""

@@ -1,0 +1,137 @@
+"""What sparse messages really cost: the ratio that density promises, and the one of the bytes.
+
+From the messages of real runs: `claimed` is length / nonzeros, as papers count; `measured` is the
+dense fp32 message's bytes over the encoded one's; `bound` is what these values with a support of
+log2 C(n, k) bits would give.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from . import measures
+from .figure import Figure, logarithmic, looks
+from .load import Runs
+from .measures import VALUE_BYTES
+
+STUDY = "communication"
+HEADER_BYTES = 16
+DIRECTIONS = ("download", "upload")
+
+
+def ledger(data: Runs) -> pd.DataFrame:
+    """A row for each label, direction and round with messages shorter than the dense fp32 one.
+
+    Runs whose clients have parts of the adapter (tiers in rank) are left out: the length of a
+    tier's vector is not in the tables.
+    """
+    whole = ~data.settings("method.tiers", "[]").astype(str).str.contains("lora_rank")
+    runs = data.runs[whole][["run", "label", "parameters"]]
+    rows = []
+    clients = data.clients.merge(runs, on="run")
+    for direction in DIRECTIONS:
+        dense = VALUE_BYTES * clients["parameters"] + HEADER_BYTES
+        kept = clients[clients[f"{direction}_payload_bytes"] < dense]
+        for (label, number), group in kept.groupby(["label", "round"], sort=False):
+            n = int(group["parameters"].iloc[0])
+            nonzeros = group[f"{direction}_nonzeros"].mean()
+            payload = group[f"{direction}_payload_bytes"].mean()
+            values = group[f"{direction}_values_bytes"].mean()
+            bound = measures.support_bound_bytes(n, round(nonzeros))
+            rows.append(
+                {
+                    "label": label,
+                    "direction": direction,
+                    "round": number,
+                    "messages": len(group),
+                    "length": n,
+                    "density": nonzeros / n,
+                    "value_bytes": values,
+                    "index_bytes": group[f"{direction}_indices_bytes"].mean(),
+                    "header_bytes": group[f"{direction}_header_bytes"].mean(),
+                    "payload_bytes": payload,
+                    "support_bound_bytes": bound,
+                    "claimed_ratio": n / nonzeros,
+                    "measured_ratio": (VALUE_BYTES * n + HEADER_BYTES) / payload,
+                    "bound_ratio": VALUE_BYTES * n / (values + bound),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over rounds, a row for each label and direction; ratios from the summed bytes."""
+    rows = []
+    for (label, direction), group in table.groupby(["label", "direction"], sort=False):
+        n, weight = group["length"], group["messages"]
+        nonzeros, dense = (group["density"] * n * weight).sum(), (n * weight).sum()
+        bound = ((group["value_bytes"] + group["support_bound_bytes"]) * weight).sum()
+        rows.append(
+            {
+                "label": label,
+                "direction": direction,
+                "messages": weight.sum(),
+                "density": nonzeros / dense,
+                "claimed_ratio": dense / nonzeros,
+                "measured_ratio": (
+                    ((VALUE_BYTES * n + HEADER_BYTES) * weight).sum()
+                    / (group["payload_bytes"] * weight).sum()
+                ),
+                "bound_ratio": VALUE_BYTES * dense / bound,
+                "index_bits_per_value": 8 * (group["index_bytes"] * weight).sum() / nonzeros,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def draw(data: Runs) -> Figure:
+    """Which share of the promised ratio is left, over density, with what other codes would leave."""
+    table = ledger(data)
+    if table.empty:
+        raise ValueError("no run sends anything sparse")
+    n = int(table["length"].max())
+    canvas, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    densities = np.geomspace(min(table["density"].min(), 1 / 64) / 1.5, 1, 200)
+    values = VALUE_BYTES * n * densities
+    bound = [measures.support_bound_bytes(n, round(density * n)) for density in densities]
+    axes.plot(
+        densities,
+        values / (values + bound),
+        color="black",
+        linewidth=0.8,
+        label="fp32 and the bound, supports equally likely",
+    )
+    axes.plot(
+        densities, values / (values + n / 8), color="grey", linestyle=":", label="fp32 and bitmap"
+    )
+    axes.axhline(0.5, color="grey", linestyle="--", linewidth=0.8, label="fp32 and 32-bit indices")
+    style = looks(list(dict.fromkeys(table["label"])))
+    for (label, direction), group in table.groupby(["label", "direction"], sort=False):
+        colour = style[label]["color"]
+        axes.scatter(
+            group["density"],
+            group["measured_ratio"] / group["claimed_ratio"],
+            s=18,
+            marker=style[label]["marker"],
+            edgecolors=colour,
+            label=f"{label}, {direction}",
+            facecolors=colour if direction == "upload" else "none",
+        )
+    logarithmic(axes.xaxis, "density of the message")
+    axes.set(ylabel="measured ratio / claimed ratio (1 / density)", ylim=(0.4, None))
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return Figure(
+        canvas,
+        "Which share of the ratio that density promises is left when messages are encoded, over "
+        "their density, from all messages of the runs; a point is a round's mean.",
+        {"": table, "summary": summary(table)},
+        list(data.runs["run"]),
+        [
+            "Above the bound is possible: it takes every support for equally likely, and real ones crowd in "
+            "some layers, which the codec's gaps profit from; and a message whose receiver knows the support has "
+            "no indices at all.",
+            "A download is encoded once and sent to each client; each client's is counted.",
+        ],
+    )

@@ -1,0 +1,96 @@
+"""Different densities down and up where a byte up costs more than a byte down."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from . import measures
+from .figure import INTERVALS, Figure, logarithmic, looks, sampling_note
+from .load import Runs
+
+STUDY = "cost-ratio"
+RATIOS = (1, 4, 16)
+MARGIN = 0.01
+
+
+def costs(last: pd.DataFrame, ratio: float) -> pd.Series:
+    """Bytes down and up, those up counted `ratio` times."""
+    return last["total_download_bytes"] + ratio * last["total_upload_bytes"]
+
+
+def frontier(table: pd.DataFrame) -> pd.Series:
+    """Which rows no other beats in both: no cheaper one is at least as accurate."""
+    order = table.sort_values(["cost", "accuracy"], ascending=[True, False])
+    best = order["accuracy"].cummax().shift(fill_value=-1.0)
+    return (order["accuracy"] > best).reindex(table.index)
+
+
+def draw(data: Runs) -> Figure:
+    """A panel for each ratio; a line joins the pairs that no other beats."""
+    points = measures.curves(data)
+    settings = data.runs[["run"]].assign(
+        download_density=data.settings("method.download.density", 1).astype(float),
+        upload_density=data.settings("method.upload.density", 1).astype(float),
+    )
+    last = measures.final(points).merge(settings, on="run")
+    pair = ["download_density", "upload_density"]
+    columns = ["accuracy", "total_download_bytes", "total_upload_bytes"]
+    base = measures.over_seeds(last, pair, columns)
+    best = base["accuracy"].max()
+    tables = []
+    canvas, panels = plt.subplots(
+        1, len(RATIOS), figsize=(12, 4), sharey=True, layout="constrained"
+    )
+    downs = sorted(base["download_density"].unique(), reverse=True)
+    style = looks([str(down) for down in downs])
+    for axes, ratio in zip(panels, RATIOS):
+        table = base.assign(upload_cost=ratio, cost=costs(base, ratio))
+        table["unbeaten"] = frontier(table)
+        enough = table[table["accuracy"] >= best - MARGIN]
+        table["cheapest_near_best"] = table.index == enough["cost"].idxmin()
+        tables.append(table)
+        for down in downs:
+            group = table[table["download_density"] == down]
+            look = style[str(down)]
+            axes.errorbar(
+                group["cost"] / 1e6,
+                group["accuracy"],
+                yerr=group["accuracy_half"],
+                fmt="none",
+                ecolor=look["color"],
+                capsize=2,
+            )
+            axes.scatter(
+                group["cost"] / 1e6,
+                group["accuracy"],
+                color=look["color"],
+                marker=look["marker"],
+                s=22,
+                label=f"down {down:.4g}",
+            )
+        for row in table.itertuples():
+            axes.annotate(
+                f"{row.upload_density:.3g}",
+                (row.cost / 1e6, row.accuracy),
+                fontsize=6,
+                xytext=(3, 3),
+                textcoords="offset points",
+            )
+        line = table[table["unbeaten"]].sort_values("cost")
+        axes.plot(line["cost"] / 1e6, line["accuracy"], color="grey", linewidth=0.8, zorder=0)
+        logarithmic(axes.xaxis, f"cost, MB down + {ratio} x MB up")
+    panels[0].set_ylabel("last test accuracy")
+    panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return Figure(
+        canvas,
+        "Accuracy after the last round against the cost of all messages, where a byte up costs 1, "
+        "4 or 16 bytes down. The number beside a point is its upload density; grey: pairs that no other beats.",
+        {"": pd.concat(tables, ignore_index=True)},
+        list(data.runs["run"]),
+        [
+            INTERVALS,
+            sampling_note(points),
+            f"cheapest_near_best: the cheapest pair within one point of the best accuracy, {best:.4f}.",
+        ],
+    )

@@ -1,0 +1,114 @@
+"""A tiny run directory with numbers that are easy to check by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+LENGTH = 1000
+DENSE_MESSAGE = 4 * LENGTH + 16
+
+
+def settings(**changes: object) -> dict:
+    """A complete configuration, as far as analysis reads it; `a__b` in `changes` is a.b."""
+    tree = {
+        "model": {"path": "tiny"},
+        "data": {"path": "corpus.tiny"},
+        "partition": {"kind": "dirichlet", "alpha": 0.1},
+        "adapter": {"lora_rank": 16, "alpha": 16, "frozen": "none"},
+        "method": {"download": {"select": "all"}, "upload": {"select": "all"}, "tiers": []},
+        "federation": {"rounds": 4, "server": {"epsilon": "1e-08"}, "uploads": "gather"},
+        "compute": {"threads": 1},
+        "checkpoint": {"keep": 2},
+        "seed": 0,
+    }
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        branch = tree
+        for parent in parents:
+            branch = branch[parent]
+        branch[last] = value
+    return tree
+
+
+def write(
+    folder: Path,
+    accuracies: list[float],
+    *,
+    nonzeros: int = LENGTH,
+    index_bytes: int = 0,
+    status: str = "finished",
+    digest: str = "d",
+    start: str = "2026-01-01T00:00:00Z",
+    epsilon: float | None = None,
+    tiers: int = 1,
+    **changes: object,
+) -> Path:
+    """A run of two clients a round, evaluated after each; every message has the same size.
+
+    A message: 4 bytes for each of `nonzeros` values, `index_bytes`, and a header of 16.
+    """
+    folder.mkdir(parents=True)
+    rounds = len(accuracies)
+    tree = settings(**{"federation__rounds": rounds, **changes})
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "manifest.json").write_text(
+        json.dumps({"status": status, "digest": digest, "parameters": LENGTH, "start": start})
+    )
+    message = 4 * nonzeros + index_bytes + 16
+    parts = f"{4 * nonzeros},{index_bytes},16,{message}"
+    names = ("values", "indices", "header", "payload")
+    columns = [",".join(f"{way}_{name}_bytes" for name in names) for way in ("download", "upload")]
+    sums = f"{8 * nonzeros},{2 * index_bytes},32,{2 * message}"
+    table = [
+        f"round,clients,a_new_column,{columns[0]},{columns[1]},digest"
+        + ("" if epsilon is None else ",epsilon")
+    ]
+    clients = [
+        f"round,client,tier,tokens,download_nonzeros,{columns[0]},upload_nonzeros,{columns[1]},"
+        "client_seconds"
+    ]
+    evaluation = ["round,split,masked,items,accuracy,total_payload_bytes"]
+    for number, accuracy in enumerate(accuracies):
+        mark = digest if number == rounds - 1 else "other"
+        table.append(
+            f"{number},2,x,{sums},{sums},{mark}" + ("" if epsilon is None else f",{epsilon}")
+        )
+        for client in (0, 1):
+            clients.append(
+                f"{number},{client},{client % tiers},{100 * (client + 1)},{nonzeros},{parts},"
+                f"{nonzeros},{parts},{client + 1}"
+            )
+        total = 4 * message * (number + 1)
+        evaluation.append(f"{number},validation,true,50,0.99,{total}")
+        evaluation.append(f"{number},test,false,50,0.98,{total}")
+        evaluation.append(f"{number},test,true,50,{accuracy},{total}")
+    (folder / "rounds.csv").write_text("\n".join(table) + "\n")
+    (folder / "clients.csv").write_text("\n".join(clients) + "\n")
+    (folder / "evaluation.csv").write_text("\n".join(evaluation) + "\n")
+    return folder
+
+
+def study(folder: Path) -> Path:
+    """Dense LoRA and a sparse method with 100 of 1000 values and 100 bytes of indices, two seeds each."""
+    sparse = {
+        "method__download": {"select": "top_magnitude", "density": 0.1},
+        "method__upload": {"select": "top_magnitude", "density": 0.1},
+    }
+    for seed, extra in ((0, 0.0), (1, 0.02)):
+        write(
+            folder / f"dense.seed-{seed}",
+            [0.2 + extra, 0.4 + extra, 0.5 + extra, 0.6 + extra],
+            seed=seed,
+        )
+        write(
+            folder / f"sparse.seed-{seed}",
+            [0.1 + extra, 0.3 + extra, 0.5 + extra, 0.62 + extra],
+            nonzeros=100,
+            index_bytes=100,
+            seed=seed,
+            **sparse,
+        )
+    return folder

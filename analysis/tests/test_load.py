@@ -1,0 +1,119 @@
+"""What load.py reads, and what it refuses."""
+
+from __future__ import annotations
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from .. import load
+from . import made_up
+
+
+class LoadTests(unittest.TestCase):
+    """Each test has a folder of its own."""
+
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+
+    def test_settings_are_flat_and_rows_name_their_run(self) -> None:
+        path = made_up.write(self.folder / "study" / "dense", [0.1, 0.2])
+        data = load.load(self.folder)
+        row = data.runs.iloc[0]
+        self.assertEqual((row["sweep"], row["point"], row["label"]), ("study", "dense", "dense"))
+        self.assertEqual(row["partition.alpha"], 0.1)
+        self.assertEqual(row["method.download.select"], "all")
+        self.assertEqual(row["federation.server.epsilon"], 1e-8)
+        self.assertEqual(row["method.tiers"], "[]")
+        self.assertEqual(len(data.rounds), 2)
+        self.assertEqual(len(data.clients), 4)
+        self.assertEqual(set(data.evaluation["run"]), {str(path)})
+        self.assertEqual(data.problems, [])
+
+    def test_seeds_of_the_same_settings_share_a_group_and_a_label(self) -> None:
+        made_up.study(self.folder / "study")
+        runs = load.load(self.folder).runs
+        self.assertEqual(sorted(runs["label"]), ["dense", "dense", "sparse", "sparse"])
+        self.assertEqual(runs["group"].nunique(), 2)
+
+    def test_the_label_is_one_where_sweeps_name_the_same_settings_differently(self) -> None:
+        made_up.write(self.folder / "a" / "dense", [0.1])
+        made_up.write(self.folder / "b" / "everything.seed-1", [0.1], seed=1)
+        self.assertEqual(list(load.load(self.folder).runs["label"]), ["dense", "dense"])
+
+    def test_a_run_that_is_not_finished_is_left_out_and_named(self) -> None:
+        made_up.write(self.folder / "s" / "good", [0.1])
+        bad = made_up.write(self.folder / "s" / "bad", [0.1], status="running", seed=1)
+        data = load.load(self.folder)
+        self.assertEqual(list(data.runs["point"]), ["good"])
+        self.assertEqual(len(data.problems), 1)
+        self.assertIn(str(bad), data.problems[0])
+        self.assertIn("running", data.problems[0])
+
+    def test_a_table_that_was_cut_short_is_refused(self) -> None:
+        path = made_up.write(self.folder / "s" / "cut", [0.1, 0.2, 0.3])
+        text = (path / "rounds.csv").read_text().splitlines()
+        (path / "rounds.csv").write_text("\n".join(text[:-1]) + "\n")
+        data = load.load(self.folder)
+        self.assertTrue(data.runs.empty)
+        self.assertIn("2 rounds, config.yaml 3", data.problems[0])
+
+    def test_a_missing_client_is_noticed(self) -> None:
+        path = made_up.write(self.folder / "s" / "cut", [0.1, 0.2])
+        text = (path / "clients.csv").read_text().splitlines()
+        (path / "clients.csv").write_text("\n".join(text[:-1]) + "\n")
+        self.assertIn("clients.csv", load.load(self.folder).problems[0])
+
+    def test_tables_of_another_run_are_noticed_by_their_digest(self) -> None:
+        path = made_up.write(self.folder / "s" / "run", [0.1])
+        other = made_up.write(self.folder / "t" / "run", [0.1], digest="e")
+        (path / "rounds.csv").write_text((other / "rounds.csv").read_text())
+        problems = load.load(self.folder / "s").problems
+        self.assertIn("another digest", problems[0])
+
+    def test_a_repeated_run_counts_once_whatever_does_not_matter(self) -> None:
+        old = made_up.write(self.folder / "s" / "old", [0.1], start="2026-01-01T00:00:00Z")
+        made_up.write(
+            self.folder / "s" / "new",
+            [0.1],
+            start="2026-01-02T00:00:00Z",
+            compute__threads=8,
+            checkpoint__keep=5,
+            federation__uploads="all_gather",
+        )
+        data = load.load(self.folder)
+        self.assertEqual(list(data.runs["point"]), ["new"])
+        self.assertIn(str(old), data.problems[0])
+        self.assertIn("the same digest", data.problems[0])
+
+    def test_a_repeated_run_with_other_bits_is_called_out(self) -> None:
+        made_up.write(self.folder / "s" / "a", [0.1])
+        made_up.write(self.folder / "s" / "b", [0.1], digest="e")
+        self.assertIn("ANOTHER DIGEST", load.load(self.folder).problems[0])
+
+    def test_one_name_for_different_settings_is_not_averaged(self) -> None:
+        made_up.write(self.folder / "a" / "dense", [0.1])
+        made_up.write(self.folder / "b" / "dense", [0.1], partition__alpha=1, seed=1)
+        data = load.load(self.folder)
+        self.assertEqual(list(data.runs["label"]), ["dense", "dense of b"])
+        self.assertIn("partition.alpha", data.problems[0])
+
+    def test_seeds_of_two_versions_are_averaged_though_one_writes_more_keys(self) -> None:
+        made_up.write(self.folder / "a" / "dense", [0.1])
+        made_up.write(self.folder / "a" / "dense.seed-1", [0.1], seed=1, method__residual="dropped")
+        data = load.load(self.folder)
+        self.assertEqual((list(data.runs["label"]), data.problems), (["dense", "dense"], []))
+
+    def test_one_run_directory_can_be_given_itself(self) -> None:
+        path = made_up.write(self.folder / "s" / "a", [0.1])
+        self.assertEqual(list(load.load(path).runs["run"]), [str(path)])
+
+    def test_a_folder_without_runs_gives_empty_tables(self) -> None:
+        data = load.load(self.folder)
+        self.assertTrue(data.runs.empty and data.rounds.empty)
+
+
+if __name__ == "__main__":
+    unittest.main()
