@@ -140,9 +140,18 @@ struct ExperimentFileTests {
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
       .filter { $0.hasSuffix(".yaml") }
     #expect(names.count >= 4)
-    for name in names {
+    for name in names where !name.hasSuffix(".sweep.yaml") {
       let text = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
       #expect(problems(text) == [], "\(name)")
+    }
+    for name in names where name.hasSuffix(".sweep.yaml") {
+      let sweep = try Sweep(path: folder.appendingPathComponent(name).path)
+      #expect(!sweep.points.isEmpty)
+      for point in sweep.points {
+        #expect(throws: Never.self, "\(name), \(point.name)") {
+          try ExperimentRequest(path: sweep.experiment, settings: point.settings).load()
+        }
+      }
     }
   }
 }
