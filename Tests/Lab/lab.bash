@@ -26,6 +26,10 @@ leave() {
   skip "$1"
   finish
 }
+# Host files' commands and SLURM's scripts are words between spaces.
+case $PWD in
+  *[[:space:]]*) leave "a cluster of several hosts: the project's path has a space" ;;
+esac
 needs_packages ip iproute2
 reason=$("$cluster" possible) || leave "a cluster of several hosts: $reason"
 
