@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 # Settings that change who computes and what is kept, but no result.
-WITHOUT_EFFECT = ("compute.threads", "federation.uploads", "checkpoint.")
+WITHOUT_EFFECT = ("compute.threads", "federation.uploads", "checkpoint.", "watchdog.", "output.")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
