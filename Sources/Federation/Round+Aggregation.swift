@@ -14,6 +14,8 @@ struct Uploads {
   var clients: [Int]
   /// The places in `clients` of each rank's messages.
   var assigned: [[Int]]
+  /// The clients that count as an upload of zeros.
+  var zeros = 0
 
   /// Those of the clients that trained whose upload `isUsed`.
   init(
@@ -40,7 +42,7 @@ extension FederatedRun {
     _ uploads: Uploads, _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
   ) throws {
     let (reports, cohort) = (uploads.reports, uploads.clients)
-    if reports.isEmpty {
+    if reports.isEmpty, uploads.zeros == 0 {
       state?.skipRound()
       return
     }
@@ -51,7 +53,7 @@ extension FederatedRun {
       sum = FixedPointSum(
         length: objective.parameterCount,
         largestMagnitude: reports.reduce(0) { max($0, $1.largestMagnitude) },
-        totalWeight: weights.reduce(0, +))
+        totalWeight: weights.reduce(0, +) + uploads.zeros)
       if plan.method.aggregation.needsEach {
         each = Array(repeating: nil, count: cohort.count)
       }
@@ -59,6 +61,7 @@ extension FederatedRun {
     try plan.uploads.move(uploads.messages, over: communicator) { rank, index, message in
       guard communicator.rank == 0 else { return }
       clock.mark(\.transfer)
+      onActivity(.server(round: round))
       let position = uploads.assigned[rank][index]
       let client = cohort[position]
       let tier = plan.method.tier(of: client, seed: plan.seed)
@@ -94,7 +97,8 @@ extension FederatedRun {
         of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
     }
     try step(pseudoGradient, downloads)
-    state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
+    state?.clip = try adaptedClip(
+      clip, norms: reports.map(\.uploadNorm) + Array(repeating: 0, count: uploads.zeros))
     clock.mark(\.server)
   }
 
