@@ -159,6 +159,7 @@ def is_dense(data: Runs) -> pd.Series:
     return (
         whole("download")
         & whole("upload")
+        & (data.settings("adapter.kind", "lora") == "lora")
         & (data.settings("adapter.frozen", "none") == "none")
         & (data.settings("method.tiers", "[]") == "[]")
     )

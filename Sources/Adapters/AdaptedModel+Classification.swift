@@ -8,7 +8,9 @@ internal import Transformers
 
 extension AdaptedModel {
   /// Whether the pooled vector goes through the model's pooler.
-  private func usesPooler(_ pooling: Pooling) -> Bool { pooling == .first && model.pooler != nil }
+  private func usesPooler(_ pooling: Pooling) -> Bool {
+    pooling == .first && engine.weights.pooler != nil
+  }
 
   /// Fills `buffers.pooled` (sequences, C) from `buffers.hidden`.
   func pool(_ batch: PackedSequences, _ pooling: Pooling) {
@@ -27,9 +29,9 @@ extension AdaptedModel {
     } else {
       target.update(from: buffers.hidden, count: batch.count * channels)
     }
-    guard usesPooler(pooling), let pooler = model.pooler else { return }
+    guard usesPooler(pooling), let pooler = engine.weights.pooler else { return }
     engineLinear(pooler, output: buffers.before, input: target, tokens: batch.count)
-    adapter.forward(
+    adapter?.forward(
       .pooler, layer: 0, input: target, tokens: batch.count, outputs: [buffers.before], .add)
     activationForward(
       out: buffers.pooled, input: buffers.before, count: batch.count * channels, .tanh)
@@ -102,11 +104,13 @@ extension AdaptedModel {
       dInput: dPooled, dOutput: buffers.logits,
       weight: parameters + head.weight.range.lowerBound, tokens: count, inputs: channels,
       outputs: labels)
-    if isPooled, let pooler = model.pooler {
+    if isPooled, let pooler = engine.weights.pooler {
       activationBackward(
         dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels, .tanh)
-      let isAdapted = adapter.isAdapted(.pooler, layer: 0)
-      if isAdapted {
+      engine.gradients?.add(
+        pooler, dOutput: Floats(dPooled), input: buffers.dPooled, tokens: count)
+      let isAdapted = adapter?.isAdapted(.pooler, layer: 0) == true
+      if let adapter, isAdapted {
         adapter.backward(
           .pooler, layer: 0, input: buffers.dPooled, tokens: count, dOutputs: [Floats(dPooled)],
           dInput: buffers.dHidden)
@@ -129,7 +133,7 @@ extension AdaptedModel {
     }
   }
 
-  /// A frozen product with its bias.
+  /// A linear layer of the model with its bias.
   func engineLinear(_ linear: LinearWeights, output: MutableFloats, input: Floats, tokens: Int) {
     linearForward(
       output: output, input: input, weight: linear.weight, tokens: tokens, inputs: linear.inputs,

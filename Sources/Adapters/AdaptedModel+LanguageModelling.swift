@@ -8,8 +8,8 @@ internal import Kernels
 internal import Transformers
 
 extension AdaptedModel {
-  private var head: PretrainedModel.LanguageHead {
-    guard let head = model.languageHead else {
+  private var head: LanguageHeadWeights {
+    guard let head = engine.weights.languageHead else {
       preconditionFailure("the model has no language modelling head")
     }
     return head
@@ -38,6 +38,8 @@ extension AdaptedModel {
           columns: vocabulary, gradientScale: lossScale)
       }
       if lossScale != nil {
+        engine.gradients?.add(
+          head.output, dOutput: buffers.logits, input: input + first * channels, tokens: rows)
         linearBackwardInput(
           dInput: dInput + first * channels, dOutput: buffers.logits, weight: head.output.weight,
           tokens: rows, inputs: channels, outputs: vocabulary)
@@ -73,7 +75,7 @@ extension AdaptedModel {
     }
     let channels = configuration.channels
     engineLinear(transform, output: buffers.before, input: buffers.hidden, tokens: tokens)
-    adapter.forward(
+    adapter?.forward(
       .languageHead, layer: 0, input: buffers.hidden, tokens: tokens, outputs: [buffers.before],
       .add)
     activationForward(
@@ -94,14 +96,19 @@ extension AdaptedModel {
     // The norm's input is recomputed where its output was.
     activationForward(
       out: buffers.pooled, input: buffers.before, count: count, configuration.activation)
+    engine.gradients?.add(
+      norm, dOut: buffers.dPooled, input: buffers.pooled, mean: buffers.mean, rstd: buffers.rstd,
+      tokens: tokens, channels: channels)
     layerNormBackward(
       dInput: buffers.dPooled, dOut: buffers.dPooled, input: buffers.pooled, weight: norm.weight,
       mean: buffers.mean, rstd: buffers.rstd, tokens: tokens, channels: channels, .overwrite)
     activationBackward(
       dInput: buffers.dPooled, dOut: buffers.dPooled, input: buffers.before, count: count,
       configuration.activation)
-    let isAdapted = adapter.isAdapted(.languageHead, layer: 0)
-    if isAdapted {
+    engine.gradients?.add(
+      transform, dOutput: buffers.dPooled, input: buffers.hidden, tokens: tokens)
+    let isAdapted = adapter?.isAdapted(.languageHead, layer: 0) == true
+    if let adapter, isAdapted {
       adapter.backward(
         .languageHead, layer: 0, input: buffers.hidden, tokens: tokens,
         dOutputs: [Floats(buffers.dPooled)], dInput: buffers.dHidden)

@@ -1,5 +1,5 @@
-// A frozen transformer with LoRA and a head: loss, gradient and logits of packed micro-batches as a
-// function of the trainable vector.
+// A transformer with a head, frozen with LoRA or trained itself: loss, gradient and logits of packed
+// micro-batches as a function of the trainable vector.
 
 public import Kernels
 public import Transformers
@@ -18,16 +18,17 @@ public struct SequenceOutcome: Sendable, Equatable {
 
 /// One model, its adapter and its head on one thread; memory is allocated once.
 ///
-/// The model keeps no parameters: every call takes the trainable vector (`layout.parameterCount`).
+/// The model keeps no parameters: every call takes the trainable vector (`layout.parameterCount`). With
+/// full fine-tuning that vector is the weights, and the pretrained model only says their shapes.
 public final class AdaptedModel {
-  /// The frozen model.
+  /// The pretrained model.
   public let model: PretrainedModel
   /// Order of the trainable vector.
   public let layout: TrainableLayout
   /// Most tokens of a micro-batch.
   public let capacity: Int
 
-  let adapter: LoRAAdapter
+  let adapter: LoRAAdapter?
   let engine: TransformerEngine
   let buffers: HeadBuffers
   var configuration: ModelConfiguration { model.configuration }
@@ -39,7 +40,11 @@ public final class AdaptedModel {
     self.model = model
     self.layout = layout
     self.capacity = capacity
-    adapter = LoRAAdapter(layout: layout, capacity: capacity)
+    adapter =
+      switch layout.adaptation {
+      case .lora: LoRAAdapter(layout: layout, capacity: capacity)
+      case .full: nil
+      }
     engine = TransformerEngine(
       model: model, capacity: capacity, longestSequence: longestSequence, adapter: adapter)
     buffers = HeadBuffers(
@@ -53,7 +58,8 @@ public final class AdaptedModel {
   ) -> Int {
     TransformerEngine.arenaBytes(
       configuration: configuration, capacity: capacity, longestSequence: longestSequence)
-      + LoRAAdapter.bufferBytes(layout: layout, capacity: capacity)
+      + (layout.adaptation == .full
+        ? 0 : LoRAAdapter.bufferBytes(layout: layout, capacity: capacity))
       + HeadBuffers.byteCount(
         configuration: configuration, task: layout.task, capacity: capacity)
   }
@@ -72,9 +78,7 @@ public final class AdaptedModel {
     of batch: PackedSequences, labels: [Int32], parameters: Floats, gradient: MutableFloats,
     lossScale: Float, dropout: DropoutKey? = nil
   ) -> [SequenceOutcome] {
-    adapter.parameters = parameters
-    adapter.gradient = gradient
-    adapter.dropoutKey = layout.lora.dropout > 0 ? dropout : nil
+    place(parameters, gradient: gradient, dropout: dropout)
     engine.forward(batch, rows: rows, keep: true, hidden: buffers.hidden)
     let outcomes: [SequenceOutcome]
     switch layout.task {
@@ -119,10 +123,21 @@ public final class AdaptedModel {
   }
 
   private func runForward(_ batch: PackedSequences, parameters: Floats) {
-    adapter.parameters = parameters
-    adapter.gradient = nil
-    adapter.dropoutKey = nil
+    place(parameters, gradient: nil, dropout: nil)
     engine.forward(batch, rows: rows, keep: false, hidden: buffers.hidden)
+  }
+
+  /// Says where this pass's parameters are, and where their gradient goes.
+  private func place(_ parameters: Floats, gradient: MutableFloats?, dropout: DropoutKey?) {
+    if let adapter {
+      adapter.parameters = parameters
+      adapter.gradient = gradient
+      adapter.dropoutKey = layout.lora.dropout > 0 ? dropout : nil
+    }
+    if let base = layout.base {
+      engine.weights = base.weights(in: parameters)
+      engine.gradients = gradient.map { WeightGradients(parameters: parameters, gradient: $0) }
+    }
   }
 
   /// The tokens whose hidden states the task needs.

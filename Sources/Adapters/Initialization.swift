@@ -1,6 +1,8 @@
 // Where training starts, as PEFT and Hugging Face do it: A uniform as a PyTorch linear layer's
 // weight (Kaiming uniform with a = sqrt(5): within 1 / sqrt(inputs)), B zero, the head normal with
-// the model's initializer range and its bias zero, unless the model brings a fitting head.
+// the model's initializer range and its bias zero, unless the model brings a fitting head. With full
+// fine-tuning the model's own weights start at zero: what is trained is their difference from the
+// pretrained ones.
 
 internal import RandomStreams
 public import Transformers
@@ -11,7 +13,7 @@ extension TrainableLayout {
     var vector = [Float](repeating: 0, count: parameterCount)
     for (index, segment) in segments.enumerated() {
       switch segment.kind {
-      case .loraB, .headBias: break
+      case .loraB, .headBias, .base: break
       case .loraA:
         var stream = RandomStream(seed: seed, purpose: .adapterInitialization, step: index)
         let bound = 1 / Double(segment.shape[1]).squareRoot()

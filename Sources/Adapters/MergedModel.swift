@@ -1,13 +1,15 @@
-// The adapter folded into the weights: W + scale * B A, a full Hugging Face model directory.
+// A full Hugging Face model directory: the adapter folded into the weights, W + scale * B A, or the
+// weights as full fine-tuning left them.
 
 internal import Foundation
 internal import Kernels
 internal import Safetensors
 public import Transformers
 
-/// Writes full models with an adapter merged in.
+/// Writes full models: with an adapter merged in, or fully trained.
 public enum MergedModel {
-  /// Writes `model` with the adapter of `vector` merged, and its head, to the directory `path`.
+  /// Writes `model` with the adapter of `vector` merged, or with the weights of `vector` in place of its
+  /// own, and the head of `vector`, to the directory `path`.
   ///
   /// All tensors are written as F32 into one `model.safetensors`; `config.json` names the
   /// architecture and the labels; tokenizer files are copied.
@@ -23,10 +25,10 @@ public enum MergedModel {
       throw AdapterError(path: path, reason: "cannot be made: \(error.localizedDescription)")
     }
     var tensors: [TensorToWrite] = []
-    let heads = Set(
-      layout.segments.filter { $0.kind == .headWeight || $0.kind == .headBias }
-        .map { String($0.name.dropFirst("base_model.model.".count)) })
-    for tensor in files.tensors where !heads.contains(tensor.name) {
+    let replaced = layout.replacedSegments
+    let outdated = Set(replaced.keys).union(layout.copiesOfTrained(model))
+    for tensor in files.tensors
+    where !outdated.contains(fullName(tensor.name, configuration: model.configuration)) {
       var values = [Float](repeating: 0, count: tensor.elementCount)
       if tensor.elementType == .i64 { continue }  // position_ids of old checkpoints
       try values.withUnsafeMutableBufferPointer {
@@ -38,9 +40,9 @@ public enum MergedModel {
           name: fullName(tensor.name, configuration: model.configuration), shape: tensor.shape,
           floats: values))
     }
-    for segment in layout.segments {
-      let name = String(segment.name.dropFirst("base_model.model.".count))
-      guard heads.contains(name) else { continue }
+    for (name, segment) in replaced.sorted(by: {
+      $0.value.range.lowerBound < $1.value.range.lowerBound
+    }) {
       tensors.append(
         TensorToWrite(name: name, shape: segment.shape, floats: Array(vector[segment.range])))
     }
@@ -57,6 +59,9 @@ public enum MergedModel {
   /// The name with the prefix that checkpoints of the bare model leave out.
   private static func fullName(_ name: String, configuration: ModelConfiguration) -> String {
     let outside = ["lm_head.", "cls.", "score.", "classifier."]
+    // As TensorReader finds them.
+    let name = name.replacing("LayerNorm.gamma", with: "LayerNorm.weight")
+      .replacing("LayerNorm.beta", with: "LayerNorm.bias")
     let prefix = configuration.family == .llama ? "model." : "bert."
     if name.hasPrefix(prefix) || outside.contains(where: { name.hasPrefix($0) }) { return name }
     return prefix + name
@@ -96,6 +101,29 @@ public enum MergedModel {
 }
 
 extension TrainableLayout {
+  /// What takes the place of the model's own tensors, by their names in model.safetensors: the head, and
+  /// with full fine-tuning all weights.
+  fileprivate var replacedSegments: [String: TrainableSegment] {
+    Dictionary(
+      uniqueKeysWithValues: segments.compactMap { segment in
+        switch segment.kind {
+        case .loraA, .loraB: nil
+        case .base: (segment.name, segment)
+        case .headWeight, .headBias:
+          (segment.name.replacing(Self.adapterPrefix, with: "", maxReplacements: 1), segment)
+        }
+      })
+  }
+
+  /// Tensors that a file may hold a second time under these names, and that are outdated once the first
+  /// is trained.
+  fileprivate func copiesOfTrained(_ model: PretrainedModel) -> [String] {
+    guard adaptation == .full else { return [] }
+    let ties = model.parts.languageHead != "lm_head.weight"
+    return ["cls.predictions.decoder.bias"]
+      + (ties ? ["lm_head.weight", "cls.predictions.decoder.weight"] : [])
+  }
+
   /// Adds scale * B A to `weight` if `tensor` is the weight of an adapted layer.
   func addProduct(
     to weight: inout [Float], tensor: String, vector: [Float], model: PretrainedModel

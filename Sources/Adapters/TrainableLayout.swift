@@ -5,6 +5,8 @@
 // layers after the blocks (pooler, language head transform); then the head's weight and bias. All
 // matrices row-major: A is (r, inputs), B is (outputs, r). The A's of layers that share an input
 // are thus one (sum of r, inputs) matrix: one product.
+//
+// With full fine-tuning the vector is the weights themselves (TrainableLayout+Full.swift).
 
 public import Transformers
 
@@ -16,13 +18,15 @@ public struct TrainableSegment: Sendable, Equatable {
     case loraA(LinearRole)
     /// B of one linear layer, (outputs, r).
     case loraB(LinearRole)
+    /// A tensor of the model itself, which full fine-tuning trains.
+    case base
     /// The classification head's weight, (labels, C).
     case headWeight
     /// The classification head's bias, (labels).
     case headBias
   }
 
-  /// The name in PEFT's adapter_model.safetensors.
+  /// The name in PEFT's adapter_model.safetensors, or with full fine-tuning in model.safetensors.
   public let name: String
   /// What it is.
   public let kind: Kind
@@ -53,23 +57,38 @@ struct GroupPlacement: Sendable, Equatable {
 
 /// The order and the names of everything that is trained.
 public struct TrainableLayout: Sendable, Equatable {
+  /// What PEFT puts before a module's path.
+  static let adapterPrefix = "base_model.model."
+
   /// The tensors in order.
   public let segments: [TrainableSegment]
   /// Length of the trainable vector.
   public let parameterCount: Int
-  /// Rank, scale, targets, dropout.
-  public let lora: LoRAConfiguration
+  /// What is trained beside the head.
+  public let adaptation: Adaptation
   /// Task that decides the head.
   public let task: TrainingTask
   /// Index: block * 4 + group, then groups after the blocks.
   let placements: [GroupPlacement?]
   let layerCount: Int
+  /// Where the model's own weights lie, with full fine-tuning.
+  let base: BaseWeightLayout?
+
+  /// The layout of LoRA for a model.
+  /// - Throws: as the general one.
+  public init(model: PretrainedModel, lora: LoRAConfiguration, task: TrainingTask) throws {
+    try self.init(model: model, adaptation: .lora(lora), task: task)
+  }
 
   /// The layout for a model.
   /// - Throws: `AdapterError` where a target names no layer, or the task needs a part that is missing.
-  public init(model: PretrainedModel, lora: LoRAConfiguration, task: TrainingTask) throws {
-    try self.init(
-      configuration: model.configuration, hasPooler: model.pooler != nil, lora: lora, task: task)
+  public init(model: PretrainedModel, adaptation: Adaptation, task: TrainingTask) throws {
+    switch adaptation {
+    case .lora(let lora):
+      try self.init(
+        configuration: model.configuration, hasPooler: model.pooler != nil, lora: lora, task: task)
+    case .full: self.init(full: model, task: task)
+    }
     if case .languageModelling = task {
       guard model.configuration.isCausal else {
         throw AdapterError(
@@ -116,8 +135,35 @@ public struct TrainableLayout: Sendable, Equatable {
     parameterCount = builder.count
     placements = builder.placements
     layerCount = configuration.layerCount
-    self.lora = lora
+    base = nil
+    adaptation = .lora(lora)
     self.task = task
+  }
+
+  /// All weights that the task computes with, and its head.
+  private init(full model: PretrainedModel, task: TrainingTask) {
+    let found = BaseWeightLayout(model: model, task: task)
+    var segments = found.segments
+    if case .classification(let labels, _) = task {
+      segments += model.configuration.headSegments(
+        labels: labels, prefix: "", from: segments.last?.range.upperBound ?? 0)
+    }
+    self.segments = segments
+    parameterCount = segments.last?.range.upperBound ?? 0
+    placements = []
+    layerCount = model.configuration.layerCount
+    base = found
+    adaptation = .full
+    self.task = task
+  }
+
+  /// LoRA's rank, scale, targets and dropout.
+  /// - Precondition: the layout is one of LoRA.
+  public var lora: LoRAConfiguration {
+    guard case .lora(let lora) = adaptation else {
+      preconditionFailure("full fine-tuning has no configuration of LoRA")
+    }
+    return lora
   }
 
   /// The coordinates of segments of some kinds, ascending.
@@ -158,7 +204,7 @@ private struct LayoutBuilder {
     let length = shape.reduce(1, *)
     segments.append(
       TrainableSegment(
-        name: "base_model.model." + name, kind: kind, layer: layer, shape: shape,
+        name: TrainableLayout.adapterPrefix + name, kind: kind, layer: layer, shape: shape,
         range: count..<count + length))
     count += length
   }
@@ -198,11 +244,28 @@ private struct LayoutBuilder {
   }
 
   mutating func addHead(labels: Int) {
-    let name = configuration.classificationHeadName
-    append(name + ".weight", .headWeight, layer: nil, shape: [labels, configuration.channels])
-    if configuration.classificationHeadHasBias {
-      append(name + ".bias", .headBias, layer: nil, shape: [labels])
-    }
+    let head = configuration.headSegments(
+      labels: labels, prefix: TrainableLayout.adapterPrefix, from: count)
+    segments += head
+    count = head.last?.range.upperBound ?? count
+  }
+}
+
+extension ModelConfiguration {
+  /// The weight of a classification head, and its bias where it has one, from `start` on.
+  func headSegments(labels: Int, prefix: String, from start: Int) -> [TrainableSegment] {
+    let name = prefix + classificationHeadName
+    let end = start + labels * channels
+    let weight = TrainableSegment(
+      name: name + ".weight", kind: .headWeight, layer: nil, shape: [labels, channels],
+      range: start..<end)
+    guard classificationHeadHasBias else { return [weight] }
+    return [
+      weight,
+      TrainableSegment(
+        name: name + ".bias", kind: .headBias, layer: nil, shape: [labels],
+        range: end..<end + labels),
+    ]
   }
 }
 

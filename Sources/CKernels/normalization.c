@@ -1,5 +1,5 @@
-// RMSNorm and LayerNorm over rows, forward and backward. The weights are frozen, so only the
-// gradient of the input is formed.
+// RMSNorm and LayerNorm over rows, forward and backward. The gradients of the weights are functions
+// of their own: only full fine-tuning needs them.
 #include "cellm_kernels.h"
 
 #include <math.h>
@@ -89,4 +89,42 @@ CK_CLONES void ck_layer_norm_backward(float *dInput, const float *dOut, const fl
       for (int64_t c = 0; c < C; c++)
         dx[c] = r * (weight[c] * dy[c] - level - (x[c] - m) * along);
   }
+}
+
+// Eight rows at a time, so that the sums over rows are read and written once for eight of them.
+
+CK_CLONES void ck_rms_norm_weight_gradient(float *dWeight, const float *dOut, const float *in,
+                                           const float *rstd, int64_t T, int64_t C) {
+  int64_t t = 0;
+  for (; t + 8 <= T; t += 8)
+    for (int64_t c = 0; c < C; c++) {
+      float sum = 0;
+      for (int64_t r = t; r < t + 8; r++) sum += dOut[r * C + c] * in[r * C + c] * rstd[r];
+      dWeight[c] += sum;
+    }
+  for (; t < T; t++)
+    for (int64_t c = 0; c < C; c++) dWeight[c] += dOut[t * C + c] * in[t * C + c] * rstd[t];
+}
+
+CK_CLONES void ck_layer_norm_weight_gradient(float *dWeight, float *dBias, const float *dOut,
+                                             const float *in, const float *mean, const float *rstd,
+                                             int64_t T, int64_t C) {
+  int64_t t = 0;
+  for (; t + 8 <= T; t += 8)
+    for (int64_t c = 0; c < C; c++) {
+      float sum = 0, level = 0;
+      for (int64_t r = t; r < t + 8; r++) {
+        float dy = dOut[r * C + c];
+        sum += dy * (in[r * C + c] - mean[r]) * rstd[r];
+        level += dy;
+      }
+      dWeight[c] += sum;
+      dBias[c] += level;
+    }
+  for (; t < T; t++)
+    for (int64_t c = 0; c < C; c++) {
+      float dy = dOut[t * C + c];
+      dWeight[c] += dy * (in[t * C + c] - mean[t]) * rstd[t];
+      dBias[c] += dy;
+    }
 }

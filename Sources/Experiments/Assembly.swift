@@ -15,20 +15,23 @@ public struct Assembly {
   public var initialVector: [Float]
   /// What the user should know of it.
   public var notices: [String]
+  /// The directory of a run that `writeTrained` writes.
+  public var trainedName: String
   /// Writes a trained vector to a directory in a form that other programs read.
-  public var writeAdapter: (_ vector: [Float], _ directory: String) throws -> Void
+  public var writeTrained: (_ vector: [Float], _ directory: String) throws -> Void
 
   /// An assembly of its parts.
   public init(
     partition: any Population, objective: any LocalObjective, initialVector: [Float],
-    notices: [String] = [],
-    writeAdapter: @escaping (_ vector: [Float], _ directory: String) throws -> Void
+    notices: [String] = [], trainedName: String = RunDirectory.adapterName,
+    writeTrained: @escaping (_ vector: [Float], _ directory: String) throws -> Void
   ) {
     self.partition = partition
     self.objective = objective
     self.initialVector = initialVector
     self.notices = notices
-    self.writeAdapter = writeAdapter
+    self.trainedName = trainedName
+    self.writeTrained = writeTrained
   }
 }
 

@@ -107,6 +107,8 @@ public struct Experiment: Sendable, Equatable {
 
   /// The trained adapter.
   public struct AdapterSection: Sendable, Equatable {
+    /// What is trained.
+    public var kind = Kind.lora
     /// Rank of the two factors.
     public var loraRank = 16
     /// The product of the factors is scaled by alpha / lora_rank.
@@ -119,6 +121,9 @@ public struct Experiment: Sendable, Equatable {
     public var initial: String?
     /// The factors that stay as they start.
     public var frozen = Frozen.none
+
+    /// What can be trained beside the head: factors that are added to frozen matrices, or all weights.
+    public enum Kind: String, Sendable, CaseIterable { case lora, full }
 
     /// The parts of an adapter that can be frozen.
     public enum Frozen: String, Sendable, CaseIterable {

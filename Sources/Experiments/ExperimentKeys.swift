@@ -75,24 +75,30 @@ extension ExperimentKey {
       "whether the file may give an example to several clients, or to one twice"),
   ]
 
+  private static let isLoRA = when("adapter.kind", \.adapter.kind, is: .lora)
+
   private static let adapterKeys: [ExperimentKey] = [
     ExperimentKey(
-      "adapter.lora_rank", \.adapter.loraRank, .integer(atLeast: 1, atMost: 4096),
+      "adapter.kind", \.adapter.kind, .choice,
+      "what is trained and travels: LoRA's factors, or all weights as their difference from the"
+        + " pretrained ones (full fine-tuning); and the task's head"),
+    ExperimentKey(
+      "adapter.lora_rank", \.adapter.loraRank, .integer(atLeast: 1, atMost: 4096), only: isLoRA,
       "rank of the two factors that are added to each adapted matrix"),
     ExperimentKey(
-      "adapter.alpha", \.adapter.alpha, .number(above: 0),
+      "adapter.alpha", \.adapter.alpha, .number(above: 0), only: isLoRA,
       "the product of the two factors is scaled by alpha / lora_rank"),
     ExperimentKey(
-      "adapter.targets", \.adapter.targets, .either("all_linear", or: .names),
+      "adapter.targets", \.adapter.targets, .either("all_linear", or: .names), only: isLoRA,
       "the adapted matrices, by the last part of their names"),
     ExperimentKey(
-      "adapter.dropout", \.adapter.dropout, .number(atLeast: 0, below: 1),
+      "adapter.dropout", \.adapter.dropout, .number(atLeast: 0, below: 1), only: isLoRA,
       "probability with which an adapter's input is dropped in training"),
     ExperimentKey(
-      "adapter.initial", optional: \.adapter.initial,
+      "adapter.initial", optional: \.adapter.initial, only: isLoRA,
       "PEFT adapter to start from, of the same rank, alpha and targets"),
     ExperimentKey(
-      "adapter.frozen", \.adapter.frozen, .choice,
+      "adapter.frozen", \.adapter.frozen, .choice, only: isLoRA,
       "the factors that stay as they start, are not sent and not counted: lora_a is FFA-LoRA, both"
         + " trains the task's head alone"),
   ]

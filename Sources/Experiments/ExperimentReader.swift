@@ -237,7 +237,8 @@ struct ExperimentReader {
   /// The rules that hold between keys.
   private mutating func checkTogether(_ experiment: Experiment, misread: Set<String>) {
     checkPrivacy(experiment)
-    for (path, text) in experiment.systemProblems where !misread.contains(path) {
+    for (path, text) in experiment.systemProblems + experiment.fullFineTuningProblems
+    where !misread.contains(path) {
       if let key = Self.keys[path], let item = given[path] { report(item, key: key, text) }
     }
     let involved = ["partition.clients", "federation.cohort_size"]

@@ -1,4 +1,5 @@
-// `cellm-mpi export`: the adapter of a run as a PEFT directory, or the whole model with it merged.
+// `cellm-mpi export`: the adapter of a run as a PEFT directory, the whole model with it merged, or the
+// fully trained model.
 
 internal import Adapters
 internal import Corpora
@@ -7,11 +8,12 @@ import Foundation
 internal import Safetensors
 internal import Transformers
 
-/// Writes the adapter of a run, or with `merge` the whole model, to a new directory; with `logits`
-/// also what the model says of that split, or of its first `examples`: `logits.safetensors`,
-/// (examples, labels).
+/// Writes the adapter of a run, or with `merge` the whole model, to a new directory; of full fine-tuning
+/// always the whole model. With `logits` also what the model says of that split, or of its first
+/// `examples`: `logits.safetensors`, (examples, labels).
 /// - Returns: A line for the user.
-/// - Throws: 66 where the run or its adapter is missing, 64 where `target` is taken, 65, 74.
+/// - Throws: 66 where the run or its adapter is missing, 64 where `target` is taken or `merge` has no
+///   effect, 65, 74.
 public func exportRun(
   _ run: String, to target: String, merge: Bool, logits: Split? = nil,
   examples: Int? = nil, assets: AssetDirectory = AssetDirectory()
@@ -20,10 +22,18 @@ public func exportRun(
   guard FileManager.default.fileExists(atPath: configuration) else {
     throw CommandFailure(ExitCode.missingInput, "\(run) is no run directory: no config.yaml")
   }
-  let adapter = run + "/adapter"
-  guard FileManager.default.fileExists(atPath: adapter + "/adapter_model.safetensors") else {
+  let experiment = try ExperimentRequest(path: configuration).load().experiment
+  let isFull = experiment.adapter.kind == .full
+  let trained = run + "/" + (isFull ? RunDirectory.modelName : RunDirectory.adapterName)
+  let weights = trained + (isFull ? "/model.safetensors" : "/adapter_model.safetensors")
+  guard FileManager.default.fileExists(atPath: weights) else {
     throw CommandFailure(
-      ExitCode.missingInput, "\(run) has no adapter; one is written at each evaluation")
+      ExitCode.missingInput,
+      "\(run) has no \(isFull ? "model" : "adapter"); one is written at each evaluation")
+  }
+  if isFull, merge {
+    throw CommandFailure(
+      ExitCode.usage, "--merge: full fine-tuning has no adapter; leave it out for the whole model")
   }
   if FileManager.default.fileExists(atPath: target) {
     let content = try? FileManager.default.contentsOfDirectory(atPath: target)
@@ -31,17 +41,19 @@ public func exportRun(
       throw CommandFailure(ExitCode.usage, "--to \(target): is not a new or empty directory")
     }
   }
-  let experiment = try ExperimentRequest(path: configuration).load().experiment
   try experiment.checkInputs(assets)
   let directory = try assets.existing(experiment.model.path, what: "model")
-  let model = try PretrainedModel(directory: directory)
+  // A fully trained model has the shapes of the one that it was, and its tokenizer.
+  let model = try PretrainedModel(directory: isFull ? trained : directory)
   let corpus = try TokenCorpus(directory: try assets.existing(experiment.data.path, what: "data"))
   let layout = try TrainableLayout(
-    model: model, lora: experiment.adapter.lora,
+    model: model, adaptation: experiment.adapter.adaptation,
     task: try experiment.trainingTask(model.configuration, corpus))
-  let vector = try AdapterDirectory.read(adapter, layout: layout)
+  let vector =
+    isFull
+    ? try layout.weights(of: model) : try AdapterDirectory.read(trained, layout: layout)
   do {
-    if merge {
+    if isFull || merge {
       try MergedModel.write(
         model: model, layout: layout, vector: vector, labelNames: corpus.train.labelNames,
         to: target)
@@ -61,6 +73,7 @@ public func exportRun(
   } catch {
     throw CommandFailure(ExitCode.inputOutput, "\(error)")
   }
+  if isFull { return "\(target): \(directory) as \(run) trained it\n" }
   return merge
     ? "\(target): \(directory) with the adapter of \(run) merged\n"
     : "\(target): PEFT adapter of \(run) for \(directory)\n"

@@ -67,6 +67,7 @@ private struct PlanReport {
   let ranksPerNode: Int
 
   private var length: Int { prepared.trainedCount }
+  private var isFull: Bool { experiment.adapter.kind == .full }
 
   var sizes: String {
     let head = prepared.layout.segments.reduce(0) { sum, segment in
@@ -77,8 +78,14 @@ private struct PlanReport {
       + alignedText(
         [
           ["parameters", "count", ""],
-          ["base, frozen", grouped(model.parameterCount), byteText(model.storedBytes)],
-          ["adapter", grouped(length - head), byteText(4 * (length - head))],
+          [
+            isFull ? "pretrained" : "base, frozen", grouped(model.parameterCount),
+            byteText(model.storedBytes),
+          ],
+          [
+            isFull ? "trained weights" : "adapter", grouped(length - head),
+            byteText(4 * (length - head)),
+          ],
           ["head", grouped(head), byteText(4 * head)],
           ["trainable", grouped(length), byteText(4 * length)],
         ], indent: "  ")
@@ -141,7 +148,9 @@ private struct PlanReport {
         ])
       }
     }
-    rows.append(["dense LoRA", "", "1", grouped(length), byteText(dense), "1.00x"])
+    rows.append([
+      isFull ? "all weights" : "dense LoRA", "", "1", grouped(length), byteText(dense), "1.00x",
+    ])
     return "\npayload of one client\n" + alignedText(rows, indent: "  ")
       + "  bytes: of messages encoded with coordinates drawn at random; those of a run differ by"
       + " about a percent\n"
@@ -191,7 +200,10 @@ private struct PlanReport {
           [
             "activations", byteText(own.activations), "a rank: micro-batches of \(capacity) tokens",
           ],
-          ["vectors", byteText(own.vectors), "a rank: start, trained, moments, gradients"],
+          [
+            "vectors", byteText(own.vectors),
+            "a rank: start, trained, moments, gradients" + (isFull ? ", weights" : ""),
+          ],
           ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
           ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
           ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],

@@ -6,8 +6,8 @@ internal import Adapters
 struct RankMemory {
   /// Activations, LoRA's and the head's buffers, of all threads.
   let activations: Int
-  /// Start, trained vector, gradient, the clients' optimizer's moments, and a micro-batch's gradient
-  /// of each thread.
+  /// Start, trained vector, gradient, the clients' optimizer's moments, a micro-batch's gradient of each
+  /// thread, and with full fine-tuning the weights.
   let vectors: Int
   /// Libraries, MPI's buffers, OpenBLAS's packed panels, the partition.
   let program = 24 << 20
@@ -19,8 +19,10 @@ struct RankMemory {
       * AdaptedModel.bufferBytes(
         configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
         longestSequence: prepared.longestSequence)
-    // A part of the vector is put into the whole one, and its gradient taken out of another.
-    let wholeVectors = threads + (prepared.part == nil ? 0 : 2)
+    // A part of the vector is put into the whole one, and its gradient taken out of another; a difference
+    // is added to the pretrained weights.
+    let placed = prepared.layout.adaptation == .full ? 1 : prepared.part == nil ? 0 : 2
+    let wholeVectors = threads + placed
     vectors =
       4 * (3 + localMoments) * prepared.trainedCount
       + 4 * wholeVectors * prepared.layout.parameterCount

@@ -219,10 +219,10 @@ private struct Launch {
       privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
-  /// Writes the adapter; whatever fails in that is a failure to write.
+  /// Writes what was trained; whatever fails in that is a failure to write.
   private func save(_ vector: [Float], _ assembly: Assembly, _ record: RunRecord) throws {
     do {
-      try assembly.writeAdapter(vector, record.directory.file("adapter"))
+      try assembly.writeTrained(vector, record.directory.file(assembly.trainedName))
     } catch {
       throw CommandFailure(ExitCode.inputOutput, "\(error)")
     }

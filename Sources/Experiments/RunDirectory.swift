@@ -5,6 +5,11 @@ public import Foundation
 
 /// The directory of one run.
 public struct RunDirectory: Sendable {
+  /// The directory in it with a PEFT adapter.
+  public static let adapterName = "adapter"
+  /// The directory in it with a whole model, of full fine-tuning.
+  public static let modelName = "model"
+
   /// Its path, as it was given or made.
   public let path: String
 

@@ -28,7 +28,7 @@ struct PreparedModel {
     corpus = try TokenCorpus(directory: path)
     try Self.check(experiment, model, corpus, path)
     layout = try TrainableLayout(
-      model: model, lora: experiment.adapter.lora,
+      model: model, adaptation: experiment.adapter.adaptation,
       task: try experiment.trainingTask(model.configuration, corpus))
     part = try layout.part(without: experiment.adapter.frozen)
     partition = try experiment.makePopulation(of: corpus.train, assets: assets)
@@ -38,17 +38,25 @@ struct PreparedModel {
   /// The tokens of a micro-batch; a sequence is never cut.
   ///
   /// Where the experiment leaves it open: the largest size that keeps a rank with one thread within
-  /// 350 MB, as more rows make products faster. It depends on the model, the adapter and the longest
-  /// example, not on this machine, since it decides the order of sums and so the last bits.
+  /// 350 MB, as more rows make products faster; with full fine-tuning without its vectors, which no size
+  /// makes smaller. It depends on the model, the adapter and the longest example, not on this machine,
+  /// since it decides the order of sums and so the last bits.
   func capacity(_ experiment: Experiment) -> Int {
     if let given = experiment.compute.microBatchTokens { return max(given, longestSequence) }
     // For clients with one moment, whatever theirs keeps: another local optimizer is no reason for
     // other bits elsewhere.
-    let fitting = [512, 384, 256, 192].first { tokens in
-      RankMemory(
-        self, capacity: max(tokens, longestSequence), threads: 1, localMoments: 1
-      ).total <= 350_000_000
+    func memory(_ tokens: Int) -> RankMemory {
+      RankMemory(self, capacity: max(tokens, longestSequence), threads: 1, localMoments: 1)
     }
+    let fitting =
+      switch experiment.adapter.kind {
+      case .lora: [512, 384, 256, 192].first { memory($0).total <= 350_000_000 }
+      // Each micro-batch goes over all weights' gradients: larger ones do so less often.
+      case .full:
+        [2048, 1024, 512, 384, 256, 192].first {
+          memory($0).total - memory($0).vectors <= 350_000_000
+        }
+      }
     return max(fitting ?? 128, longestSequence)
   }
 
@@ -172,14 +180,6 @@ extension TrainableLayout {
   }
 }
 
-extension Experiment.AdapterSection {
-  var lora: LoRAConfiguration {
-    LoRAConfiguration(
-      loraRank: loraRank, alpha: Float(alpha), targets: targets.map { .named($0) } ?? .allLinear,
-      dropout: Float(dropout))
-  }
-}
-
 extension Experiment {
   func trainingTask(
     _ configuration: ModelConfiguration, _ corpus: TokenCorpus
@@ -225,11 +225,25 @@ public func assembleTransformer(
     let start =
       part != nil || communicator.rank == 0
       ? try shared.initialVector(experiment, assets: assets) : []
+    let notices = [warning, shared.headNotice(experiment)].compactMap { $0 }
+    if experiment.adapter.kind == .full {
+      let difference = DifferenceObjective(
+        whole, origin: layout.pretrainedRanges(of: shared.model), owner: shared.model)
+      return Assembly(
+        partition: shared.partition, objective: difference, initialVector: start,
+        notices: notices, trainedName: RunDirectory.modelName
+      ) { vector, path in
+        try difference.withWhole(of: vector) { weights in
+          try MergedModel.write(
+            model: shared.model, layout: layout, vector: Array(weights),
+            labelNames: shared.corpus.train.labelNames, to: path)
+        }
+      }
+    }
     let partial = part.map { PartialObjective(whole, part: $0, frozen: start) }
     return Assembly(
       partition: shared.partition, objective: partial ?? whole,
-      initialVector: part.map { $0.indices.map { start[Int($0)] } } ?? start,
-      notices: [warning, shared.headNotice(experiment)].compactMap { $0 }
+      initialVector: part.map { $0.indices.map { start[Int($0)] } } ?? start, notices: notices
     ) { vector, path in
       try AdapterDirectory.write(
         partial?.whole(with: vector) ?? vector, layout: layout, configuration: configuration,

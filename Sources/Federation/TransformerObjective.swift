@@ -1,4 +1,4 @@
-// The real objective: a transformer with an adapter on a token corpus.
+// The real objective: a transformer, with an adapter or trained itself, on a token corpus.
 //
 // A batch is cut into micro-batches of bounded tokens in the order of its examples. Each has a
 // gradient of its own, on one of the rank's threads; the gradients are added in the order of the
@@ -11,7 +11,7 @@ internal import Dispatch
 internal import Kernels
 internal import Transformers
 
-/// Mean cross-entropy of a transformer with LoRA over examples of a token corpus.
+/// Mean cross-entropy of a transformer, with LoRA or trained itself, over examples of a token corpus.
 public final class TransformerObjective: LocalObjective {
   private let workers: [Worker]
   private let corpus: TokenCorpus
@@ -42,7 +42,7 @@ public final class TransformerObjective: LocalObjective {
     if case .classification(let labels, _) = layout.task { labels } else { 0 }
   }
 
-  /// The adapter's pairs.
+  /// The adapter's pairs, where there is one.
   public let factors: FactorLayout?
 
   /// The ends of the adapter's and the head's tensors.

@@ -1,5 +1,5 @@
 // RMSNorm and LayerNorm over the rows of a (tokens, channels) buffer, forward and backward.
-// The weights are frozen: only the gradient of the input is formed.
+// The gradients of the weights are functions of their own: with frozen weights nobody calls them.
 
 internal import CKernels
 
@@ -46,4 +46,24 @@ public func layerNormBackward(
   ck_layer_norm_backward(
     dInput, dOut, input, weight, mean, rstd, Int64(tokens), Int64(channels),
     accumulation == .add ? 1 : 0)
+}
+
+/// `dWeight` (channels) += the gradient of RMSNorm's weight.
+///
+/// `dOut`, `input` are (tokens, channels); `rstd` is what `rmsNormForward` kept.
+public func rmsNormBackwardWeight(
+  dWeight: MutableFloats, dOut: Floats, input: Floats, rstd: Floats, tokens: Int, channels: Int
+) {
+  ck_rms_norm_weight_gradient(dWeight, dOut, input, rstd, Int64(tokens), Int64(channels))
+}
+
+/// `dWeight` and `dBias` (channels) += the gradients of LayerNorm's weight and bias.
+///
+/// `dOut`, `input` are (tokens, channels); `mean`, `rstd` are what `layerNormForward` kept.
+public func layerNormBackwardWeight(
+  dWeight: MutableFloats, dBias: MutableFloats, dOut: Floats, input: Floats, mean: Floats,
+  rstd: Floats, tokens: Int, channels: Int
+) {
+  ck_layer_norm_weight_gradient(
+    dWeight, dBias, dOut, input, mean, rstd, Int64(tokens), Int64(channels))
 }

@@ -1,4 +1,4 @@
-// The frozen base weights of a Hugging Face model directory.
+// The base weights of a Hugging Face model directory, frozen where they lie.
 //
 // F32 tensors are used in place from the memory-mapped file, so that all ranks of a node share one
 // copy; BF16 and F16 tensors are widened into storage that the caller provides (node-shared memory
@@ -7,44 +7,6 @@
 internal import Foundation
 public import Kernels
 internal import Safetensors
-
-/// A frozen linear layer: `output = input * weight^T + bias`.
-public struct LinearWeights: @unchecked Sendable {
-  /// (outputs, inputs), in the precision of its products.
-  public let weight: FrozenWeight
-  /// (outputs), or nil.
-  public let bias: Floats?
-  /// Columns of the weight.
-  public let inputs: Int
-  /// Rows of the weight.
-  public let outputs: Int
-}
-
-/// A frozen norm: a weight, and a bias for LayerNorm; both (channels).
-public struct NormWeights: @unchecked Sendable {
-  /// Scale of each channel.
-  public let weight: Floats
-  /// Offset of each channel, or nil.
-  public let bias: Floats?
-}
-
-/// The frozen weights of one block.
-public struct BlockWeights: Sendable {
-  /// The norm before (or after) attention.
-  public let attentionNorm: NormWeights
-  /// The norm before (or after) the feed-forward part.
-  public let feedForwardNorm: NormWeights
-  /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
-  let linears: [LinearWeights?]
-
-  /// One linear layer of the block.
-  public subscript(role: LinearRole) -> LinearWeights {
-    guard let linear = linears[role.rawValue] else {
-      preconditionFailure("this block has no \(role)")
-    }
-    return linear
-  }
-}
 
 /// Provides memory for `count` floats; calls the closure to fill it unless that was done before.
 /// Products in bf16 are fastest from memory that is aligned to 64 bytes.
@@ -57,22 +19,10 @@ public final class PretrainedModel: @unchecked Sendable {
   public let directory: String
   /// Shape and kinds.
   public let configuration: ModelConfiguration
-  /// (V, C).
-  public let tokenEmbedding: Floats
-  /// (positions, C), or nil for rotary models.
-  public let positionEmbedding: Floats?
-  /// The vector of token type 0, (C), or nil.
-  public let tokenTypeEmbedding: Floats?
-  /// BERT's norm after the embeddings.
-  public let embeddingNorm: NormWeights?
-  /// The blocks in order.
-  public let blocks: [BlockWeights]
-  /// The norm after the last block of a pre-norm model.
-  public let finalNorm: NormWeights?
-  /// BERT's pooler, where the file has one.
-  public let pooler: LinearWeights?
-  /// The language modelling head, (V, C), or nil where the file has none.
-  public let languageHead: LanguageHead?
+  /// The weights, frozen where they lie.
+  public let weights: ModelWeights
+  /// The parts after the blocks that the files hold.
+  public let parts: ModelParts
   /// A classification head that the file holds: weight (labels, C) and bias (labels).
   public let classificationHead: StoredHead?
   /// Parameters in all tensors of the files.
@@ -85,18 +35,15 @@ public final class PretrainedModel: @unchecked Sendable {
   public let packedBytes: Int
 
   let files: SafetensorsCollection
+  /// The weights that are kept in fp32, by the full names of their tensors.
+  private let inFloats: [String: Floats]
   /// Whatever keeps widened weights alive.
   private let owner: AnyObject?
 
-  /// The product that gives a token's logits, and BERT's transform before it.
-  public struct LanguageHead: @unchecked Sendable {
-    /// Dense layer, activation and norm before the logits (BERT), or nil.
-    public let transform: LinearWeights?
-    /// The transform's norm.
-    public let transformNorm: NormWeights?
-    /// Product to the vocabulary, (V, C).
-    public let output: LinearWeights
-  }
+  /// BERT's pooler, where the files have one.
+  public var pooler: LinearWeights? { weights.pooler }
+  /// The language modelling head, or nil where the files have none.
+  public var languageHead: LanguageHeadWeights? { weights.languageHead }
 
   /// A classification head as stored.
   public struct StoredHead: Sendable {
@@ -135,43 +82,27 @@ public final class PretrainedModel: @unchecked Sendable {
     self.precision = precision
     packedBytes =
       precision == .bf16 ? try reader.packLinears(withLanguageHead: packsLanguageHead) : 0
-    let channels = configuration.channels
     self.directory = directory
     self.configuration = configuration
     self.files = files
-    tokenEmbedding = try reader.floats(
-      configuration.tokenEmbeddingName + ".weight", [configuration.vocabularySize, channels])
-    if case .learned = configuration.positions {
-      positionEmbedding = try reader.floats(
-        "bert.embeddings.position_embeddings.weight",
-        [configuration.maximumPositions, channels])
-      tokenTypeEmbedding = try reader.floats(
-        "bert.embeddings.token_type_embeddings.weight", [configuration.tokenTypeCount, channels])
-      embeddingNorm = try reader.norm("bert.embeddings.LayerNorm")
-    } else {
-      positionEmbedding = nil
-      tokenTypeEmbedding = nil
-      embeddingNorm = nil
-    }
-    blocks = try (0..<configuration.layerCount).map { layer in
-      var linears = [LinearWeights?](repeating: nil, count: LinearRole.allCases.count)
-      for group in LinearGroup.inBlock {
-        for role in configuration.roles(of: group) {
-          linears[role.rawValue] = try reader.linear(role, layer: layer)
-        }
-      }
-      return BlockWeights(
-        attentionNorm: try reader.norm(configuration.attentionNormName(layer: layer)),
-        feedForwardNorm: try reader.norm(configuration.feedForwardNormName(layer: layer)),
-        linears: linears)
-    }
-    finalNorm = configuration.normPlacement == .pre ? try reader.norm("model.norm") : nil
-    pooler = reader.hasPooler ? try reader.linear(.pooler, layer: 0) : nil
-    languageHead = try reader.languageHead(tokenEmbedding: tokenEmbedding)
+    let parts = ModelParts(hasPooler: reader.hasPooler, languageHead: reader.languageHeadName)
+    self.parts = parts
+    var inFloats: [String: Floats] = [:]
+    weights = try ModelWeights(
+      configuration: configuration, parts: parts,
+      floats: { name, shape in
+        let found = try reader.floats(name, shape)
+        inFloats[name] = found
+        return found
+      }, matrix: { reader.packed($0) })
+    self.inFloats = inFloats
     classificationHead = try reader.classificationHead()
     parameterCount = files.tensors.reduce(0) { $0 + $1.elementCount }
     storedBytes = files.tensors.reduce(0) { $0 + $1.byteRange.count }
   }
+
+  /// The values of a weight, by the full name of its tensor; nil where it is none or packed.
+  public func values(ofTensor name: String) -> Floats? { inFloats[name] }
 
   /// Floats of a block that holds all widened and packed tensors of a model directory
   /// (`WidenedSlices`); the arguments are those of `init`.

@@ -10,7 +10,7 @@ struct TensorReader {
   let directory: String
   let storage: WidenedStorage
   /// Packed weights by the full name of their tensor.
-  private var packed: [String: PackedWeight] = [:]
+  private var packedWeights: [String: PackedWeight] = [:]
 
   init(
     files: SafetensorsCollection, configuration: ModelConfiguration, directory: String,
@@ -66,11 +66,8 @@ struct TensorReader {
     }
   }
 
-  /// The weight of a linear layer, packed if it was packed.
-  private func weight(_ name: String, _ shape: [Int]) throws -> FrozenWeight {
-    if let packed = packed[name] { return .bf16(packed) }
-    return .fp32(try floats(name, shape))
-  }
+  /// The weight of a linear layer that was packed.
+  func packed(_ name: String) -> FrozenWeight? { packedWeights[name].map { .bf16($0) } }
 
   /// Packs every linear layer into one piece of storage, and returns its bytes.
   mutating func packLinears(withLanguageHead: Bool) throws -> Int {
@@ -98,7 +95,7 @@ struct TensorReader {
       }
     }
     for (matrix, offset) in zip(matrices, offsets) {
-      packed[matrix.name] = PackedWeight(
+      packedWeights[matrix.name] = PackedWeight(
         UnsafeRawPointer(memory) + offset, inputs: matrix.shape[1], outputs: matrix.shape[0])
     }
     return offsets.last!
@@ -132,7 +129,7 @@ struct TensorReader {
   var hasPooler: Bool { configuration.family == .bert && has("bert.pooler.dense.weight") }
 
   /// The tensor of the product to the vocabulary, or nil where the files have none.
-  private var languageHeadName: String? {
+  var languageHeadName: String? {
     let embedding = configuration.tokenEmbeddingName + ".weight"
     switch configuration.family {
     case .llama:
@@ -143,37 +140,6 @@ struct TensorReader {
       let untied = "cls.predictions.decoder.weight"
       return configuration.tiesWordEmbeddings || !has(untied) ? embedding : untied
     }
-  }
-
-  func norm(_ module: String) throws -> NormWeights {
-    let shape = [configuration.channels]
-    return NormWeights(
-      weight: try floats(module + ".weight", shape),
-      bias: configuration.norm == .layer ? try floats(module + ".bias", shape) : nil)
-  }
-
-  func linear(_ role: LinearRole, layer: Int) throws -> LinearWeights {
-    let size = configuration.size(of: role)
-    let module = configuration.moduleName(of: role, layer: layer)
-    return LinearWeights(
-      weight: try weight(module + ".weight", [size.outputs, size.inputs]),
-      bias: configuration.hasBias(role) ? try floats(module + ".bias", [size.outputs]) : nil,
-      inputs: size.inputs, outputs: size.outputs)
-  }
-
-  func languageHead(tokenEmbedding: Floats) throws -> PretrainedModel.LanguageHead? {
-    guard let name = languageHeadName else { return nil }
-    let shape = [configuration.vocabularySize, configuration.channels]
-    let isTied = name == configuration.tokenEmbeddingName + ".weight"
-    let isBert = configuration.family == .bert
-    let output = LinearWeights(
-      weight: isTied && packed[name] == nil ? .fp32(tokenEmbedding) : try weight(name, shape),
-      bias: isBert ? try floats("cls.predictions.bias", [shape[0]]) : nil, inputs: shape[1],
-      outputs: shape[0])
-    return .init(
-      transform: isBert ? try linear(.languageHeadTransform, layer: 0) : nil,
-      transformNorm: isBert ? try norm("cls.predictions.transform.LayerNorm") : nil,
-      output: output)
   }
 
   func classificationHead() throws -> PretrainedModel.StoredHead? {

@@ -38,7 +38,7 @@ extension TransformerEngine {
   private func attentionInput(layer: Int, _ slot: BlockActivations) -> Floats {
     guard configuration.normPlacement == .pre else { return Floats(slot.input) }
     normForward(
-      model.blocks[layer].attentionNorm, out: scratch.normalized, mean: slot.attentionMean,
+      weights.blocks[layer].attentionNorm, out: scratch.normalized, mean: slot.attentionMean,
       rstd: slot.attentionRstd, input: slot.input, tokens: batch.tokenCount)
     return Floats(scratch.normalized)
   }
@@ -46,16 +46,16 @@ extension TransformerEngine {
   /// Takes `scratch.dStream` from the gradient of `middle` to that of the block's input.
   ///
   /// - Parameter stop: the lowest adapted group, if it is in this block: nothing below it is formed.
-  func attentionBackward(layer: Int, adapter: any LinearAdapter, stopAt stop: LinearGroup?) {
+  func attentionBackward(layer: Int, stopAt stop: LinearGroup?) {
     let slot = slot(layer)
-    let weights = model.blocks[layer]
+    let block = weights.blocks[layer]
     let tokens = batch.tokenCount
     let count = rowCount(layer)
     let channels = configuration.channels
     let goesOn = stop != .attentionOutput
     backward(
       .attentionOutput, layer: layer, input: Floats(slot.attention), tokens: count,
-      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dAttention : nil, adapter)
+      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dAttention : nil)
     guard goesOn else { return }
     Kernels.attentionBackward(
       dQuery: scratch.dQuery, dKey: scratch.dKey, dValue: scratch.dValue,
@@ -69,7 +69,7 @@ extension TransformerEngine {
     backward(
       .attentionInput, layer: layer, input: attentionInput(layer: layer, slot), tokens: tokens,
       dOutputs: [Floats(scratch.dQuery), Floats(scratch.dKey), Floats(scratch.dValue)],
-      dInput: needsInput ? scratch.dNormalized : nil, adapter)
+      dInput: needsInput ? scratch.dNormalized : nil)
     guard needsInput else { return }
     if attentionSpans(layer) != spans {
       scratch.dStreamAll.update(repeating: 0, count: tokens * channels)
@@ -81,7 +81,7 @@ extension TransformerEngine {
     }
     if configuration.normPlacement == .pre {
       normBackward(
-        weights.attentionNorm, dInput: scratch.dStream, dOut: scratch.dNormalized,
+        block.attentionNorm, dInput: scratch.dStream, dOut: scratch.dNormalized,
         input: slot.input, mean: slot.attentionMean, rstd: slot.attentionRstd, tokens: tokens,
         .add)
     } else {

@@ -9,7 +9,7 @@ extension TransformerEngine {
   /// Writes the block's output (T', C) from its `middle`.
   func feedForwardForward(layer: Int, output: MutableFloats) {
     let slot = slot(layer)
-    let weights = model.blocks[layer]
+    let block = weights.blocks[layer]
     let count = rowCount(layer)
     let channels = configuration.channels
     let input = feedForwardInput(layer: layer, slot)
@@ -26,17 +26,17 @@ extension TransformerEngine {
       outputs: [sum], .add)
     if configuration.normPlacement == .post {
       normForward(
-        weights.feedForwardNorm, out: output, mean: slot.feedForwardMean,
+        block.feedForwardNorm, out: output, mean: slot.feedForwardMean,
         rstd: slot.feedForwardRstd, input: sum, tokens: count)
     }
   }
 
   /// The input of gate and up: a norm of `middle`, recomputed in the backward pass.
   private func feedForwardInput(layer: Int, _ slot: BlockActivations) -> Floats {
-    let weights = model.blocks[layer]
+    let block = weights.blocks[layer]
     let isPre = configuration.normPlacement == .pre
     normForward(
-      isPre ? weights.feedForwardNorm : weights.attentionNorm, out: scratch.normalized,
+      isPre ? block.feedForwardNorm : block.attentionNorm, out: scratch.normalized,
       mean: isPre ? slot.feedForwardMean : slot.attentionMean,
       rstd: isPre ? slot.feedForwardRstd : slot.attentionRstd, input: slot.middle,
       tokens: rowCount(layer))
@@ -60,25 +60,25 @@ extension TransformerEngine {
   ///
   /// - Parameter stop: the lowest adapted group, if it is in this block.
   /// - Returns: whether the backward pass ends here.
-  func feedForwardBackward(layer: Int, adapter: any LinearAdapter, stopAt stop: LinearGroup?)
+  func feedForwardBackward(layer: Int, stopAt stop: LinearGroup?)
     -> Bool
   {
     let slot = slot(layer)
-    let weights = model.blocks[layer]
+    let block = weights.blocks[layer]
     let count = rowCount(layer)
     let channels = configuration.channels
     let elements = count * configuration.intermediateSize
     if configuration.normPlacement == .post {
       normBackward(
-        weights.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dStream,
+        block.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dStream,
         input: slot.sum!, mean: slot.feedForwardMean, rstd: slot.feedForwardRstd, tokens: count,
         .overwrite)
     }
     let goesOn = stop != .feedForwardOutput
-    if adapter.isAdapted(.feedForwardOutput, layer: layer) { activate(slot, count: count) }
+    if needsInput(of: .feedForwardOutput, layer: layer) { activate(slot, count: count) }
     backward(
       .feedForwardOutput, layer: layer, input: Floats(scratch.activated), tokens: count,
-      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dUp : nil, adapter)
+      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dUp : nil)
     guard goesOn else { return true }
     if let gate = slot.gate {
       gatedBackward(
@@ -93,18 +93,17 @@ extension TransformerEngine {
     let needsInput = stop != .feedForwardInput
     backward(
       .feedForwardInput, layer: layer, input: feedForwardInput(layer: layer, slot), tokens: count,
-      dOutputs: dOutputs.map { Floats($0) }, dInput: needsInput ? scratch.dNormalized : nil,
-      adapter)
+      dOutputs: dOutputs.map { Floats($0) }, dInput: needsInput ? scratch.dNormalized : nil)
     guard needsInput else { return true }
     if configuration.normPlacement == .pre {
       normBackward(
-        weights.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dNormalized,
+        block.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dNormalized,
         input: slot.middle, mean: slot.feedForwardMean, rstd: slot.feedForwardRstd,
         tokens: count, .add)
     } else {
       add(scratch.dStream, scratch.dNormalized, count: count * channels)
       normBackward(
-        weights.attentionNorm, dInput: scratch.dStream, dOut: scratch.dStream,
+        block.attentionNorm, dInput: scratch.dStream, dOut: scratch.dStream,
         input: slot.middle, mean: slot.attentionMean, rstd: slot.attentionRstd, tokens: count,
         .overwrite)
     }

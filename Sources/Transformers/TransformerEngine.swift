@@ -1,6 +1,7 @@
-// Forward and backward of a frozen transformer over one packed micro-batch, with an adapter's
-// additions. The blocks' code stands side by side in `TransformerEngine+Attention.swift` and
-// `TransformerEngine+FeedForward.swift`; this file is the way through them and back.
+// Forward and backward of a transformer over one packed micro-batch: frozen with an adapter's
+// additions, or with gradients of its own weights. The blocks' code stands side by side in
+// `TransformerEngine+Attention.swift` and `TransformerEngine+FeedForward.swift`; this file is the way
+// through them and back.
 
 public import Kernels
 
@@ -8,8 +9,12 @@ public import Kernels
 ///
 /// Not Sendable: one engine belongs to one thread.
 public final class TransformerEngine {
-  /// The frozen weights.
+  /// The pretrained model.
   public let model: PretrainedModel
+  /// What it computes with: the pretrained model's frozen weights unless told otherwise.
+  public var weights: ModelWeights
+  /// Where the gradients of `weights` go; nil where they are frozen.
+  public var gradients: WeightGradients?
   /// Most tokens of a micro-batch.
   public let capacity: Int
   /// Longest sequence.
@@ -17,7 +22,7 @@ public final class TransformerEngine {
   /// What is added to linear layers, or nil for the base model alone.
   public let adapter: (any LinearAdapter)?
 
-  var configuration: ModelConfiguration { model.configuration }
+  let configuration: ModelConfiguration
   let keepsActivations: Bool
   let slots: [BlockActivations]
   let scratch: Scratch
@@ -51,6 +56,8 @@ public final class TransformerEngine {
       "sequences of \(longestSequence) tokens, but \(configuration.maximumPositions) positions and "
         + "a micro-batch of \(capacity)")
     self.model = model
+    weights = model.weights
+    self.configuration = configuration
     self.capacity = capacity
     self.longestSequence = longestSequence
     self.adapter = adapter
@@ -112,7 +119,7 @@ public final class TransformerEngine {
       feedForwardForward(layer: layer, output: output)
     }
     let count = Self.outputCount(batch, rows)
-    if let norm = model.finalNorm {
+    if let norm = weights.finalNorm {
       normForward(
         norm, out: hidden, mean: finalMean, rstd: finalRstd, input: final, tokens: count)
     } else {
@@ -120,24 +127,27 @@ public final class TransformerEngine {
     }
   }
 
-  /// Goes back from `dHidden` (T', C) as far as anything is adapted, and tells the adapter.
+  /// Goes back from `dHidden` (T', C) as far as anything is trained: to the embeddings with
+  /// `gradients`, else to the lowest adapted layer; and tells the adapter.
   /// - Precondition: the last `forward` kept its activations.
   public func backward(dHidden: Floats) {
     precondition(isKept, "the forward pass kept nothing to go back from")
-    guard let adapter, let lowest = lowestAdapted(adapter) else { return }
+    let lowest = gradients == nil ? lowestAdapted() : nil
+    guard gradients != nil || lowest != nil else { return }
     let count = Self.outputCount(batch, rows)
-    if let norm = model.finalNorm {
+    if let norm = weights.finalNorm {
       normBackward(
         norm, dInput: scratch.dStream, dOut: dHidden, input: final, mean: finalMean,
         rstd: finalRstd, tokens: count, .overwrite)
     } else {
       scratch.dStream.update(from: dHidden, count: count * configuration.channels)
     }
-    for layer in stride(from: configuration.layerCount - 1, through: lowest.layer, by: -1) {
-      let stop = layer == lowest.layer ? lowest.group : nil
-      if feedForwardBackward(layer: layer, adapter: adapter, stopAt: stop) { return }
-      attentionBackward(layer: layer, adapter: adapter, stopAt: stop)
+    for layer in stride(from: configuration.layerCount - 1, through: lowest?.layer ?? 0, by: -1) {
+      let stop = layer == lowest?.layer ? lowest?.group : nil
+      if feedForwardBackward(layer: layer, stopAt: stop) { return }
+      attentionBackward(layer: layer, stopAt: stop)
     }
+    if let gradients { embedBackward(gradients) }
   }
 
   // MARK: - Parts of both directions
@@ -192,6 +202,8 @@ public final class TransformerEngine {
     rstd: Floats, tokens: Int, _ accumulation: Accumulation
   ) {
     let channels = configuration.channels
+    gradients?.add(
+      norm, dOut: dOut, input: input, mean: mean, rstd: rstd, tokens: tokens, channels: channels)
     if norm.bias != nil {
       layerNormBackward(
         dInput: dInput, dOut: dOut, input: input, weight: norm.weight, mean: mean, rstd: rstd,
@@ -211,7 +223,7 @@ public final class TransformerEngine {
     adapter?.forward(
       group, layer: layer, input: input, tokens: tokens, outputs: outputs, accumulation)
     for (role, output) in zip(configuration.roles(of: group), outputs) {
-      let linear = model.blocks[layer][role]
+      let linear = weights.blocks[layer][role]
       let isWritten = adapter?.writesOutput(of: role, layer: layer) == true
       linearForward(
         output: output, input: input, weight: linear.weight, tokens: tokens,
@@ -222,22 +234,34 @@ public final class TransformerEngine {
     }
   }
 
-  /// The adapter's gradients of a group and, where given, `dInput` of the group's layers together.
+  /// Whether the backward pass needs the input of a group: something in it is trained.
+  func needsInput(of group: LinearGroup, layer: Int) -> Bool {
+    gradients != nil || adapter?.isAdapted(group, layer: layer) == true
+  }
+
+  /// The gradients of what is trained in a group and, where given, `dInput` of its layers together.
   ///
-  /// `input` is not formed where nothing in the group is adapted.
+  /// `input` is not formed where nothing in the group is trained.
   func backward(
     _ group: LinearGroup, layer: Int, input: @autoclosure () -> Floats, tokens: Int,
-    dOutputs: [Floats], dInput: MutableFloats?, _ adapter: any LinearAdapter
+    dOutputs: [Floats], dInput: MutableFloats?
   ) {
     var accumulation = Accumulation.overwrite
-    if adapter.isAdapted(group, layer: layer) {
+    if let adapter, adapter.isAdapted(group, layer: layer) {
       adapter.backward(
         group, layer: layer, input: input(), tokens: tokens, dOutputs: dOutputs, dInput: dInput)
       accumulation = .add
     }
+    if let gradients {
+      let input = input()
+      for (role, dOutput) in zip(configuration.roles(of: group), dOutputs) {
+        gradients.add(
+          weights.blocks[layer][role], dOutput: dOutput, input: input, tokens: tokens)
+      }
+    }
     guard let dInput else { return }
     for (role, dOutput) in zip(configuration.roles(of: group), dOutputs) {
-      let linear = model.blocks[layer][role]
+      let linear = weights.blocks[layer][role]
       linearBackwardInput(
         dInput: dInput, dOutput: dOutput, weight: linear.weight, tokens: tokens,
         inputs: linear.inputs, outputs: linear.outputs, accumulation)
@@ -266,30 +290,9 @@ public final class TransformerEngine {
     }
   }
 
-  /// Token vectors, with learned positions, token type 0 and their norm where the model has them.
-  private func embed(into out: MutableFloats) {
-    let channels = configuration.channels
-    for (row, token) in batch.tokens.enumerated() {
-      precondition(
-        token >= 0 && Int(token) < configuration.vocabularySize,
-        "token \(token) outside a vocabulary of \(configuration.vocabularySize)")
-      let target = out + row * channels
-      target.update(from: model.tokenEmbedding + Int(token) * channels, count: channels)
-      if let positions = model.positionEmbedding {
-        add(target, positions + Int(batch.positions[row]) * channels, count: channels)
-      }
-      if let kind = model.tokenTypeEmbedding { add(target, kind, count: channels) }
-    }
-    if let norm = model.embeddingNorm {
-      normForward(
-        norm, out: scratch.normalized, mean: scratch.mean, rstd: scratch.rstd, input: out,
-        tokens: batch.tokenCount)
-      out.update(from: scratch.normalized, count: batch.tokenCount * channels)
-    }
-  }
-
   /// The first adapted group in forward order: nothing below it needs a gradient.
-  private func lowestAdapted(_ adapter: any LinearAdapter) -> (layer: Int, group: LinearGroup)? {
+  private func lowestAdapted() -> (layer: Int, group: LinearGroup)? {
+    guard let adapter else { return nil }
     for layer in 0..<configuration.layerCount {
       for group in LinearGroup.inBlock where adapter.isAdapted(group, layer: layer) {
         return (layer, group)

@@ -9,10 +9,15 @@ import Transformers
 
 extension ProductPrecision: ExpressibleByArgument {}
 
+/// What the step trains beside the head.
+enum TrainedPart: String, ExpressibleByArgument, CaseIterable { case lora, full }
+
 struct StepBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "step",
-    abstract: "Times forward and backward of a client's batch (LoRA on all linear layers).")
+    abstract:
+      "Times forward and backward of a client's batch (LoRA on all linear layers, or all weights)."
+  )
 
   @Option(help: "Hugging Face model directory.") var model: String
   @Option(help: "Sequences of a batch.") var batch = 4
@@ -23,19 +28,28 @@ struct StepBench: ParsableCommand {
   @Option(help: "Counted repeats.") var repeats = 5
   @Option(help: "What frozen products are computed in: fp32 or bf16.")
   var precision = ProductPrecision.fp32
+  @Option(help: "What is trained: lora or full.") var adapter = TrainedPart.lora
 
   func run() throws {
+    guard adapter == .lora || precision == .fp32 else {
+      throw ValidationError("--adapter full trains the weights that bf16 would pack; give fp32")
+    }
     BLAS.setThreads(1)
     let pretrained = try PretrainedModel(
       directory: model, precision: precision, packsLanguageHead: false)
     let configuration = pretrained.configuration
     let layout = try TrainableLayout(
-      model: pretrained, lora: LoRAConfiguration(loraRank: loraRank, alpha: Float(loraRank)),
+      model: pretrained,
+      adaptation: adapter == .full
+        ? .full : .lora(LoRAConfiguration(loraRank: loraRank, alpha: Float(loraRank))),
       task: .classification(labels: labels, pooling: .standard(for: configuration.family)))
     let adapted = AdaptedModel(
       model: pretrained, layout: layout, capacity: max(microBatchTokens, length),
       longestSequence: length)
     var vector = layout.initialVector(model: pretrained, seed: 0)
+    for (range, values) in layout.pretrainedRanges(of: pretrained) {
+      vector.replaceSubrange(range, with: UnsafeBufferPointer(start: values, count: range.count))
+    }
     for index in vector.indices where vector[index] == 0 { vector[index] = 1e-3 }
     var gradient = [Float](repeating: 0, count: vector.count)
     let perMicroBatch = max(1, microBatchTokens / length)
@@ -87,7 +101,8 @@ struct StepBench: ParsableCommand {
         ("bench", "step"), ("engine", "cellm-mpi"),
         ("model", (model as NSString).lastPathComponent), ("precision", precision.rawValue),
         ("threads", "1"), ("batch", "\(batch)"), ("length", "\(length)"),
-        ("micro_batch_tokens", "\(microBatchTokens)"), ("lora_rank", "\(loraRank)"),
+        ("micro_batch_tokens", "\(microBatchTokens)"), ("adapter", adapter.rawValue),
+        ("lora_rank", "\(loraRank)"),
         ("trainable", "\(layout.parameterCount)"),
         ("tokens_per_second", short(tokens / wall)),
         ("tokens_per_cpu_second", short(tokens / cpu)),
@@ -123,8 +138,8 @@ struct StepBench: ParsableCommand {
   /// hides, do not count though they are computed.
   ///
   /// Frozen products forward, and backward but for the first block's inputs; six products for each
-  /// LoRA pair (x A^T, h B^T, and two gradients of each), again without the first block's inputs;
-  /// attention over visible keys. In the last block only the pooled rows count from the queries on.
+  /// LoRA pair (x A^T, h B^T, and two gradients of each), again without the first block's inputs; or three
+  /// products for each weight that is trained; attention over visible keys. In the last block only the pooled rows count from the queries on.
   private func stepOperations(_ configuration: ModelConfiguration) -> Double {
     let tokens = Double(batch * length)
     var total = 0.0
@@ -138,8 +153,9 @@ struct StepBench: ParsableCommand {
           let size = configuration.size(of: role)
           let rank = Double(loraRank)
           let pair = rank * Double((isFirst ? 2 : 3) * size.inputs + 3 * size.outputs)
-          let frozen = (isFirst ? 1 : 2) * Double(size.inputs * size.outputs)
-          total += 2 * groupRows * (frozen + pair)
+          let weight = Double(size.inputs * size.outputs)
+          total +=
+            2 * groupRows * (adapter == .full ? 3 * weight : (isFirst ? 1 : 2) * weight + pair)
         }
       }
       let keys = configuration.isCausal && !isLast ? Double(length + 1) / 2 : Double(length)

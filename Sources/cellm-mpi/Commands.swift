@@ -68,7 +68,7 @@ struct Inspect: ExecutableCommand {
 
 struct Export: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write the adapter of a run for other programs.",
+    abstract: "Write the adapter or the model of a run for other programs.",
     discussion: """
       Examples:
         cellm-mpi export runs/x-20261122-130500 --to adapter
@@ -76,7 +76,8 @@ struct Export: ExecutableCommand {
         cellm-mpi export runs/x-20261122-130500 --to adapter --logits test
 
       PEFT loads the adapter: PeftModel.from_pretrained(model, "adapter"), the model being an
-      AutoModelForSequenceClassification with the corpus's number of labels.
+      AutoModelForSequenceClassification with the corpus's number of labels. Of full fine-tuning the
+      whole model is written, for AutoModelForSequenceClassification.from_pretrained("model").
       """)
 
   @Argument(help: "The run directory.")

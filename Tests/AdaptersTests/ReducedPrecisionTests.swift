@@ -80,7 +80,8 @@ struct ReducedPrecisionTests {
     let some = try PretrainedModel(
       directory: directory, precision: .bf16, packsLanguageHead: false)
     #expect(some.packedBytes < all.packedBytes)
-    guard case .bf16 = all.languageHead!.output.weight, case .bf16 = some.blocks[0][.up].weight,
+    guard case .bf16 = all.languageHead!.output.weight,
+      case .bf16 = some.weights.blocks[0][.up].weight,
       case .fp32 = some.languageHead!.output.weight
     else {
       Issue.record("not in the precision that was asked for")

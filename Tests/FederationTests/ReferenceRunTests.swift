@@ -27,6 +27,8 @@ struct ReferenceRun {
   let layout: TrainableLayout
   /// What is trained, where that is not the whole layout, and the rest.
   private let part: (support: SupportMask, frozen: [Float])?
+  /// Whether all weights are trained.
+  private let isFull: Bool
   private let model: PretrainedModel
   private let corpus: TokenCorpus
   private let maximumLength: Int
@@ -51,9 +53,14 @@ struct ReferenceRun {
         labels: text["label_count"] as! Int, pooling: .standard(for: model.configuration.family))
       : .languageModelling
     let adapter = directory + "/initial_adapter"
+    isFull = (text["method"] as! [String: Any])["adapter"] as? String == "full"
     layout = try TrainableLayout(
-      model: model, lora: try AdapterDirectory.configuration(at: adapter), task: task)
-    let whole = try AdapterDirectory.read(adapter, layout: layout)
+      model: model,
+      adaptation: isFull ? .full : .lora(try AdapterDirectory.configuration(at: adapter)),
+      task: task)
+    let whole =
+      isFull
+      ? try Self.fullStart(layout, directory) : try AdapterDirectory.read(adapter, layout: layout)
     let indices: [UInt32]? =
       switch (text["method"] as! [String: Any])["frozen"] as? String {
       case "lora_a": layout.coordinates { if case .loraA = $0 { false } else { true } }
@@ -63,6 +70,19 @@ struct ReferenceRun {
     part = indices.map { (SupportMask(length: whole.count, indices: $0), whole) }
     initial = indices?.map { whole[Int($0)] } ?? whole
     plan = Self.plan(text, cohorts: cohorts)
+  }
+
+  /// Zeros, which are the pretrained weights, and the head.
+  private static func fullStart(_ layout: TrainableLayout, _ directory: String) throws -> [Float] {
+    let head = try SafetensorsFile(path: directory + "/initial_head.safetensors")
+    var vector = [Float](repeating: 0, count: layout.parameterCount)
+    for segment in layout.segments where segment.kind != .base {
+      try vector.withUnsafeMutableBufferPointer {
+        try head.readFloats(
+          named: segment.name, into: UnsafeMutableBufferPointer(rebasing: $0[segment.range]))
+      }
+    }
+    return vector
   }
 
   private static func plan(_ text: [String: Any], cohorts: [[Int]]) -> FederationPlan {
@@ -138,6 +158,10 @@ struct ReferenceRun {
           model: model, layout: layout, capacity: max(microBatchTokens, maximumLength),
           longestSequence: maximumLength)
       }, corpus: corpus, maximumLength: maximumLength)
+    if isFull {
+      return DifferenceObjective(
+        whole, origin: layout.pretrainedRanges(of: model), owner: model)
+    }
     guard let part else { return whole }
     return PartialObjective(whole, part: part.support, frozen: part.frozen)
   }
@@ -255,7 +279,7 @@ struct ReferenceRunTests {
 
   @Test("transformers train to the same bits on any number of threads")
   func threads() throws {
-    for name in ["llama_adam_w", "bert_adam_w", "llama_lm"] {
+    for name in ["llama_adam_w", "bert_adam_w", "llama_lm", "full_flasc"] {
       let results = try [1, 2, 3, 5].map { threads in
         let reference = try ReferenceRun(name)
         var plan = reference.plan
@@ -274,7 +298,7 @@ struct ReferenceRunTests {
 
   @Test("transformers train to the same bits on 1, 2, 3 and 8 ranks and with either collective")
   func sameBits() throws {
-    for name in ["llama_adam_w", "bert_adam_w", "llama_lm"] {
+    for name in ["llama_adam_w", "bert_adam_w", "llama_lm", "full_dense"] {
       var digests: Set<String> = []
       var evaluations: Set<String> = []
       for uploads in UploadCollective.allCases {

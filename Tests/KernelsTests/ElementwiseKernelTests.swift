@@ -112,6 +112,9 @@ struct NormTests {
     let start = values.array(count)
     var added = start
     var written = dOut
+    let weightStart = values.array(channels)
+    var dWeight = weightStart
+    var dBias = [Float](repeating: 0, count: channels)
     if let bias {
       layerNormForward(
         out: &out, mean: &mean, rstd: &rstd, input: input, weight: weight, bias: bias,
@@ -119,6 +122,9 @@ struct NormTests {
       layerNormBackward(
         dInput: &added, dOut: dOut, input: input, weight: weight, mean: mean, rstd: rstd,
         tokens: tokens, channels: channels, .add)
+      layerNormBackwardWeight(
+        dWeight: &dWeight, dBias: &dBias, dOut: dOut, input: input, mean: mean, rstd: rstd,
+        tokens: tokens, channels: channels)
       written.withUnsafeMutableBufferPointer {
         guard let base = $0.baseAddress else { return }
         layerNormBackward(
@@ -132,6 +138,9 @@ struct NormTests {
       rmsNormBackward(
         dInput: &added, dOut: dOut, input: input, weight: weight, rstd: rstd, tokens: tokens,
         channels: channels, .add)
+      rmsNormBackwardWeight(
+        dWeight: &dWeight, dOut: dOut, input: input, rstd: rstd, tokens: tokens,
+        channels: channels)
       written.withUnsafeMutableBufferPointer {
         guard let base = $0.baseAddress else { return }
         rmsNormBackward(
@@ -146,6 +155,18 @@ struct NormTests {
     let slope = rowGradients(x, dOut, channels) {
       Self.reference($0, weight: weight, bias: bias, channels: channels)
     }
+    // The output is linear in weight and bias: with weights of 1 and no bias it is what they scale.
+    let normalized = Self.reference(
+      x, weight: [Float](repeating: 1, count: channels),
+      bias: isLayerNorm ? [Float](repeating: 0, count: channels) : nil, channels: max(channels, 1))
+    var weightSlope = weightStart.map(Double.init)
+    var biasSlope = [Double](repeating: 0, count: channels)
+    for (index, value) in normalized.enumerated() {
+      weightSlope[index % channels] += Double(dOut[index]) * value
+      biasSlope[index % channels] += Double(dOut[index])
+    }
+    #expect(difference(dWeight, weightSlope) < Double(tokens + 8) * 4 * epsilon)
+    if isLayerNorm { #expect(difference(dBias, biasSlope) < Double(tokens + 8) * 4 * epsilon) }
     #expect(difference(written, slope) < 2e-5)
     #expect(difference(added, zip(slope, start).map { $0 + Double($1) }) < 2e-5)
   }

@@ -40,6 +40,8 @@ method federated-select "download: $(top 0.25), upload: {select: downloaded}, tr
 method random-k "download: {select: random, density: 0.25}, upload: {select: random, density: 0.0625}"
 method error-feedback "download: $all, upload: $(top 0.0625), residual: kept"
 method ffa-lora "download: $all, upload: $all" adapter.frozen=lora_a
+method full-dense "download: $all, upload: $all" 'adapter={kind: full}'
+method full-flasc "download: $(top 0.25), upload: $(top 0.0625)" 'adapter={kind: full}'
 method head-only "download: $all, upload: $all" adapter.frozen=both
 method het-lora "download: $all, upload: $all, aggregation: norm_weighted, $tiers"
 method flex-lora "download: $all, upload: $all, aggregation: product_mean, $tiers" \

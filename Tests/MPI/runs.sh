@@ -63,6 +63,38 @@ digest_of "$scratch/listed" "$program" run "$yaml" "${drawn[@]}" \
   --set "partition={kind: file, path: $scratch/few.json, shares_examples: true}" > "$scratch/b"
 check "virtual clients written to a file give the same digest" same_text "$scratch/a" "$scratch/b"
 
+# Full fine-tuning: the same bits, the way on from a checkpoint, and a model that transformers loads.
+for case in llama_adam_w bert_adam_w; do
+  sed -E '/^adapter:/c\adapter: {kind: full}' "$scratch/$case.yaml" > "$scratch/full-$case.yaml"
+  same_bits "full-$case" "$scratch/full-$case.yaml" "1 2 3"
+  check "full-$case: what transformers loads is written" test -s "$scratch/full-$case-0/model/model.safetensors" \
+    -a -s "$scratch/full-$case-0/model/config.json" -a ! -e "$scratch/full-$case-0/adapter"
+  "$program" export "$scratch/full-$case-3" --to "$scratch/full-$case-model" --logits test > "$scratch/log" 2>&1
+  check "full-$case: exported with its logits" test -s "$scratch/full-$case-model/logits.safetensors"
+  python=${REFERENCE_PYTHON:-.build/reference-environment/bin/python}
+  if "$python" -c "import torch, transformers, peft" 2> /dev/null; then
+    check "full-$case: transformers loads the exported model and gives its logits" \
+      "$python" Tests/Goldens/federation/check_export.py --model "$scratch/full-$case-model" --max-length 16 \
+      --data "$goldens/$case/corpus/test.safetensors" --logits "$scratch/full-$case-model/logits.safetensors"
+  else
+    skip "full-$case: transformers loads the exported model: no environment with PyTorch"
+  fi
+done
+full=$scratch/full-llama_adam_w.yaml
+digest_of "$scratch/full-stopped" mpirun -np 3 "$program" run "$full" --set federation.rounds=2 \
+  --set checkpoint.every_rounds=1 > "$scratch/a"
+digest_of "$scratch/full-stopped" mpirun -np 2 "$program" run "$full" --resume > "$scratch/a"
+sed -nE 's/^ *"digest" : "([0-9a-f]+)".*/\1/p' "$scratch/full-llama_adam_w-0/manifest.json" > "$scratch/b"
+check "full fine-tuning goes on from a checkpoint on other ranks: digest $(cat "$scratch/a")" same_text "$scratch/a" "$scratch/b"
+ends "an adapter's keys have no effect on full fine-tuning" 64 'adapter.lora_rank' 10 \
+  "$program" run "$full" --set adapter.lora_rank=4
+ends "nor has it factors to combine" 64 'method.aggregation' 10 \
+  "$program" run "$full" --set method.aggregation=product_mean
+ends "nor anything frozen to pack" 64 'compute.precision' 10 "$program" run "$full" --set compute.precision=bf16
+ends "nor ranks for tiers" 64 'method.tiers' 10 "$program" run "$full" --set 'method.tiers=[{lora_rank: 1}, {share: 1}]'
+ends "its export is a whole model already" 64 '--merge' 10 \
+  "$program" export "$scratch/full-llama_adam_w-0" --to "$scratch/merged" --merge
+
 # Dense LoRA is the same value with density 1.
 digest_of "$scratch/dense" "$program" run "$yaml" --set 'method={download: {select: all}, upload: {select: all}}' > "$scratch/a"
 digest_of "$scratch/one" "$program" run "$yaml" --set method.download.density=1 --set method.upload.density=1 > "$scratch/b"

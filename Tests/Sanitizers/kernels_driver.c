@@ -18,7 +18,9 @@ static void rows(int64_t T, int64_t C) {
   ck_rms_norm_forward(y, r, x, w, T, C, 1e-5f);
   ck_rms_norm_backward(d, y, x, w, r, T, C, 1);
   ck_rms_norm_backward(y, y, x, w, r, T, C, 0);
+  ck_rms_norm_weight_gradient(w, y, x, r, T, C);
   ck_layer_norm_forward(y, m, r, x, w, b, T, C, 1e-5f);
+  ck_layer_norm_weight_gradient(w, b, y, x, m, r, T, C);
   ck_layer_norm_backward(d, y, x, w, m, r, T, C, 1);
   ck_layer_norm_backward(y, y, x, w, m, r, T, C, 0);
   ck_add_bias(x, b, T, C);

@@ -21,6 +21,12 @@ void ck_layer_norm_forward(float *out, float *mean, float *rstd, const float *in
 /// As ck_rms_norm_backward.
 void ck_layer_norm_backward(float *dInput, const float *dOut, const float *in, const float *weight,
                             const float *mean, const float *rstd, int64_t T, int64_t C, int add);
+/// dWeight(C) += sum over rows of dOut * in * rstd.
+void ck_rms_norm_weight_gradient(float *dWeight, const float *dOut, const float *in,
+                                 const float *rstd, int64_t T, int64_t C);
+/// dWeight(C) += sum over rows of dOut * (in - mean) * rstd, dBias(C) += that of dOut.
+void ck_layer_norm_weight_gradient(float *dWeight, float *dBias, const float *dOut, const float *in,
+                                   const float *mean, const float *rstd, int64_t T, int64_t C);
 
 // --- Activations (activations.c) ---
 

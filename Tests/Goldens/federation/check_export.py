@@ -3,6 +3,8 @@
     python check_export.py --model MODEL_DIR --adapter ADAPTER_DIR --data SPLIT.safetensors \\
         --logits LOGITS.{safetensors,csv} [--max-length 128] [--tolerance 1e-4]
 
+Without --adapter: does an exported model (full fine-tuning, or --merge), loaded by transformers?
+
 Classification or language modelling is read from `task_type` in adapter_config.json. The logits
 file holds `logits` F32: (examples, labels), or (tokens of all cut examples end to end, vocabulary).
 A CSV has one such row a line; with a header line, the columns whose names begin with `logit`.
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from reference_model import (  # noqa: E402
     in_double_precision,
     largest_relative_error,
+    load_base,
     load_with_adapter,
     sequence_logits,
 )
@@ -65,18 +68,24 @@ def read_sequences(path, maximum_length):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("model", "adapter", "data", "logits"):
+    for name in ("model", "data", "logits"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--adapter", type=Path)
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--float32", action="store_true", help="PEFT in float32, not float64")
     arguments = parser.parse_args()
 
-    kind = json.loads((arguments.adapter / "adapter_config.json").read_text()).get("task_type")
-    if kind not in ("SEQ_CLS", "CAUSAL_LM"):
-        fail(f"{arguments.adapter}: task_type {kind!r}, expected SEQ_CLS or CAUSAL_LM")
-    task = "classification" if kind == "SEQ_CLS" else "language_modelling"
-    labels = head_size(arguments.adapter) if task == "classification" else None
+    if arguments.adapter is None:
+        kinds = json.loads((arguments.model / "config.json").read_text())["architectures"]
+        classifies = kinds[0].endswith("ForSequenceClassification")
+        task = "classification" if classifies else "language_modelling"
+    else:
+        kind = json.loads((arguments.adapter / "adapter_config.json").read_text()).get("task_type")
+        if kind not in ("SEQ_CLS", "CAUSAL_LM"):
+            fail(f"{arguments.adapter}: task_type {kind!r}, expected SEQ_CLS or CAUSAL_LM")
+        task = "classification" if kind == "SEQ_CLS" else "language_modelling"
+        labels = head_size(arguments.adapter) if task == "classification" else None
     found = program_logits(arguments.logits)
     sequences = read_sequences(arguments.data, arguments.max_length)
 
@@ -89,13 +98,16 @@ def main():
     if rows != len(found):
         fail(f"{arguments.logits}: {len(found)} rows; {len(kept)} examples make {rows}")
 
-    model = load_with_adapter(arguments.model, arguments.adapter, task, labels)
+    if arguments.adapter is None:
+        model = load_base(arguments.model, task)
+    else:
+        model = load_with_adapter(arguments.model, arguments.adapter, task, labels)
     if not arguments.float32:
         model = in_double_precision(model)
     with torch.no_grad():
         expected = sequence_logits(model, kept, task)
     if expected.shape != found.shape:
-        fail(f"logits are {tuple(found.shape)}, PEFT's are {tuple(expected.shape)}")
+        fail(f"logits are {tuple(found.shape)}, the reference's are {tuple(expected.shape)}")
     error = largest_relative_error(found, expected)
     agreement = (found.argmax(-1) == expected.argmax(-1)).double().mean().item()
     print(f"{len(kept)} examples, max relative error {error:.3e} (tolerance "

@@ -43,6 +43,7 @@ CLIENT_SIZES = [5, 12, 1, 8, 14, 3, 10, 7]
 ADAM_W = dict(optimizer="adam_w", learning_rate=0.005, beta1=0.9, beta2=0.999, epsilon=1e-8,
               weight_decay=0.01)
 FED_ADAM = dict(optimizer="fed_adam", learning_rate=0.02, beta1=0.9, beta2=0.99, tau=1e-3)
+FED_ADAM_SLOW = {**FED_ADAM, "learning_rate": 0.005}
 SGD = dict(optimizer="sgd", learning_rate=1.0)
 
 
@@ -130,6 +131,14 @@ CASES = {
     "flex_lora": ("llama", plan(
         "FlexLoRA: the mean of B A, its factors by singular values; half of the clients have rank 1",
         method=method(ALL, ALL, tiers=HALVES, aggregation="product_mean"), server=SGD)),
+    "full_dense": ("bert", plan(
+        "Full fine-tuning: all weights, everything travels, two local epochs",
+        method=method(ALL, ALL, adapter="full"), server=FED_ADAM_SLOW, rounds=3,
+        local=local(epochs=2, learning_rate=0.02))),
+    "full_flasc": ("llama", plan(
+        "Full fine-tuning, a quarter of the weights' difference from the pretrained ones each way",
+        method=method(top(0.25), top(0.25), adapter="full"), server=SGD, rounds=3,
+        local=local(learning_rate=0.05))),
     "error_feedback": ("llama", plan(
         "An eighth up, and what is not sent is added to the client's next delta",
         method=method(ALL, top(0.125), residual="kept"), server=SGD)),
@@ -187,6 +196,14 @@ def save_initial_adapter(task, label_count, case, rng):
     save_adapter_directory(model, case / "initial_adapter")
 
 
+def save_initial_head(task, label_count, case, rng):
+    """A small random head under the names of the full model."""
+    model = load_base(case / "model", task, label_count)
+    save_file({name: 0.01 * torch.randn(p.shape, generator=rng)
+               for name, p in sorted(model.named_parameters())
+               if name.startswith(("score.", "classifier."))}, case / "initial_head.safetensors")
+
+
 def write_rows(path, rows):
     path.write_text("[\n" + ",\n".join("  " + json.dumps(row) for row in rows) + "\n]\n")
 
@@ -200,7 +217,9 @@ def make_case(name, seed):
     save_base(family, case / "model", rng)
     for split, count in [("train", sum(CLIENT_SIZES)), ("validation", 15), ("test", 25)]:
         save_split(case / "corpus" / f"{split}.safetensors", count, values["task"], rng)
-    save_initial_adapter(values["task"], values["label_count"], case, rng)
+    full = values["method"].get("adapter") == "full"
+    (save_initial_head if full else save_initial_adapter)(
+        values["task"], values["label_count"], case, rng)
     shuffled = torch.randperm(sum(CLIENT_SIZES), generator=rng)
     write_rows(case / "partition.json",
                [sorted(part.tolist()) for part in shuffled.split(CLIENT_SIZES)])

@@ -5,12 +5,15 @@ Gradients come from autograd, the client is torch.optim.SGD, AdamW is torch.opti
 Everything runs in float64, so that the kept coordinates do not hang on rounding; the relative gap
 between the smallest kept and the largest dropped magnitude is recorded for every selection, and the
 run is repeated in float32 to see that it keeps the same coordinates.
+With the method's adapter "full" all weights are trained, and the vector is their difference from the
+pretrained ones; of the head, which is not pretrained, its values.
 
     python reference_run.py CASE_DIRECTORY
 
 reads from the case directory
     plan.json         task, rounds, method, server, local, weighting, max_length
-    model/            base model; initial_adapter/ PEFT directory the run starts from
+    model/            base model; initial_adapter/ PEFT directory the run starts from, or with the
+                      method's adapter "full" initial_head.safetensors
     corpus/           train.safetensors, test.safetensors
     partition.json    [[example, ...] per client]; cohorts.json [[client, ...] per round]
 and writes
@@ -38,6 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from reference_model import (  # noqa: E402
     in_double_precision,
     largest_relative_error,
+    load_base,
     load_with_adapter,
     trainable_parameters,
 )
@@ -87,6 +91,58 @@ def layout_of(model, family, frozen="none"):
         layout.append({"name": name, "shape": shape, "offset": offset})
         offset += math.prod(shape)
     return layout, [parameters[entry["name"]] for entry in layout]
+
+
+EMBEDDINGS = ["embed_tokens.", "word_embeddings.", "position_embeddings.", "token_type_embeddings.",
+              "embeddings.LayerNorm."]
+NORMS = ["input_layernorm.", "attention.output.LayerNorm.", "post_attention_layernorm.",
+         "output.LayerNorm."]
+
+
+def full_order(names, family):
+    """Embeddings, layers ascending with their linear layers before their norms, the rest, the head."""
+
+    def key(name):
+        bias = name.endswith(".bias")
+        for place, part in enumerate(EMBEDDINGS):
+            if part in name:
+                return (0, place, bias)
+        match = re.search(r"\.layers?\.(\d+)\.(.+)\.(weight|bias)$", name)
+        if not match:
+            return (3 if "classifier" in name or "score" in name else 2, 0, bias)
+        for place, part in enumerate(NORMS):
+            if part in match[2] + ".":
+                return (1, int(match[1]), 1, place, bias)
+        for place, target in enumerate(sum(GROUPS[family], [])):
+            if match[2] == target or (family != "bert" and match[2].endswith("." + target)):
+                return (1, int(match[1]), 0, place, bias)
+        raise SystemExit(f"{name}: unknown")
+
+    return sorted(names, key=key)
+
+
+def full_layout_of(model, family):
+    parameters = dict(model.named_parameters())
+    layout, offset = [], 0
+    for name in full_order(parameters, family):
+        shape = list(parameters[name].shape)
+        layout.append({"name": name, "shape": shape, "offset": offset})
+        offset += math.prod(shape)
+    return layout, [parameters[entry["name"]].requires_grad_(True) for entry in layout]
+
+
+class Vector:
+    """What travels: the difference of the parameters from an origin."""
+
+    def __init__(self, parameters, origin=None):
+        self.parameters = parameters
+        self.origin = torch.zeros(()) if origin is None else origin
+
+    def read(self):
+        return read_vector(self.parameters) - self.origin
+
+    def write(self, vector):
+        write_vector(vector + self.origin, self.parameters)
 
 
 def read_vector(parameters):
@@ -150,6 +206,8 @@ def largest_magnitudes(vector, fraction, among=None, limit=None):
     if 0 < count < len(vector):
         last, following = magnitudes[order[count - 1]].item(), magnitudes[order[count]].item()
         margin = (last - max(following, 0)) / last if last > 0 else 0.0
+        if last == 0 and following == 0:  # exact zeros are zeros in any precision
+            margin = math.inf
         if following < 0:  # everything that is allowed is kept
             margin = math.inf
     return torch.sort(order[:count]).values, margin
@@ -248,10 +306,10 @@ def product_mean(vectors, weights, layout, target):
         tensor_of(target, a)[:] = vh[:rank] * signs
 
 
-def train_client(model, parameters, start, examples, indices, plan, trained=None):
+def train_client(model, values, start, examples, indices, plan, trained=None):
     """SGD on the client's examples in ascending order; its trained vector and mean loss."""
-    local = plan["local"]
-    write_vector(start, parameters)
+    local, parameters = plan["local"], values.parameters
+    values.write(start)
     optimizer = torch.optim.SGD(parameters, local["learning_rate"], local["momentum"])
     loss_sum, items = 0.0, 0
     for _ in range(local["epochs"]):
@@ -269,12 +327,12 @@ def train_client(model, parameters, start, examples, indices, plan, trained=None
             optimizer.step()
             loss_sum += loss.item() * len(targets)
             items += len(targets)
-    return read_vector(parameters), loss_sum / items
+    return values.read(), loss_sum / items
 
 
-def evaluate(model, parameters, vector, examples, task):
+def evaluate(model, values, vector, examples, task):
     """Loss sum, correct and counted items, and the smallest lead of a first over a second logit."""
-    write_vector(vector, parameters)
+    values.write(vector)
     loss, correct, count, lead = 0.0, 0, 0, math.inf
     with torch.no_grad():
         for first in range(0, len(examples), 8):
@@ -288,22 +346,44 @@ def evaluate(model, parameters, vector, examples, task):
     return loss, correct, count, lead
 
 
+def start_full(model, layout, parameters, case):
+    """Sets the head; the origin: pretrained weights, and zeros for the head."""
+    head = load_file(case / "initial_head.safetensors")
+    origin = []
+    with torch.no_grad():
+        for entry, parameter in zip(layout, parameters):
+            if entry["name"] in head:
+                parameter.copy_(head[entry["name"]])
+                origin.append(torch.zeros_like(parameter).reshape(-1))
+            else:
+                origin.append(parameter.detach().clone().reshape(-1))
+    return torch.cat(origin)
+
+
 def federated_run(case, precision):
     case = Path(case)
     read = lambda name: json.loads((case / name).read_text())  # noqa: E731
     plan, partition, cohorts = read("plan.json"), read("partition.json"), read("cohorts.json")
-    model = load_with_adapter(
-        case / "model", case / "initial_adapter", plan["task"], plan.get("label_count")
-    )
+    method = plan["method"]
+    if method.get("adapter") == "full":
+        model = load_base(case / "model", plan["task"], plan.get("label_count"))
+    else:
+        model = load_with_adapter(
+            case / "model", case / "initial_adapter", plan["task"], plan.get("label_count")
+        )
     family = model.config.model_type
     if precision == torch.float64:
         model = in_double_precision(model)
-    method = plan["method"]
-    layout, parameters = layout_of(model, family, method.get("frozen", "none"))
+    if method.get("adapter") == "full":
+        layout, parameters = full_layout_of(model, family)
+        values = Vector(parameters, start_full(model, layout, parameters, case))
+    else:
+        layout, parameters = layout_of(model, family, method.get("frozen", "none"))
+        values = Vector(parameters)
     train = Examples(case / "corpus" / "train.safetensors", plan["max_length"])
     test = Examples(case / "corpus" / "test.safetensors", plan["max_length"])
 
-    vector = read_vector(parameters)
+    vector = values.read()
     options = dict(plan["server"])
     server = SERVERS[options.pop("optimizer")](vector, **options)
     tensors, margins, leads = {"initial_vector": vector.clone()}, {}, {}
@@ -327,7 +407,7 @@ def federated_run(case, precision):
             if method.get("trainable") == "downloaded":
                 trains = as_mask(download, len(vector))
             indices = sorted(partition[client])
-            trained, loss = train_client(model, parameters, start, train, indices, plan, trains)
+            trained, loss = train_client(model, values, start, train, indices, plan, trains)
             delta = start - trained
             if method.get("residual") == "kept":
                 delta = delta + residuals.get(client, 0)
@@ -359,7 +439,7 @@ def federated_run(case, precision):
         if len(tiers) > 1:
             download = torch.arange(len(vector))  # evaluated as a whole
         loss, correct, count, leads[f"round{t}"] = evaluate(
-            model, parameters, masked(vector, download), test, plan["task"]
+            model, values, masked(vector, download), test, plan["task"]
         )
         tensors[f"round{t}.download_indices"] = download
         tensors[f"round{t}.vector"] = vector.clone()

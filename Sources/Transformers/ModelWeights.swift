@@ -1,0 +1,168 @@
+// The weights that a transformer computes with, wherever they lie: in the mapped files of a pretrained
+// model that a node's ranks share, or, with full fine-tuning, in a vector of a rank's own.
+//
+// One traversal asks for every tensor by its name in model.safetensors. Reading files, listing what
+// full fine-tuning trains and looking into a trained vector are this traversal with different sources.
+
+public import Kernels
+
+/// A linear layer: `output = input * weight^T + bias`.
+public struct LinearWeights: @unchecked Sendable {
+  /// (outputs, inputs), in the precision of its products.
+  public let weight: FrozenWeight
+  /// (outputs), or nil.
+  public let bias: Floats?
+  /// Columns of the weight.
+  public let inputs: Int
+  /// Rows of the weight.
+  public let outputs: Int
+}
+
+/// A norm: a weight, and a bias for LayerNorm; both (channels).
+public struct NormWeights: @unchecked Sendable {
+  /// Scale of each channel.
+  public let weight: Floats
+  /// Offset of each channel, or nil.
+  public let bias: Floats?
+}
+
+/// The weights of one block.
+public struct BlockWeights: Sendable {
+  /// The norm before (or after) attention.
+  public let attentionNorm: NormWeights
+  /// The norm before (or after) the feed-forward part.
+  public let feedForwardNorm: NormWeights
+  /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
+  let linears: [LinearWeights?]
+
+  /// One linear layer of the block.
+  public subscript(role: LinearRole) -> LinearWeights {
+    guard let linear = linears[role.rawValue] else {
+      preconditionFailure("this block has no \(role)")
+    }
+    return linear
+  }
+}
+
+/// The product that gives a token's logits, and BERT's transform before it.
+public struct LanguageHeadWeights: @unchecked Sendable {
+  /// Dense layer, activation and norm before the logits (BERT), or nil.
+  public let transform: LinearWeights?
+  /// The transform's norm.
+  public let transformNorm: NormWeights?
+  /// Product to the vocabulary, (V, C).
+  public let output: LinearWeights
+}
+
+/// The parts after the blocks that a model may lack, or a task not need.
+public struct ModelParts: Sendable, Equatable {
+  /// BERT's pooler.
+  public var hasPooler: Bool
+  /// The tensor of the product to the vocabulary, which may be the token embedding's; nil for none.
+  public var languageHead: String?
+
+  /// These parts.
+  public init(hasPooler: Bool, languageHead: String?) {
+    self.hasPooler = hasPooler
+    self.languageHead = languageHead
+  }
+}
+
+/// Embeddings, blocks, final norm and what follows them.
+public struct ModelWeights: @unchecked Sendable {
+  /// (V, C).
+  public let tokenEmbedding: Floats
+  /// (positions, C), or nil for rotary models.
+  public let positionEmbedding: Floats?
+  /// The vector of token type 0, (C), or nil.
+  public let tokenTypeEmbedding: Floats?
+  /// BERT's norm after the embeddings.
+  public let embeddingNorm: NormWeights?
+  /// The blocks in order.
+  public let blocks: [BlockWeights]
+  /// The norm after the last block of a pre-norm model.
+  public let finalNorm: NormWeights?
+  /// BERT's pooler.
+  public let pooler: LinearWeights?
+  /// The language modelling head.
+  public let languageHead: LanguageHeadWeights?
+
+  /// Finds every tensor once, always in the same order.
+  ///
+  /// - Parameters:
+  ///   - floats: The tensor of a name and shape.
+  ///   - matrix: The weight of a linear layer where it is kept in another form; else nil.
+  public init<Failure: Error>(
+    configuration: ModelConfiguration, parts: ModelParts,
+    floats: (_ name: String, _ shape: [Int]) throws(Failure) -> Floats,
+    matrix: (_ name: String) -> FrozenWeight? = { _ in nil }
+  ) throws(Failure) {
+    let channels = configuration.channels
+    func weight(_ name: String, _ shape: [Int]) throws(Failure) -> FrozenWeight {
+      if let found = matrix(name) { return found }
+      return .fp32(try floats(name, shape))
+    }
+    func norm(_ module: String) throws(Failure) -> NormWeights {
+      NormWeights(
+        weight: try floats(module + ".weight", [channels]),
+        bias: configuration.norm == .layer ? try floats(module + ".bias", [channels]) : nil)
+    }
+    func linear(_ role: LinearRole, layer: Int) throws(Failure) -> LinearWeights {
+      let size = configuration.size(of: role)
+      let module = configuration.moduleName(of: role, layer: layer)
+      return LinearWeights(
+        weight: try weight(module + ".weight", [size.outputs, size.inputs]),
+        bias: configuration.hasBias(role) ? try floats(module + ".bias", [size.outputs]) : nil,
+        inputs: size.inputs, outputs: size.outputs)
+    }
+    let embedding = configuration.tokenEmbeddingName + ".weight"
+    let vocabulary = [configuration.vocabularySize, channels]
+    tokenEmbedding = try floats(embedding, vocabulary)
+    if case .learned = configuration.positions {
+      positionEmbedding = try floats(
+        "bert.embeddings.position_embeddings.weight", [configuration.maximumPositions, channels])
+      tokenTypeEmbedding = try floats(
+        "bert.embeddings.token_type_embeddings.weight", [configuration.tokenTypeCount, channels])
+      embeddingNorm = try norm("bert.embeddings.LayerNorm")
+    } else {
+      positionEmbedding = nil
+      tokenTypeEmbedding = nil
+      embeddingNorm = nil
+    }
+    var blocks: [BlockWeights] = []
+    for layer in 0..<configuration.layerCount {
+      var linears = [LinearWeights?](repeating: nil, count: LinearRole.allCases.count)
+      for group in LinearGroup.inBlock {
+        for role in configuration.roles(of: group) {
+          linears[role.rawValue] = try linear(role, layer: layer)
+        }
+      }
+      blocks.append(
+        BlockWeights(
+          attentionNorm: try norm(configuration.attentionNormName(layer: layer)),
+          feedForwardNorm: try norm(configuration.feedForwardNormName(layer: layer)),
+          linears: linears))
+    }
+    self.blocks = blocks
+    finalNorm = configuration.normPlacement == .pre ? try norm("model.norm") : nil
+    pooler = parts.hasPooler ? try linear(.pooler, layer: 0) : nil
+    guard let head = parts.languageHead else {
+      languageHead = nil
+      return
+    }
+    let isBert = configuration.family == .bert
+    let product: FrozenWeight
+    if let packed = matrix(head) {
+      product = packed
+    } else {
+      product = .fp32(head == embedding ? tokenEmbedding : try floats(head, vocabulary))
+    }
+    languageHead = LanguageHeadWeights(
+      transform: isBert ? try linear(.languageHeadTransform, layer: 0) : nil,
+      transformNorm: isBert ? try norm("cls.predictions.transform.LayerNorm") : nil,
+      output: LinearWeights(
+        weight: product,
+        bias: isBert ? try floats("cls.predictions.bias", [vocabulary[0]]) : nil,
+        inputs: vocabulary[1], outputs: vocabulary[0]))
+  }
+}
