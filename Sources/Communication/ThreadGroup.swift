@@ -25,6 +25,13 @@ final class ThreadGroup: @unchecked Sendable {
     }
   }
 
+  /// Where messages between two ranks wait.
+  struct Mailbox: Hashable {
+    let from: Int
+    let to: Int
+    let channel: Int
+  }
+
   let size: Int
   private let condition = NSCondition()
   private var calls: [Call?]
@@ -32,6 +39,7 @@ final class ThreadGroup: @unchecked Sendable {
   private var generation = 0
   private var left = 0
   private var fault: CommunicationError?
+  private var mailboxes: [Mailbox: [[UInt8]]] = [:]
   private var firstError: (any Error)?
 
   init(size: Int) {
@@ -80,6 +88,28 @@ final class ThreadGroup: @unchecked Sendable {
         rank: 0, call: "called \(first)", otherRank: rank, otherCall: "called \(call!.operation)")
     }
     return nil
+  }
+
+  /// Puts a message into a mailbox.
+  func put(_ message: [UInt8], into mailbox: Mailbox) {
+    condition.withLock {
+      mailboxes[mailbox, default: []].append(message)
+      condition.broadcast()
+    }
+  }
+
+  /// The next message of a mailbox; nil where there is none and nobody is to wait.
+  ///
+  /// What was sent before a rank ended arrives all the same.
+  func take(from mailbox: Mailbox, waiting: Bool) throws -> [UInt8]? {
+    try condition.withLock {
+      while mailboxes[mailbox, default: []].isEmpty {
+        if let fault { throw fault }
+        if !waiting { return nil }
+        condition.wait()
+      }
+      return mailboxes[mailbox]!.removeFirst()
+    }
   }
 
   /// Takes note that a rank has ended; from now on every collective throws.
