@@ -46,6 +46,8 @@ struct Manifest: Codable, Sendable, Equatable {
   struct Totals: Codable, Sendable, Equatable {
     var rounds = 0
     var tokens = 0
+    /// Payload of both directions.
+    var payloadBytes: Int { downloadPayloadBytes + uploadPayloadBytes }
     var downloadPayloadBytes = 0
     var uploadPayloadBytes = 0
     var densePayloadBytes = 0
@@ -120,6 +122,12 @@ struct Manifest: Codable, Sendable, Equatable {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     return try decoder.decode(Manifest.self, from: data)
+  }
+
+  /// The manifest of a run directory, where there is one that can be read.
+  static func read(in directory: String) -> Manifest? {
+    FileManager.default.contents(atPath: RunDirectory(path: directory).file("manifest.json"))
+      .flatMap { try? read($0) }
   }
 
   /// Writes manifest.json as a whole.

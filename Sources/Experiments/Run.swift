@@ -259,10 +259,13 @@ private final class RunRecord {
     guard lock.lock() else {
       throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
     }
+    if existing?.isExtended == true {
+      try OutputFile.replace(directory.file("config.yaml"), with: yaml)
+    }
     tables = try RunTables(
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
-      from: round, progress)
+      from: round)
     summary = progress.summary
     self.manifest.totals = progress.totals
     self.manifest.starts = existing?.starts ?? []
@@ -277,9 +280,7 @@ private final class RunRecord {
     guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
       return
     }
-    let progress = RunProgress(
-      payloadBytes: tables.payloadBytes, densePayloadBytes: tables.denseBytes,
-      totals: manifest.totals, summary: summary)
+    let progress = RunProgress(totals: manifest.totals, summary: summary)
     oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
       .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
     lastSaved = ContinuousClock.now
@@ -296,7 +297,7 @@ private final class RunRecord {
     summary.add(round, of: rounds)
     manifest.totals = summary.totals(after: manifest.totals, wire: wire)
     manifest.digest = round.digest
-    try tables.append(round, wire: wire)
+    try tables.append(round, totals: manifest.totals, wire: wire)
     if !round.evaluation.isEmpty { try manifest.write(to: directory) }
   }
 

@@ -65,12 +65,11 @@ public func runSweep(
       outcome.finished.append(pointName)
       claims?.release(next[0])
     } catch let failure as RunFailure where !failure.needsAbort {
+      for line in failure.lines { writeToStandardError("cellm-mpi: \(pointName): \(line)\n") }
       if failure.exitCode == ExitCode.stopped {
-        for line in failure.lines { writeToStandardError("cellm-mpi: \(pointName): \(line)\n") }
         outcome.exitCode = ExitCode.stopped
         break
       }
-      for line in failure.lines { writeToStandardError("cellm-mpi: \(pointName): \(line)\n") }
       outcome.failed.append((pointName, failure.exitCode))
       if outcome.exitCode == 0 { outcome.exitCode = failure.exitCode }
     }
@@ -86,6 +85,8 @@ private final class Claims {
   private let directory: String
   private let points: [String]
   private var held: [Int: OutputFile] = [:]
+  /// Points that were found finished; they stay so.
+  private var finished: Set<Int> = []
 
   init(directory: String, points: [String]) throws {
     self.directory = directory
@@ -101,10 +102,10 @@ private final class Claims {
   /// Claims the first point that is neither finished nor claimed; nil where none is left.
   func next(only: Int?) throws -> Int? {
     for (index, point) in points.enumerated() where only == nil || only == index {
-      if held[index] != nil || isFinished(point) { continue }
+      if held[index] != nil || isFinished(index) { continue }
       let file = try OutputFile(creating: "\(directory)/.claims/\(point)")
       // Another group may have finished it since.
-      if file.lock(), !isFinished(point) {
+      if file.lock(), !isFinished(index) {
         held[index] = file
         return index
       }
@@ -115,9 +116,13 @@ private final class Claims {
   /// Lets a finished point go; a failed one stays claimed, so that no group of this job repeats it.
   func release(_ index: Int) { held[index] = nil }
 
-  private func isFinished(_ point: String) -> Bool {
-    FileManager.default.contents(atPath: "\(directory)/\(point)/manifest.json")
-      .flatMap { try? Manifest.read($0) }?.status == "finished"
+  private func isFinished(_ index: Int) -> Bool {
+    if finished.contains(index) { return true }
+    guard Manifest.read(in: "\(directory)/\(points[index])")?.status == "finished" else {
+      return false
+    }
+    finished.insert(index)
+    return true
   }
 }
 
@@ -137,9 +142,7 @@ private struct SweepTable {
     for key in keys where !columns.contains(key) { columns.append(key) }
     var rows = [["point", "name", "status", "digest", "rounds", "wall_seconds"] + columns]
     for (index, point) in sweep.points.enumerated() {
-      let manifest = FileManager.default.contents(
-        atPath: "\(directory)/\(point.name)/manifest.json"
-      ).flatMap { try? Manifest.read($0) }
+      let manifest = Manifest.read(in: "\(directory)/\(point.name)")
       var values: [String: String] = [:]
       for setting in point.settings {
         guard let equals = setting.firstIndex(of: "=") else { continue }

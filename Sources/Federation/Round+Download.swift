@@ -21,9 +21,6 @@ struct Download {
 }
 
 extension FederatedRun {
-  /// The number of different downloads of a round.
-  var tierCount: Int { max(plan.method.tiers.count, 1) }
-
   /// The coordinates that a tier's adapter has; nil for all.
   func structure(ofTier tier: Int) -> SupportMask? {
     guard !plan.method.tiers.isEmpty, let count = plan.method.tiers[tier].loraRank,
