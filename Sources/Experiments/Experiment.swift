@@ -189,7 +189,7 @@ public struct Experiment: Sendable, Equatable {
     /// The weight of a client in the mean.
     public var weighting = Weighting.uniform
     /// How the clients' messages reach rank 0.
-    public var uploads = UploadCollective.gather
+    public var uploads = UploadCollective.auto
     /// The optimizer that steps the server's vector.
     public var server = Server()
 

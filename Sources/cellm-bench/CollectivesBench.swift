@@ -1,0 +1,200 @@
+// Run under mpirun: the sum of all ranks' uploads at rank 0, by every way that the program has, against
+// MPI's own dense reductions of float vectors of the same length; and the link between two ranks.
+//
+// Each rank has the encoded upload of one client, of random coordinates: supports that overlap by chance
+// only, which is the worst case for a sparse sum. Ours is timed from those messages to the words of the
+// exact sum at rank 0, decoding included; MPI's from a vector of floats to their (inexact) sum. All
+// ways take turns in each repeat, so that what else runs on the machine disturbs them alike.
+
+import ArgumentParser
+import Communication
+import Federation
+import Foundation
+import MPICommunication
+import RandomStreams
+import Sparsity
+
+struct LinkBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "link", abstract: "Times messages between ranks 0 and 1 (under mpirun).")
+  @Option(parsing: .upToNextOption, help: "Sizes of the messages, in bytes.")
+  var bytes = [8, 1024, 16_384, 65_536, 262_144, 1 << 20, 1 << 22, 1 << 24]
+  @Option(help: "Counted repeats.") var repeats = 5
+  @Option(help: "Size from which the gap per byte is taken.") var largeBytes = 1 << 24
+
+  func run() throws {
+    let comm = try MPIRuntime.initialize()
+    guard comm.size > 1 else { throw ValidationError("two ranks are needed: mpirun -np 2") }
+    let peer = try HostLayout(of: comm).leaders.dropFirst().first ?? 1
+    let link = try LinkModel(
+      between: 0, and: peer, over: comm, largeBytes: largeBytes, repeats: repeats)
+    for bytes in bytes {
+      let seconds = try LinkModel.seconds(bytes, repeats, 0, peer, comm)
+      guard comm.rank == 0 else { continue }
+      let modelled = link.seconds(bytes: bytes)
+      report(
+        "link \(bytes) bytes: \(short(seconds * 1e3, 4)) ms, modelled "
+          + "\(short(modelled * 1e3, 4)) ms, \(short(Double(bytes) / seconds / 1e6, 4)) MB/s",
+        [
+          ("bench", "link"), ("bytes", "\(bytes)"), ("seconds", short(seconds)),
+          ("modelled_seconds", short(modelled)), ("latency_seconds", short(link.latencySeconds)),
+          ("seconds_per_byte", short(link.secondsPerByte)),
+        ])
+    }
+    try MPIRuntime.finalize()
+  }
+}
+
+struct CollectivesBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "collectives",
+    abstract: "Times sums of sparse uploads against dense reductions (under mpirun).")
+  @OptionGroup var options: SparsityOptions
+
+  func run() throws {
+    let comm = try MPIRuntime.initialize()
+    let layout = try HostLayout(of: comm)
+    let link =
+      layout.hosts.count > 1
+      ? try LinkModel(between: 0, and: layout.leaders[1], over: comm)
+      : LinkModel(latencySeconds: 0, secondsPerByte: 0)
+    let words = try comm.nodeSharedWords(count: options.length)
+    let whole = vector(ofRank: comm.rank)
+    if comm.rank == 0 {
+      print(
+        "\(comm.size) ranks on \(layout.hosts.count) hosts, \(options.length) coordinates, link "
+          + "\(short(link.latencySeconds * 1e6, 3)) us, "
+          + "\(short(1e-6 / max(link.secondsPerByte, 1e-12), 4)) MB/s; milliseconds, median of "
+          + "\(options.repeats)")
+    }
+    for divisor in options.divisors {
+      var stream = RandomStream(
+        seed: 1, purpose: .selection, round: divisor, client: comm.rank)
+      let count = options.length / divisor
+      let mask = SupportMask(
+        length: options.length,
+        indices: stream.sample(count, of: options.length).map { UInt32($0) })
+      let upload = whole.withUnsafeBufferPointer { SparseVector(gathering: $0, at: mask) }
+      let message = VectorCodec.encode(upload).bytes
+      let largest = try comm.maximum(Double(upload.largestMagnitude))
+      let bytes = try comm.allGather(values: [message.count])
+      let costs = UploadCosts(
+        length: options.length, layout: layout, link: link,
+        loads: bytes.map {
+          var load = UploadCosts.Load()
+          (load.bytes, load.kept) = ($0, [count])
+          return load
+        })
+      var contest = Contest(
+        comm: comm, layout: layout, words: words, message: message,
+        scale: FixedPointScale(largestMagnitude: Float(largest), totalWeight: comm.size),
+        dense: upload.dense())
+      try contest.run(repeats: options.repeats)
+      if comm.rank == 0 { show(contest, divisor, costs) }
+    }
+    try MPIRuntime.finalize()
+  }
+
+  /// A vector that looks like a client delta, another one for each rank.
+  private func vector(ofRank rank: Int) -> [Float] {
+    var stream = RandomStream(seed: 1, purpose: .noise, client: rank)
+    return (0..<options.length).map { _ in Float(stream.normal()) * 1e-3 }
+  }
+
+  private func show(_ contest: Contest, _ divisor: Int, _ costs: UploadCosts) {
+    let best = costs.best
+    func seconds(_ way: Contest.Way) -> Double { median(contest.seconds[way]!) }
+    let (reduce, allReduce) = (seconds(.reduce), seconds(.allReduce))
+    for way in contest.ways {
+      guard case .ours(let collective) = way else { continue }
+      let (ours, modelled) = (seconds(way), costs.seconds(collective))
+      report(
+        "1/\(divisor) \(collective.rawValue)\(collective == best ? " (auto)" : ""): "
+          + "\(short(ours * 1e3)) ms, modelled \(short(modelled * 1e3)); MPI_Reduce "
+          + "\(short(reduce * 1e3)) = \(short(reduce / ours, 3))x, MPI_Allreduce "
+          + "\(short(allReduce * 1e3)) = \(short(allReduce / ours, 3))x",
+        [
+          ("bench", "collectives"), ("ranks", "\(contest.comm.size)"),
+          ("hosts", "\(costs.layout.hosts.count)"), ("length", "\(costs.length)"),
+          ("density", short(1 / Double(divisor))), ("uploads", collective.rawValue),
+          ("is_auto", collective == best ? "1" : "0"), ("seconds_median", short(ours)),
+          ("modelled_seconds", short(modelled)), ("reduce_seconds_median", short(reduce)),
+          ("all_reduce_seconds_median", short(allReduce)), ("reduce_ratio", short(reduce / ours)),
+          ("all_reduce_ratio", short(allReduce / ours)),
+        ])
+    }
+  }
+}
+
+/// The ways of one sum, timed in turn.
+private struct Contest {
+  enum Way: Hashable {
+    case reduce, allReduce
+    case ours(UploadCollective)
+  }
+
+  let comm: MPICommunicator
+  let layout: HostLayout
+  let words: NodeSharedWords
+  let message: [UInt8]
+  let scale: FixedPointScale
+  var dense: [Float]
+  let ways: [Way] =
+    [.reduce, .allReduce]
+    + [.gather, .overlapped, .hostSums, .recursiveDoubling, .pipeline].map { Way.ours($0) }
+  var seconds: [Way: [Double]] = [:]
+
+  /// Times all ways; the first repeat is not counted.
+  mutating func run(repeats: Int) throws {
+    var sum = [Float](repeating: 0, count: dense.count)
+    var gathered = [Int64](repeating: 0, count: comm.rank == 0 ? dense.count : 0)
+    var expected: [Int64]?
+    for number in 0...repeats {
+      for way in ways {
+        var values = dense
+        try comm.barrier()
+        let start = ContinuousClock.now
+        switch way {
+        case .reduce: try comm.reduceInexactly(dense, into: &sum)
+        case .allReduce: try comm.allReduceInexactly(&values)
+        case .ours(.gather):
+          try comm.sparseGather([message]) { _, _, message in
+            let upload = try VectorCodec.decode(message, expectedLength: dense.count)
+            gathered.withUnsafeMutableBufferPointer { scale.add(upload, to: $0) }
+          }
+        case .ours(.overlapped):
+          let underWay = try MessagesUnderWay(over: comm, counts: Array(repeating: 1, count: comm.size))
+          try underWay.send(message)
+          for messages in try underWay.finish() {
+            let upload = try VectorCodec.decode(messages[0], expectedLength: dense.count)
+            gathered.withUnsafeMutableBufferPointer { scale.add(upload, to: $0) }
+          }
+        case .ours(let collective): try addUp(collective.tree!)
+        }
+        try comm.barrier()
+        let elapsed = (ContinuousClock.now - start) / .seconds(1)
+        if number > 0 { seconds[way, default: []].append(elapsed) }
+        if case .ours(let collective) = way, comm.rank == 0 {
+          let found = collective.addsUp ? Array(words.words) : gathered
+          precondition(expected == nil || expected == found, "\(collective): another sum")
+          expected = found
+        }
+        gathered.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
+        if comm.node.rank == 0 { words.clear() }
+        try comm.barrier()
+      }
+    }
+  }
+
+  private func addUp(_ shape: TreeShape) throws {
+    let upload = try VectorCodec.decode(message, expectedLength: dense.count)
+    if words.isPrivate {
+      scale.add(upload, to: words.words)
+    } else {
+      scale.addAtomically(upload, to: words.words)
+    }
+    try comm.barrier()
+    let tree = RankTree(of: comm.rank, in: layout, shape: shape) { layout.hosts[$0].count > 1 }
+    try comm.sumAlong(tree, words.words)
+  }
+}
