@@ -116,7 +116,10 @@ extension FederatedRun {
       if shared.isPrivate {
         scale.add(upload, weight: weights[position], to: shared.words)
       } else {
-        scale.addAtomically(upload, weight: weights[position], to: shared.words)
+        let place = communicator.node
+        scale.addAtomically(
+          upload, weight: weights[position], to: shared.words,
+          from: Double(place.rank) / Double(place.size))
       }
     }
     clock.mark(\.server)

@@ -2,9 +2,13 @@
 // upload moves: who trained whom, the bytes of each message and its coordinates. Every rank computes
 // the same numbers (additions, products and quotients of Doubles alone) and so makes the same choice.
 //
-//   messages:  a + G (bytes of other hosts) + m (bytes of rank 0's host) + d (all coordinates)
-//   sums:      max over ranks of d' (its coordinates) + s n + e (largest host's union)
-//              + (hops) a + G (bytes that the root receives) + d'' (their words) + fill of the pipeline
+//   messages:  2 a + 1.3 G (bytes of other hosts) + m (bytes of rank 0's host) + w(k) of every client
+//   sums:      the most w(k) that a rank has + 2 s n + e (the largest host's union)
+//              + G (bytes that the root receives) + d (their words)
+//              + (hops beyond the first) (a + a segment's bytes and words + (e + d) of the whole union)
+//
+// where w(k) = c k + l min(k, n / 8) adds k coordinates to n words: far between, each costs a cache line
+// of its own. The factor 1.3 is measured: senders take turns, and the root decodes between segments.
 //
 // The union of the supports of k_1, k_2, ... of n coordinates is taken to be that of independent ones,
 // n (1 - product of (1 - k_i / n)). Real supports overlap more, so a sum may be shorter than it was
@@ -41,10 +45,13 @@ public struct UploadCosts {
     self.loads = loads
   }
 
-  /// Seconds a coordinate, measured on one Zen 4 core (docs/communication-model.md): decoding and
-  /// adding a message's, doing so in memory that others add to, going over words, encoding and adding
-  /// those of a sum.
-  static let (decode, decodeShared, pass, encode, add) = (4e-9, 8e-9, 1.2e-9, 4e-9, 3e-9)
+  /// Seconds a coordinate (c), the same in memory that others add to, and a cache line (l); a word gone
+  /// over (s); a word of a sum encoded (e) and added (d). Measured on Zen 4
+  /// (docs/communication-model.md).
+  static let (coordinate, sharedCoordinate, line) = (3e-9, 4e-9, 25e-9)
+  static let (pass, encode, add) = (0.6e-9, 4e-9, 3e-9)
+  /// What taking turns makes of a gather's G.
+  static let turns = 1.3
   /// Seconds a byte between ranks of a host.
   static let memory = 0.5e-9
   /// Words of a segment of a sum, and bytes of one of its words.
@@ -61,34 +68,38 @@ public struct UploadCosts {
   public func seconds(_ collective: UploadCollective) -> Double {
     guard let tree = collective.tree else { return messages }
     let hosts = layout.hosts.count
-    let busiest = loads.map { $0.kept.reduce(0, +) }.max() ?? 0
-    let isShared = layout.hosts.contains { $0.count > 1 }
     let unions = layout.hosts.indices.map { union(of: [$0]) }
-    // The sum is read where it was made, and made zero again.
-    var seconds =
-      Double(busiest) * (isShared ? Self.decodeShared : Self.decode)
-      + Double(length) * Self.pass
+    var seconds = loads.indices.map { rank in
+      let isShared = layout.hosts.contains { $0.count > 1 && $0.contains(rank) }
+      return adding(loads[rank].kept, isShared ? Self.sharedCoordinate : Self.coordinate)
+    }.max() ?? 0
     guard hosts > 1 else { return seconds }
     let children = tree.children(of: 0, count: hosts)
     let received = children.map { union(of: subtree(of: $0, tree)) }
-    seconds += Self.encode * (unions.max() ?? 0) + Double(length) * Self.pass
+    seconds += Self.encode * (unions.max() ?? 0) + 2 * Double(length) * Self.pass
     seconds += received.reduce(0) { $0 + link.secondsPerByte * bytes(ofUnion: $1) + Self.add * $1 }
-    // A hop passes on a segment when it has it whole.
+    // A hop passes a segment on when it has it whole, and has its own work with each.
     let segments = Double((length + Self.segmentLength - 1) / Self.segmentLength)
     let whole = union(of: Array(1..<hosts))
+    let coding = (Self.encode + Self.add) * whole
     let hop =
-      link.latencySeconds
-      + (link.secondsPerByte * bytes(ofUnion: whole) + (Self.encode + Self.add) * whole) / segments
-    return seconds + Double(depth(tree)) * hop + segments * link.latencySeconds * 0.5
+      link.latencySeconds + link.secondsPerByte * bytes(ofUnion: whole) / max(1, segments) + coding
+    return seconds + link.latencySeconds + Double(depth(tree)) * hop
+  }
+
+  /// Seconds to decode messages of so many coordinates and to add them to the words.
+  private func adding(_ kept: [Int], _ coordinate: Double) -> Double {
+    kept.reduce(0) {
+      $0 + coordinate * Double($1) + Self.line * Double(min($1, length / 8))
+    }
   }
 
   private var messages: Double {
     let local = layout.hosts[0].reduce(0) { $0 + loads[$1].bytes } - loads[0].bytes
     let remote = loads.reduce(0) { $0 + $1.bytes } - local - loads[0].bytes
-    let kept = loads.reduce(0) { $0 + $1.kept.reduce(0, +) }
+    let all = loads.reduce(0) { $0 + adding($1.kept, Self.coordinate) }
     return (layout.hosts.count > 1 ? 2 * link.latencySeconds : 0)
-      + Double(remote) * link.secondsPerByte + Double(local) * Self.memory
-      + Double(kept) * Self.decode + Double(length) * Self.pass
+      + Double(remote) * Self.turns * link.secondsPerByte + Double(local) * Self.memory + all
   }
 
   /// The expected coordinates of the sum of all clients of some hosts.

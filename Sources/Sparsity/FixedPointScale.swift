@@ -46,17 +46,20 @@ public struct FixedPointScale: Sendable, Equatable {
   public func add(
     _ vector: SparseVector, weight: Int = 1, to words: UnsafeMutableBufferPointer<Int64>
   ) {
-    forEachWord(of: vector, weight, words) { word, addend in word.pointee &+= addend }
+    forEachWord(of: vector, weight, words, from: 0) { word, addend in word.pointee &+= addend }
   }
 
   /// Adds `weight` times a vector to words to which other threads and processes add at the same time.
   ///
+  /// - Parameter share: Where to begin, 0..<1 of the vector: others that begin elsewhere are not in the
+  ///   way, which several in step on the same words would be.
   /// - Precondition: as for the addition without others.
   /// - Complexity: O(k), at the price of an atomic addition each.
   public func addAtomically(
-    _ vector: SparseVector, weight: Int = 1, to words: UnsafeMutableBufferPointer<Int64>
+    _ vector: SparseVector, weight: Int = 1, to words: UnsafeMutableBufferPointer<Int64>,
+    from share: Double = 0
   ) {
-    forEachWord(of: vector, weight, words) { word, addend in
+    forEachWord(of: vector, weight, words, from: share) { word, addend in
       word.withMemoryRebound(to: Atomic<Int64>.self, capacity: 1) {
         _ = $0.pointee.wrappingAdd(addend, ordering: .relaxed)
       }
@@ -66,7 +69,7 @@ public struct FixedPointScale: Sendable, Equatable {
   @inline(__always)
   private func forEachWord(
     of vector: SparseVector, _ weight: Int, _ words: UnsafeMutableBufferPointer<Int64>,
-    _ add: (UnsafeMutablePointer<Int64>, Int64) -> Void
+    from share: Double, _ add: (UnsafeMutablePointer<Int64>, Int64) -> Void
   ) {
     precondition(
       vector.length == words.count,
@@ -79,17 +82,19 @@ public struct FixedPointScale: Sendable, Equatable {
     // Exact: 24 significant bits times a power of two, far from Double's limits.
     let scale = Double(sign: .plus, exponent: exponent, significand: 1)
     let weight = Int64(weight)
+    precondition((0..<1).contains(share), "an addition that begins at \(share)")
+    let first = Int(share * Double(vector.count))
     vector.values.withUnsafeBufferPointer { values in
-      guard let list = vector.mask.list else {
-        for i in 0..<values.count {
-          add(sum + i, nearestInteger(Double(values[i]) * scale) &* weight)
+      for range in [first..<values.count, 0..<first] {
+        guard let list = vector.mask.list else {
+          for i in range { add(sum + i, nearestInteger(Double(values[i]) * scale) &* weight) }
+          continue
         }
-        return
-      }
-      list.withUnsafeBufferPointer { indices in
-        guard let at = indices.baseAddress else { return }
-        for i in 0..<indices.count {
-          add(sum + Int(at[i]), nearestInteger(Double(values[i]) * scale) &* weight)
+        list.withUnsafeBufferPointer { indices in
+          guard let at = indices.baseAddress else { return }
+          for i in range {
+            add(sum + Int(at[i]), nearestInteger(Double(values[i]) * scale) &* weight)
+          }
         }
       }
     }

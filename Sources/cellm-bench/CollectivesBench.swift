@@ -50,6 +50,8 @@ struct CollectivesBench: ParsableCommand {
     commandName: "collectives",
     abstract: "Times sums of sparse uploads against dense reductions (under mpirun).")
   @OptionGroup var options: SparsityOptions
+  @Option(help: "Part of each rank's support that all ranks have in common: 0 to 1.")
+  var common = 0.0
 
   func run() throws {
     let comm = try MPIRuntime.initialize()
@@ -68,12 +70,7 @@ struct CollectivesBench: ParsableCommand {
           + "\(options.repeats)")
     }
     for divisor in options.divisors {
-      var stream = RandomStream(
-        seed: 1, purpose: .selection, round: divisor, client: comm.rank)
-      let count = options.length / divisor
-      let mask = SupportMask(
-        length: options.length,
-        indices: stream.sample(count, of: options.length).map { UInt32($0) })
+      let mask = support(options.length / divisor, ofRank: comm.rank)
       let upload = whole.withUnsafeBufferPointer { SparseVector(gathering: $0, at: mask) }
       let message = VectorCodec.encode(upload).bytes
       let largest = try comm.maximum(Double(upload.largestMagnitude))
@@ -82,7 +79,7 @@ struct CollectivesBench: ParsableCommand {
         length: options.length, layout: layout, link: link,
         loads: bytes.map {
           var load = UploadCosts.Load()
-          (load.bytes, load.kept) = ($0, [count])
+          (load.bytes, load.kept) = ($0, [mask.count])
           return load
         })
       var contest = Contest(
@@ -92,7 +89,56 @@ struct CollectivesBench: ParsableCommand {
       try contest.run(repeats: options.repeats)
       if comm.rank == 0 { show(contest, divisor, costs) }
     }
+    try compareDownloads(comm, layout)
     try MPIRuntime.finalize()
+  }
+
+  /// The dense message of a download from rank 0: MPI's broadcast against the chain of hosts.
+  private func compareDownloads(_ comm: MPICommunicator, _ layout: HostLayout) throws {
+    var bytes = [UInt8](repeating: UInt8(comm.rank == 0 ? 7 : 0), count: 4 * options.length)
+    var seconds: [[Double]] = [[], []]
+    for number in 0...options.repeats {
+      for way in 0..<2 {
+        try comm.barrier()
+        let start = ContinuousClock.now
+        if way == 0 {
+          try bytes.withUnsafeMutableBytes { try comm.broadcast($0, root: 0) }
+        } else {
+          try comm.broadcastAlongHosts(&bytes, layout)
+        }
+        try comm.barrier()
+        if number > 0 { seconds[way].append((ContinuousClock.now - start) / .seconds(1)) }
+      }
+    }
+    precondition(bytes.count == 4 * options.length && bytes.allSatisfy { $0 == 7 }, "other bytes")
+    guard comm.rank == 0 else { return }
+    let (mpi, ours) = (median(seconds[0]), median(seconds[1]))
+    report(
+      "download of \(bytes.count) bytes: \(short(ours * 1e3)) ms; MPI_Bcast \(short(mpi * 1e3)) = "
+        + "\(short(mpi / ours, 3))x",
+      [
+        ("bench", "download"), ("ranks", "\(comm.size)"), ("hosts", "\(layout.hosts.count)"),
+        ("bytes", "\(bytes.count)"), ("seconds_median", short(ours)),
+        ("broadcast_seconds_median", short(mpi)), ("ratio", short(mpi / ours)),
+      ])
+  }
+
+  /// `count` coordinates, of which a part is the same on all ranks.
+  private func support(_ count: Int, ofRank rank: Int) -> SupportMask {
+    func sample(_ count: Int, _ client: Int) -> [Int] {
+      var stream = RandomStream(seed: 1, purpose: .selection, round: count, client: client)
+      return stream.sample(count, of: options.length)
+    }
+    var isKept = [Bool](repeating: false, count: options.length)
+    let shared = sample(Int(common * Double(count)), 0)
+    for place in shared { isKept[place] = true }
+    let own = sample(count, rank + 1).filter { !isKept[$0] }
+    // Ascending as they come: every so many of them, so that no end is left out.
+    let wanted = count - shared.count
+    for i in 0..<min(wanted, own.count) { isKept[own[i * own.count / max(1, wanted)]] = true }
+    return SupportMask(
+      length: options.length,
+      indices: isKept.indices.lazy.filter { isKept[$0] }.map { UInt32($0) })
   }
 
   /// A vector that looks like a client delta, another one for each rank.
@@ -150,7 +196,9 @@ private struct Contest {
     var gathered = [Int64](repeating: 0, count: comm.rank == 0 ? dense.count : 0)
     var expected: [Int64]?
     for number in 0...repeats {
-      for way in ways {
+      // Each way comes first in some repeat: what ran before leaves caches and pages behind.
+      for place in ways.indices {
+        let way = ways[(place + number) % ways.count]
         var values = dense
         try comm.barrier()
         let start = ContinuousClock.now
@@ -191,7 +239,8 @@ private struct Contest {
     if words.isPrivate {
       scale.add(upload, to: words.words)
     } else {
-      scale.addAtomically(upload, to: words.words)
+      scale.addAtomically(
+        upload, to: words.words, from: Double(comm.node.rank) / Double(comm.node.size))
     }
     try comm.barrier()
     let tree = RankTree(of: comm.rank, in: layout, shape: shape) { layout.hosts[$0].count > 1 }
