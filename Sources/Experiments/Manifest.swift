@@ -57,6 +57,18 @@ struct Manifest: Codable, Sendable, Equatable {
     var modelledSeconds: Double?
   }
 
+  /// The last evaluation: of the test split where there is one, else of the first.
+  struct Evaluation: Codable, Sendable, Equatable {
+    /// The round after which it was made.
+    var round: Int
+    var split: String
+    /// Whether the vector was evaluated as clients receive it.
+    var masked: Bool
+    var accuracy: Double
+    /// Nats an item.
+    var loss: Double
+  }
+
   /// The privacy of all rounds together, with the noise that a target asked for.
   struct Privacy: Codable, Sendable, Equatable {
     var noiseMultiplier: Double
@@ -95,6 +107,7 @@ struct Manifest: Codable, Sendable, Equatable {
   var digest: String?
   var failure: String?
   var totals = Totals()
+  var evaluation: Evaluation?
   /// The starts before this one, for a run that went on after it was interrupted.
   var starts: [Start] = []
   /// The round from which this start went on.

@@ -49,7 +49,7 @@ public func runSweep(
   let name = try communicator.broadcast(sweep?.name ?? "", root: 0)
   let directory = output ?? "runs/\(name)"
   let claims = try communicator.agreed {
-    try sweep.map { try Claims(directory: directory, points: $0.points.map(\.name)) }
+    try sweep.map { try SweepClaims(directory: directory, sweep: $0) }
   }
   var outcome = SweepOutcome(directory: directory)
   while true {
@@ -70,6 +70,7 @@ public func runSweep(
         outcome.exitCode = ExitCode.stopped
         break
       }
+      claims?.fail(next[0])
       outcome.failed.append((pointName, failure.exitCode))
       if outcome.exitCode == 0 { outcome.exitCode = failure.exitCode }
     }
@@ -80,53 +81,7 @@ public func runSweep(
   return outcome
 }
 
-/// Which points are free, by locks on files.
-private final class Claims {
-  private let directory: String
-  private let points: [String]
-  private var held: [Int: OutputFile] = [:]
-  /// Points that were found finished; they stay so.
-  private var finished: Set<Int> = []
-
-  init(directory: String, points: [String]) throws {
-    self.directory = directory
-    self.points = points
-    do {
-      try FileManager.default.createDirectory(
-        atPath: directory + "/.claims", withIntermediateDirectories: true)
-    } catch {
-      throw CommandFailure(ExitCode.inputOutput, "\(directory): cannot be made")
-    }
-  }
-
-  /// Claims the first point that is neither finished nor claimed; nil where none is left.
-  func next(only: Int?) throws -> Int? {
-    for (index, point) in points.enumerated() where only == nil || only == index {
-      if held[index] != nil || isFinished(index) { continue }
-      let file = try OutputFile(creating: "\(directory)/.claims/\(point)")
-      // Another group may have finished it since.
-      if file.lock(), !isFinished(index) {
-        held[index] = file
-        return index
-      }
-    }
-    return nil
-  }
-
-  /// Lets a finished point go; a failed one stays claimed, so that no group of this job repeats it.
-  func release(_ index: Int) { held[index] = nil }
-
-  private func isFinished(_ index: Int) -> Bool {
-    if finished.contains(index) { return true }
-    guard Manifest.read(in: "\(directory)/\(points[index])")?.status == "finished" else {
-      return false
-    }
-    finished.insert(index)
-    return true
-  }
-}
-
-/// points.csv: a row for each point with its settings and how far it is.
+/// points.csv: a row for each point with its settings, how far it is and what it came to.
 private struct SweepTable {
   let sweep: Sweep
   let directory: String
@@ -140,7 +95,12 @@ private struct SweepTable {
     let keys = sweep.points.flatMap(\.settings).map { String($0.prefix { $0 != "=" }) }
     var columns: [String] = []
     for key in keys where !columns.contains(key) { columns.append(key) }
-    var rows = [["point", "name", "status", "digest", "rounds", "wall_seconds"] + columns]
+    var rows = [
+      [
+        "point", "name", "status", "digest", "rounds", "wall_seconds", "split", "accuracy", "loss",
+        "payload_bytes", "dense_payload_bytes",
+      ] + columns
+    ]
     for (index, point) in sweep.points.enumerated() {
       let manifest = Manifest.read(in: "\(directory)/\(point.name)")
       var values: [String: String] = [:]
@@ -148,12 +108,15 @@ private struct SweepTable {
         guard let equals = setting.firstIndex(of: "=") else { continue }
         values[String(setting[..<equals])] = String(setting[setting.index(after: equals)...])
       }
-      rows.append(
-        [
-          "\(index)", point.name, manifest?.status ?? "not begun", manifest?.digest ?? "",
-          manifest.map { "\($0.totals.rounds)" } ?? "",
-          manifest?.wallSeconds.map { fixed($0, 3) } ?? "",
-        ] + columns.map { values[$0] ?? "" })
+      var row = ["\(index)", point.name, manifest?.status ?? "not begun", manifest?.digest ?? ""]
+      row.append(manifest.map { "\($0.totals.rounds)" } ?? "")
+      row.append(manifest?.wallSeconds.map { fixed($0, 3) } ?? "")
+      row.append(manifest?.evaluation?.split ?? "")
+      row.append(manifest?.evaluation.map { "\($0.accuracy)" } ?? "")
+      row.append(manifest?.evaluation.map { "\($0.loss)" } ?? "")
+      row.append(manifest.map { "\($0.totals.payloadBytes)" } ?? "")
+      row.append(manifest.map { "\($0.totals.densePayloadBytes)" } ?? "")
+      rows.append(row + columns.map { values[$0] ?? "" })
     }
     let text = rows.map(csvRow).joined()
     try OutputFile.replace(directory + "/points.csv", with: text)

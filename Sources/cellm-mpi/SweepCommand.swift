@@ -9,12 +9,18 @@ struct SweepCommand: ExecutableCommand {
     commandName: "sweep",
     abstract: "Run an experiment at many points; under mpirun or srun on all ranks.",
     discussion: """
-      The file names an experiment and the points: named ones, the product of lists, or both.
+      The file names an experiment and the points: named ones, the product of lists, random draws, or the product of these.
 
         experiment: x.yaml                  (relative to this file)
         set: {federation.rounds: 30}        (for all points)
         points: {dense: {method.upload.select: all}, flasc: {}}
         grid: {seed: [0, 1, 2]}
+        random: {count: 20, values: {local.learning_rate: {log_uniform: [0.01, 1]}}}
+
+      Draws are uniform, log_uniform or a choice. Or a search that plays a few of the points of ranks and \
+      densities, from the smallest on, by pairs of neighbours (FLASC-Search):
+
+        search: {ranks: [1, 4, 16], densities: [0.0625, 0.25, 1], by: accuracy}
 
       Each point is a run in OUTPUT/NAME, and OUTPUT/points.csv says how far each is. Groups of \
       --group-size ranks take one free point after the other. Claims are locks on files in OUTPUT, \
