@@ -47,7 +47,8 @@ extension Communicator {
       let part = UnsafeMutableBufferPointer(rebasing: words[range])
       for inbox in inboxes {
         let count = try inbox.transfers[slot]!.finish()
-        try SumSegment.add(UnsafeRawBufferPointer(rebasing: inbox.buffers[slot][..<count]), to: part)
+        try SumSegment.add(
+          UnsafeRawBufferPointer(rebasing: inbox.buffers[slot][..<count]), to: part)
         if number + window < segments.count {
           inbox.transfers[slot] = try startReceive(
             inbox.buffers[slot], from: inbox.peer, channel: Channel.sums + slot)

@@ -121,3 +121,21 @@ public final class MessagesUnderWay {
     }
   }
 }
+
+extension Communicator {
+  /// Hands every rank's messages to `each` at rank 0, in the order of ranks and, within a rank, of its
+  /// messages; all of them are under way at once, and rank 0 holds them all.
+  ///
+  /// - Parameter counts: How many messages each rank has, the same on every rank.
+  /// - Communication: The messages, in pieces.
+  public func streamGather(
+    _ messages: [[UInt8]], counts: [Int],
+    each: (_ rank: Int, _ index: Int, _ message: [UInt8]) throws -> Void
+  ) throws {
+    let underWay = try MessagesUnderWay(over: self, counts: counts)
+    for message in messages { try underWay.send(message) }
+    for (rank, messages) in try underWay.finish().enumerated() {
+      for (index, message) in messages.enumerated() { try each(rank, index, message) }
+    }
+  }
+}

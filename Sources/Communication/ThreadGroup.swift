@@ -38,6 +38,7 @@ final class ThreadGroup: @unchecked Sendable {
   private var arrived = 0
   private var generation = 0
   private var left = 0
+  private var ended: Set<Int> = []
   private var fault: CommunicationError?
   private var mailboxes: [Mailbox: [[UInt8]]] = [:]
   private var firstError: (any Error)?
@@ -100,11 +101,12 @@ final class ThreadGroup: @unchecked Sendable {
 
   /// The next message of a mailbox; nil where there is none and nobody is to wait.
   ///
-  /// What was sent before a rank ended arrives all the same.
+  /// What was sent before a rank ended arrives all the same, and that another rank than the sender has
+  /// returned is no fault.
   func take(from mailbox: Mailbox, waiting: Bool) throws -> [UInt8]? {
     try condition.withLock {
       while mailboxes[mailbox, default: []].isEmpty {
-        if let fault { throw fault }
+        if let fault, firstError != nil || ended.contains(mailbox.from) { throw fault }
         if !waiting { return nil }
         condition.wait()
       }
@@ -116,6 +118,7 @@ final class ThreadGroup: @unchecked Sendable {
   func leave(rank: Int, reason: String, error: (any Error)?) {
     condition.withLock {
       left += 1
+      ended.insert(rank)
       firstError = firstError ?? error
       fault = fault ?? .rankLeft(rank: rank, reason: reason)
       condition.broadcast()

@@ -141,7 +141,8 @@ public struct FederationPlan: Sendable, Equatable {
     found += evaluation.problems
     if uploads.addsUp && method.aggregation.needsEach {
       found.append(
-        "uploads: \(uploads.rawValue) adds uploads up on their way; the aggregation needs each client's")
+        "uploads: \(uploads.rawValue) adds uploads up on their way; the aggregation needs each client's"
+      )
     }
     if let system {
       found += system.problems(

@@ -78,7 +78,14 @@ extension FederatedRun {
       for (rank, messages) in uploads.arrived.enumerated() {
         for (index, message) in messages.enumerated() { try take(rank, index, message) }
       }
-    default: try communicator.sparseGather(uploads.messages, each: take)
+    default:
+      let bytes = uploads.reports.reduce(0) { $0 + $1.upload.total }
+      if bytes <= UploadCosts.longestStreamBytes {
+        try communicator.streamGather(
+          uploads.messages, counts: uploads.assigned.map(\.count), each: take)
+      } else {
+        try communicator.sparseGather(uploads.messages, each: take)
+      }
     }
     return (isServer ? FixedPointSum(words: words, scale: scale) : nil, each)
   }

@@ -77,7 +77,8 @@ extension FederatedRun {
     try aggregate(
       Uploads(
         messages: messages, arrived: arrived, reports: reports, clients: trained.map(\.client),
-        assigned: assigned, rank: communicator.rank, isUsed: verdict.isUsed), downloads, clip, &clock)
+        assigned: assigned, rank: communicator.rank, isUsed: verdict.isUsed), downloads, clip,
+      &clock)
     let played = round
     round += 1
 
@@ -101,7 +102,8 @@ extension FederatedRun {
   /// where it is asked to stop before half of the work is done.
   private func train(
     _ own: [(position: Int, client: Int, download: Download)], _ clip: Double?,
-    _ underWay: MessagesUnderWay?, _ clock: inout PhaseClock, _ shouldStop: () -> Bool, _ onProgress: (RoundProgress) -> Void
+    _ underWay: MessagesUnderWay?, _ clock: inout PhaseClock, _ shouldStop: () -> Bool,
+    _ onProgress: (RoundProgress) -> Void
   ) throws -> (messages: [[UInt8]], reports: [ClientReport]) {
     var messages: [[UInt8]] = []
     var reports: [ClientReport] = []

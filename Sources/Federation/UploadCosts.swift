@@ -50,6 +50,9 @@ public struct UploadCosts {
   /// (docs/communication-model.md).
   static let (coordinate, sharedCoordinate, line) = (3e-9, 4e-9, 25e-9)
   static let (pass, encode, add) = (0.6e-9, 4e-9, 3e-9)
+  /// Up to so many bytes a gather has all messages under way at once; beyond, rank 0 takes them segment by
+  /// segment, so that it need not hold them all.
+  public static let longestStreamBytes = 16 << 20
   /// What taking turns makes of a gather's G.
   static let turns = 1.3
   /// Seconds a byte between ranks of a host.
@@ -69,10 +72,11 @@ public struct UploadCosts {
     guard let tree = collective.tree else { return messages }
     let hosts = layout.hosts.count
     let unions = layout.hosts.indices.map { union(of: [$0]) }
-    var seconds = loads.indices.map { rank in
-      let isShared = layout.hosts.contains { $0.count > 1 && $0.contains(rank) }
-      return adding(loads[rank].kept, isShared ? Self.sharedCoordinate : Self.coordinate)
-    }.max() ?? 0
+    var seconds =
+      loads.indices.map { rank in
+        let isShared = layout.hosts.contains { $0.count > 1 && $0.contains(rank) }
+        return adding(loads[rank].kept, isShared ? Self.sharedCoordinate : Self.coordinate)
+      }.max() ?? 0
     guard hosts > 1 else { return seconds }
     let children = tree.children(of: 0, count: hosts)
     let received = children.map { union(of: subtree(of: $0, tree)) }
@@ -103,7 +107,7 @@ public struct UploadCosts {
   }
 
   /// The expected coordinates of the sum of all clients of some hosts.
-  func union(of hosts: [Int]) -> Double {
+  public func union(of hosts: [Int]) -> Double {
     let n = Double(max(1, length))
     var missing = 1.0
     for host in hosts {
@@ -115,7 +119,7 @@ public struct UploadCosts {
   }
 
   /// The bytes of a sum with so many coordinates that are not zero (SumSegment).
-  func bytes(ofUnion count: Double) -> Double {
+  public func bytes(ofUnion count: Double) -> Double {
     guard count >= 1 else { return 0 }
     let perCoordinate = Double(length) / count
     // Rice codes of geometric gaps: 1.5 bits and the logarithm of the mean gap, about.

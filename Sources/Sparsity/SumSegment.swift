@@ -16,8 +16,8 @@
 // than the 32 bits of a float, and the sum of several a few bits more, where the words have 64.
 //
 // A word that is zero is not written, until a segment is shorter with all of its words: the switch
-// from sparse to dense of SparCML (Renggli et al. 2019, arXiv 1802.08021, section 5.1), taken for each
-// segment by its exact size.
+// from sparse to dense of SparCML (Renggli et al. 2019, arXiv 1802.08021), taken for each segment by its
+// exact size.
 
 /// Encodes and adds stretches of fixed-point words.
 public enum SumSegment {
@@ -88,7 +88,8 @@ public enum SumSegment {
     }
     let (kind, count, indexBytes) = (number(0), number(4), number(8))
     guard kind & 0xFF <= 1, kind >> 8 <= largestRiceParameter, count <= words.count,
-      indexBytes <= message.count - headerBytes, kind != 0 || indexBytes == 0 && count == words.count
+      indexBytes <= message.count - headerBytes,
+      kind != 0 || indexBytes == 0 && count == words.count
     else {
       throw .init(
         "a segment of a sum of kind \(kind), \(count) of \(words.count) words and "
@@ -101,7 +102,8 @@ public enum SumSegment {
       }
       return
     }
-    let section = UnsafeRawBufferPointer(rebasing: message[headerBytes..<(headerBytes + indexBytes)])
+    let section = UnsafeRawBufferPointer(
+      rebasing: message[headerBytes..<(headerBytes + indexBytes)])
     let indices = try readRiceStream(
       section, count: count, parameter: kind >> 8, length: words.count)
     try indices.withUnsafeBufferPointer { indices throws(VectorCodecError) in

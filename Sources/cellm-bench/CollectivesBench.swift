@@ -84,6 +84,7 @@ struct CollectivesBench: ParsableCommand {
         })
       var contest = Contest(
         comm: comm, layout: layout, words: words, message: message,
+        bytes: bytes.reduce(0, +),
         scale: FixedPointScale(largestMagnitude: Float(largest), totalWeight: comm.size),
         dense: upload.dense())
       try contest.run(repeats: options.repeats)
@@ -183,11 +184,13 @@ private struct Contest {
   let layout: HostLayout
   let words: NodeSharedWords
   let message: [UInt8]
+  /// The bytes of all ranks' messages.
+  let bytes: Int
   let scale: FixedPointScale
   var dense: [Float]
   let ways: [Way] =
     [.reduce, .allReduce]
-    + [.gather, .overlapped, .hostSums, .recursiveDoubling, .pipeline].map { Way.ours($0) }
+    + [.gather, .hostSums, .recursiveDoubling, .pipeline].map { Way.ours($0) }
   var seconds: [Way: [Double]] = [:]
 
   /// Times all ways; the first repeat is not counted.
@@ -206,16 +209,15 @@ private struct Contest {
         case .reduce: try comm.reduceInexactly(dense, into: &sum)
         case .allReduce: try comm.allReduceInexactly(&values)
         case .ours(.gather):
-          try comm.sparseGather([message]) { _, _, message in
+          func take(_ rank: Int, _ index: Int, _ message: [UInt8]) throws {
             let upload = try VectorCodec.decode(message, expectedLength: dense.count)
             gathered.withUnsafeMutableBufferPointer { scale.add(upload, to: $0) }
           }
-        case .ours(.overlapped):
-          let underWay = try MessagesUnderWay(over: comm, counts: Array(repeating: 1, count: comm.size))
-          try underWay.send(message)
-          for messages in try underWay.finish() {
-            let upload = try VectorCodec.decode(messages[0], expectedLength: dense.count)
-            gathered.withUnsafeMutableBufferPointer { scale.add(upload, to: $0) }
+          if bytes <= UploadCosts.longestStreamBytes {
+            let counts = Array(repeating: 1, count: comm.size)
+            try comm.streamGather([message], counts: counts, each: take)
+          } else {
+            try comm.sparseGather([message], each: take)
           }
         case .ours(let collective): try addUp(collective.tree!)
         }

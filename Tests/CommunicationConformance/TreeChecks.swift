@@ -6,9 +6,11 @@ import Communication
 let treeChecks: [ConformanceCheck] = [
   ConformanceCheck("messages between two ranks arrive whole, in order and on their channel") {
     comm, found in
-    let counts = [0, 1, 15, 16, 17, 1000, 70_001]
+    let counts = [0, 1, 15, 16, 17, 1000, 5001]
     for shift in 1..<max(1, comm.size) {
-      let (to, from) = ((comm.rank + shift) % comm.size, (comm.rank - shift + comm.size) % comm.size)
+      let (to, from) = (
+        (comm.rank + shift) % comm.size, (comm.rank - shift + comm.size) % comm.size
+      )
       var sends: [any Transfer] = []
       let sent = counts.enumerated().map { pattern(of: comm.rank, count: $1, salt: $0) }
       let buffers = sent.map { bytes in
@@ -106,7 +108,7 @@ let treeChecks: [ConformanceCheck] = [
   ConformanceCheck("a download reaches every rank along the hosts, whatever its length") {
     comm, found in
     let layout = try HostLayout(of: comm)
-    for count in [0, 1, 100, 999, 1000, 1001, 70_001] {
+    for count in [0, 1, 100, 999, 1000, 1001, 5001] {
       for (segment, short) in [(100, 0), (1000, 0), (1 << 18, 1 << 16)] {
         let expected = pattern(of: 0, count: count, salt: count)
         var bytes = comm.rank == 0 ? expected : [1, 2, 3]
@@ -117,7 +119,7 @@ let treeChecks: [ConformanceCheck] = [
   },
   ConformanceCheck("messages that travel while ranks work arrive in order, cut into any pieces") {
     comm, found in
-    for piece in [1, 10, 1000, MessagesUnderWay.defaultPieceBytes] {
+    for piece in [10, 1000, MessagesUnderWay.defaultPieceBytes] {
       let counts = (0..<comm.size).map { comm.testMessages(of: $0).count }
       let underWay = try MessagesUnderWay(over: comm, counts: counts, pieceBytes: piece)
       for message in comm.testMessages(of: comm.rank) {
@@ -140,7 +142,8 @@ let treeChecks: [ConformanceCheck] = [
     guard comm.size > 1 else { return }
     let link = try LinkModel(between: 0, and: 1, over: comm, largeBytes: 100_000)
     let all = try comm.allGather(values: [link.latencySeconds, link.secondsPerByte])
-    found.expect(Set(all.enumerated().map { [Double($0.offset % 2), $0.element] }).count, 2, "costs")
+    found.expect(
+      Set(all.enumerated().map { [Double($0.offset % 2), $0.element] }).count, 2, "costs")
     found.expect(link.latencySeconds > 0 && link.secondsPerByte >= 0, true, "\(link)")
   },
 ]

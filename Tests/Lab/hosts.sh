@@ -18,7 +18,7 @@ same_run "8 ranks on four hosts" "$scratch/one" "$scratch/four"
 check "they are four hosts" test "$(hosts_of "$scratch/four")" = "node1 node2 node3 node4 "
 
 # However uploads travel, and with downloads long enough to go along the chain of hosts.
-wide=(--set adapter.lora_rank=64 --set federation.rounds=3)
+wide=(--set adapter.lora_rank=512 --set federation.rounds=3)
 alone "$scratch/one-wide" "${wide[@]}"
 for uploads in auto gather overlapped all_gather host_sums recursive_doubling pipeline; do
   run_on_hosts "$scratch/four-$uploads" "${wide[@]}" --set federation.uploads=$uploads
