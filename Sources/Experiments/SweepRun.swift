@@ -14,6 +14,10 @@ public struct SweepOutcome: Sendable {
   public var finished: [String] = []
   /// Points that failed, with their exit codes.
   public var failed: [(name: String, exitCode: Int32)] = []
+  /// Wall seconds in which this group played points.
+  public var playingSeconds = 0.0
+  /// Wall seconds in which it looked for the next one, or waited for it, until none was free.
+  public var claimingSeconds = 0.0
   /// 0, that of the first point that failed, or 75 where the sweep was asked to stop.
   public var exitCode: Int32 = 0
 }
@@ -52,12 +56,20 @@ public func runSweep(
     try sweep.map { try SweepClaims(directory: directory, sweep: $0) }
   }
   var outcome = SweepOutcome(directory: directory)
+  var mark = ContinuousClock.now
+  func lap() -> Double {
+    let start = mark
+    mark = .now
+    return (mark - start) / .seconds(1)
+  }
   while true {
     var next = [try communicator.agreed { try claims?.next(only: only) ?? -1 }]
     try communicator.broadcast(&next)
+    outcome.claimingSeconds += lap()
     guard next[0] >= 0 else { break }
     let pointName = try communicator.broadcast(sweep?.points[next[0]].name ?? "", root: 0)
     let request = sweep.map { $0.request($0.points[next[0]]) } ?? ExperimentRequest()
+    defer { outcome.playingSeconds += lap() }
     do {
       _ = try runExperiment(
         request, output: "\(directory)/\(pointName)", resume: true, label: pointName,

@@ -65,6 +65,15 @@ struct SweepCommand: ExecutableCommand {
       let outcome = try runSweep(
         path: sweep, output: output, only: point, environment: environment, communicator: group,
         assemble: assembleTransformer)
+      let groups = try world.gather(
+        group.rank == 0 ? [outcome.playingSeconds, outcome.claimingSeconds] : [])
+      if let busy = groups?.filter({ !$0.isEmpty }), !outcome.finished.isEmpty {
+        let (playing, claiming) = busy.reduce((0, 0)) { ($0.0 + $1[0], $0.1 + $1[1]) }
+        let share = 100 * claiming / max(playing + claiming, 1e-9)
+        writeToStandardError(
+          "cellm-mpi: \(busy.count) group\(busy.count == 1 ? "" : "s") of ranks, idle "
+            + String(format: "%.1f", share) + " % of the time until no point was free\n")
+      }
       if group.rank == 0 {
         var text = "\(outcome.finished.count) points finished here"
         if !outcome.failed.isEmpty {
