@@ -53,6 +53,7 @@ struct Checkpoint {
       "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
     ]
     if state.emptyRounds > 0 { metadata["empty_rounds"] = "\(state.emptyRounds)" }
+    if state.refusedRounds > 0 { metadata["refused_rounds"] = "\(state.refusedRounds)" }
     // The shortest text that reads back as the same number.
     metadata["clip"] = state.clip.map { "\($0)" }
     try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
@@ -89,7 +90,8 @@ struct Checkpoint {
       round: round, vector: vector, firstMoment: try floats("first_moment"),
       secondMoment: try floats("second_moment"), support: support,
       clip: file.metadata["clip"].flatMap(Double.init),
-      emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0)
+      emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0,
+      refusedRounds: file.metadata["refused_rounds"].flatMap(Int.init) ?? 0)
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
     knowledge = try ClientKnowledge(file, length: vector.count)
     progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))

@@ -11,7 +11,7 @@ extension FederatedRun {
     _ uploads: Uploads, _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
   ) throws {
     let (reports, cohort) = (uploads.reports, uploads.clients)
-    if reports.isEmpty {
+    if reports.isEmpty, uploads.zeros == 0 {
       state?.skipRound()
       return
     }
@@ -29,7 +29,8 @@ extension FederatedRun {
         of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
     }
     try step(pseudoGradient, downloads)
-    state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
+    state?.clip = try adaptedClip(
+      clip, norms: reports.map(\.uploadNorm) + Array(repeating: 0, count: uploads.zeros))
     clock.mark(\.server)
   }
 

@@ -17,6 +17,8 @@ struct Uploads {
   var clients: [Int]
   /// The places in `clients` of each rank's messages.
   var assigned: [[Int]]
+  /// The clients that count as an upload of zeros.
+  var zeros = 0
 
   /// Those of the clients that trained whose upload `isUsed`.
   init(
@@ -49,7 +51,7 @@ extension FederatedRun {
   ) throws -> (sum: FixedPointSum?, each: [SparseVector?]) {
     let scale = FixedPointScale(
       largestMagnitude: uploads.reports.reduce(0) { max($0, $1.largestMagnitude) },
-      totalWeight: weights.reduce(0, +))
+      totalWeight: weights.reduce(0, +) + uploads.zeros)
     let collective = try chosen(uploads)
     if let tree = collective.tree {
       let sum = try sumOfHosts(uploads, scale, weights, tree, downloads, clip, &clock)
@@ -64,6 +66,7 @@ extension FederatedRun {
     func take(_ rank: Int, _ index: Int, _ message: [UInt8]) throws {
       guard isServer else { return }
       clock.mark(\.transfer)
+      onActivity(.server(round: round))
       let position = uploads.assigned[rank][index]
       let upload = try decoded(message, of: uploads.clients[position], downloads, clip)
       words.withUnsafeMutableBufferPointer {
@@ -118,6 +121,7 @@ extension FederatedRun {
   ) throws -> FixedPointSum? {
     let shared = try wordsOfHosts()
     clock.mark(\.transfer)
+    onActivity(.server(round: round))
     for (position, message) in zip(uploads.assigned[communicator.rank], uploads.messages) {
       let upload = try decoded(message, of: uploads.clients[position], downloads, clip)
       if shared.isPrivate {

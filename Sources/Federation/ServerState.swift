@@ -18,6 +18,8 @@ public struct ServerState: Sendable, Equatable {
   public internal(set) var clip: Double?
   /// Of the rounds finished, those in which the server made no step.
   public private(set) var emptyRounds = 0
+  /// The last rounds in a row in which every upload was refused.
+  public internal(set) var refusedRounds = 0
 
   /// The state before round 0.
   public init(vector: [Float], optimizer: ServerOptimizer, clip: Double? = nil) {
@@ -37,7 +39,8 @@ public struct ServerState: Sendable, Equatable {
   ///   the vector, or the clip is none.
   public init(
     round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float],
-    support: SupportMask? = nil, clip: Double? = nil, emptyRounds: Int = 0
+    support: SupportMask? = nil, clip: Double? = nil, emptyRounds: Int = 0,
+    refusedRounds: Int = 0
   ) throws {
     guard round >= 0, (0...round).contains(emptyRounds) else {
       throw FederationError(
@@ -67,6 +70,7 @@ public struct ServerState: Sendable, Equatable {
     self.support = support
     self.clip = clip
     self.emptyRounds = emptyRounds
+    self.refusedRounds = refusedRounds
   }
 
   /// Ends a round in which nothing came: all stays as it is, and the optimizer counts no step.
