@@ -107,6 +107,8 @@ struct Manifest: Codable, Sendable, Equatable {
   var environment: [String: String]
   var hosts: [String]
   var rankCount: Int
+  /// Cores of rank 0's host that this process may use.
+  var cores: Int? = ProcessInfo.processInfo.activeProcessorCount
   var ranks: [RankPlace]
   var parameters: Int
   var population: Int
