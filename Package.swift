@@ -79,7 +79,8 @@ let package = Package(
     .executableTarget(
       name: "cellm-bench",
       dependencies: [
-        "Federation", "Sparsity", "RandomStreams", "Adapters", "Transformers", "Kernels",
+        "Federation", "Communication", "MPICommunication", "Sparsity", "RandomStreams", "Adapters",
+        "Transformers", "Kernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -128,3 +128,57 @@ int cmpi_all_reduce_int64(int comm, int64_t *values, int count, int operation) {
                                                 : MPI_OP_NULL;
   return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_INT64_T, op, MPI_Comm_f2c(comm));
 }
+
+/* int MPI_Reduce(const void *sendbuf, void *recvbuf, int count, MPI_Datatype datatype, MPI_Op op, int root,
+ *                MPI_Comm comm)   5.9.1 */
+int cmpi_reduce_float(int comm, const float *values, float *sum, int count, int root) {
+  return MPI_Reduce(values, sum, count, MPI_FLOAT, MPI_SUM, root, MPI_Comm_f2c(comm));
+}
+
+/* int MPI_Allreduce(const void *sendbuf, void *recvbuf, int count, MPI_Datatype datatype, MPI_Op op,
+ *                   MPI_Comm comm)   5.9.6 */
+int cmpi_all_reduce_float(int comm, float *values, int count) {
+  return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_FLOAT, MPI_SUM, MPI_Comm_f2c(comm));
+}
+
+/* int MPI_Isend(const void *buf, int count, MPI_Datatype datatype, int dest, int tag, MPI_Comm comm,
+ *               MPI_Request *request)   3.7.2
+ * Requests travel as Fortran handles, like communicators. */
+int cmpi_start_send(int comm, const void *bytes, int count, int to, int tag, int *request) {
+  MPI_Request handle = MPI_REQUEST_NULL;
+  const int code = MPI_Isend(bytes, count, MPI_BYTE, to, tag, MPI_Comm_f2c(comm), &handle);
+  *request = MPI_Request_c2f(handle);
+  return code;
+}
+
+/* int MPI_Irecv(void *buf, int count, MPI_Datatype datatype, int source, int tag, MPI_Comm comm,
+ *               MPI_Request *request)   3.7.2 */
+int cmpi_start_receive(int comm, void *bytes, int capacity, int from, int tag, int *request) {
+  MPI_Request handle = MPI_REQUEST_NULL;
+  const int code = MPI_Irecv(bytes, capacity, MPI_BYTE, from, tag, MPI_Comm_f2c(comm), &handle);
+  *request = MPI_Request_c2f(handle);
+  return code;
+}
+
+/* int MPI_Get_count(const MPI_Status *status, MPI_Datatype datatype, int *count)   3.2.5 */
+static int received(int code, const MPI_Status *status, int *count) {
+  return code == MPI_SUCCESS ? MPI_Get_count(status, MPI_BYTE, count) : code;
+}
+
+/* int MPI_Wait(MPI_Request *request, MPI_Status *status)   3.7.3 */
+int cmpi_wait(int *request, int *count) {
+  MPI_Request handle = MPI_Request_f2c(*request);
+  MPI_Status status;
+  const int code = MPI_Wait(&handle, &status);
+  *request = MPI_Request_c2f(handle);
+  return received(code, &status, count);
+}
+
+/* int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status)   3.7.3 */
+int cmpi_test(int *request, int *is_finished, int *count) {
+  MPI_Request handle = MPI_Request_f2c(*request);
+  MPI_Status status;
+  const int code = MPI_Test(&handle, is_finished, &status);
+  *request = MPI_Request_c2f(handle);
+  return code == MPI_SUCCESS && !*is_finished ? code : received(code, &status, count);
+}

@@ -38,9 +38,19 @@ public struct NodePlace: Sendable, Equatable {
   }
 }
 
+/// A message between two ranks that was started and is under way.
+public protocol Transfer: AnyObject {
+  /// Waits until it has arrived or, of one that is sent, until its bytes may be used again.
+  ///
+  /// - Returns: The bytes of the message.
+  func finish() throws -> Int
+  /// Whether `finish` would return at once. It moves along what is under way, and waits for nothing.
+  func isFinished() throws -> Bool
+}
+
 /// A group of ranks that call the same collectives in the same order.
 ///
-/// Every function is collective: all ranks call it, with the same counts and root; buffers of one call must
+/// Every function but the two that start a message is collective: all ranks call it, with the same counts and root; buffers of one call must
 /// not overlap. When a rank fails, the others' calls throw (threads) or the job ends (MPI): nothing waits
 /// for a rank that is gone. A communicator belongs to the thread that made it.
 public protocol Communicator: AnyObject {
@@ -87,6 +97,26 @@ public protocol Communicator: AnyObject {
   /// - Precondition: The same count and operation on every rank.
   func allReduce(_ values: UnsafeMutableBufferPointer<Int64>, _ operation: Reduction) throws
 
+  /// Starts to send a message to another rank; of two on one channel the first arrives first.
+  ///
+  /// Unlike the collectives above, only the two ranks of a message call anything for it.
+  ///
+  /// - Parameters:
+  ///   - bytes: Stay as they are until the transfer is finished.
+  ///   - channel: From 0 to 32 000; messages are received on the channel on which they were sent.
+  /// - Precondition: `to` is another rank.
+  func startSend(_ bytes: UnsafeRawBufferPointer, to: Int, channel: Int) throws -> any Transfer
+
+  /// Starts to receive a message of at most `bytes.count` bytes from another rank.
+  ///
+  /// One receive at a time on a channel from a rank: those that are under way together, as the
+  /// messages of a pipeline, have a channel each.
+  ///
+  /// - Parameter bytes: Belong to the transfer until it is finished.
+  /// - Precondition: `from` is another rank.
+  func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from: Int, channel: Int) throws
+    -> any Transfer
+
   /// Ends all ranks because this one cannot go on. Under MPI, and with a single process, the program ends with
   /// `exitCode` after standard output is flushed; in a group of threads the other ranks' calls throw and
   /// this rank's thread is parked for good.
@@ -98,6 +128,13 @@ extension Communicator {
   /// Traps unless `root` is a rank.
   public func checkRoot(_ root: Int) {
     precondition(root >= 0 && root < size, "root \(root) of \(size) ranks")
+  }
+
+  /// Traps unless a message can go to or come from `peer` on this channel.
+  public func checkMessage(_ peer: Int, _ channel: Int) {
+    precondition(
+      peer >= 0 && peer < size && peer != rank, "a message between rank \(rank) and \(peer)")
+    precondition((0...32_000).contains(channel), "channel \(channel)")
   }
 
   /// Traps unless the buffers of an `allGather` fit together.

@@ -103,6 +103,37 @@ public final class CountingCommunicator: Communicator {
     try count(.allReduce, entry) { try base.allReduce(values, operation) }
   }
 
+  /// Counts and starts to send.
+  public func startSend(_ bytes: UnsafeRawBufferPointer, to: Int, channel: Int) throws
+    -> any Transfer
+  {
+    var entry = WireLedger.Entry()
+    (entry.messagesSent, entry.wireBytesSent) = (1, bytes.count)
+    return try started(entry) { try base.startSend(bytes, to: to, channel: channel) }
+  }
+
+  /// Starts to receive; what came is counted when it is there.
+  public func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from: Int, channel: Int) throws
+    -> any Transfer
+  {
+    let transfer = try started(WireLedger.Entry()) {
+      try base.startReceive(bytes, from: from, channel: channel)
+    }
+    transfer.isReceived = true
+    return transfer
+  }
+
+  /// Counts a call and makes a transfer that counts for this ledger.
+  private func started(_ entry: WireLedger.Entry, _ start: () throws -> any Transfer) throws
+    -> CountedTransfer
+  {
+    var transfer: CountedTransfer?
+    try count(.message, entry) { transfer = CountedTransfer(try start(), self) }
+    return transfer!
+  }
+
+  fileprivate func add(_ entry: WireLedger.Entry) { ledger[.message] += entry }
+
   /// Ends all ranks.
   public func abort(exitCode: Int32) -> Never { base.abort(exitCode: exitCode) }
 
@@ -127,4 +158,30 @@ public final class CountingCommunicator: Communicator {
     entry.wallSeconds = (clock.now - start) / .seconds(1)
     ledger[collective] += entry
   }
+}
+
+/// A transfer whose waiting, and whose bytes if they are received, are counted.
+private final class CountedTransfer: Transfer {
+  private let base: any Transfer
+  private let communicator: CountingCommunicator
+  var isReceived = false
+  private var isCounted = false
+
+  init(_ base: any Transfer, _ communicator: CountingCommunicator) {
+    (self.base, self.communicator) = (base, communicator)
+  }
+
+  func finish() throws -> Int {
+    let start = ContinuousClock.now
+    let bytes = try base.finish()
+    guard !isCounted else { return bytes }
+    isCounted = true
+    var entry = WireLedger.Entry()
+    entry.wallSeconds = (ContinuousClock.now - start) / .seconds(1)
+    if isReceived { (entry.messagesReceived, entry.wireBytesReceived) = (1, bytes) }
+    communicator.add(entry)
+    return bytes
+  }
+
+  func isFinished() throws -> Bool { try base.isFinished() }
 }

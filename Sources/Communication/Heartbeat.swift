@@ -115,6 +115,38 @@ public final class WatchedCommunicator: Communicator {
     try heartbeat.waiting(in: .allReduce) { try base.allReduce(values, operation) }
   }
 
+  /// Starts to send a message.
+  public func startSend(_ bytes: UnsafeRawBufferPointer, to: Int, channel: Int) throws
+    -> any Transfer
+  {
+    WatchedTransfer(try base.startSend(bytes, to: to, channel: channel), heartbeat)
+  }
+
+  /// Starts to receive a message.
+  public func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from: Int, channel: Int) throws
+    -> any Transfer
+  {
+    WatchedTransfer(try base.startReceive(bytes, from: from, channel: channel), heartbeat)
+  }
+
   /// Ends all ranks.
   public func abort(exitCode: Int32) -> Never { base.abort(exitCode: exitCode) }
+}
+
+/// A transfer whose waiting a heartbeat knows of.
+private final class WatchedTransfer: Transfer {
+  private let base: any Transfer
+  private let heartbeat: Heartbeat
+
+  init(_ base: any Transfer, _ heartbeat: Heartbeat) {
+    (self.base, self.heartbeat) = (base, heartbeat)
+  }
+
+  func finish() throws -> Int {
+    var bytes = 0
+    try heartbeat.waiting(in: .message) { bytes = try base.finish() }
+    return bytes
+  }
+
+  func isFinished() throws -> Bool { try base.isFinished() }
 }

@@ -1,5 +1,5 @@
-// Memory that all ranks of a node see, written once and then read-only: the frozen base weights, once per node
-// however many ranks run there.
+// Memory that all ranks of a node see: written once and then read-only, for the frozen base weights, once per node
+// however many ranks run there; or words to which all ranks of a node add, for the sum of its clients' uploads.
 //
 // This is a POSIX shared mapping and not MPI_Win_allocate_shared, for three reasons. Open MPI 4.1 leaves all
 // ranks but one waiting for ever if /dev/shm is too small; here that is noticed before anything is mapped, and
@@ -27,7 +27,41 @@ public final class NodeSharedMemory: @unchecked Sendable {
   }
 }
 
+/// Words to which all ranks of a node add (`FixedPointScale.addAtomically`); zeros at first.
+///
+/// Freed on this rank with the object.
+public final class NodeSharedWords: @unchecked Sendable {
+  /// The words, valid while the object lives.
+  public let words: UnsafeMutableBufferPointer<Int64>
+  /// Whether each rank of this node has words of its own: it is alone there, or sharing failed.
+  public let isPrivate: Bool
+  /// Why the ranks of a node that has several do not share; nil where they do.
+  public let warning: String?
+  private let mapping: Mapping
+
+  fileprivate init(_ mapping: Mapping, isShared: Bool, warning: String?) {
+    self.mapping = mapping
+    self.warning = warning
+    isPrivate = !isShared
+    words = mapping.bytes.bindMemory(to: Int64.self)
+  }
+
+  /// Makes all words zero again.
+  public func clear() { words.update(repeating: 0) }
+}
+
 extension Communicator {
+  /// `count` words that the ranks of each node share; their own, each rank, where they cannot.
+  ///
+  /// - Communication: As `nodeShared`.
+  public func nodeSharedWords(count: Int, directory: String = "/dev/shm") throws
+    -> NodeSharedWords
+  {
+    try mapShared(byteCount: 8 * count, directory: directory, fill: { _ in }) {
+      NodeSharedWords($0, isShared: $1, warning: $2)
+    }
+  }
+
   /// Memory that is filled by one rank of each node and that all ranks of the node then read.
   ///
   /// If the ranks of a node cannot share memory (`directory` is too small, say), each of them has and fills its
@@ -44,6 +78,16 @@ extension Communicator {
     byteCount: Int, directory: String = "/dev/shm",
     fill: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws -> NodeSharedMemory {
+    try mapShared(byteCount: byteCount, directory: directory, fill: fill) {
+      NodeSharedMemory($0, isShared: $1, warning: $2)
+    }
+  }
+
+  /// Maps memory on all ranks and has it filled; `make` turns it into what the caller keeps.
+  private func mapShared<Memory>(
+    byteCount: Int, directory: String, fill: (UnsafeMutableRawBufferPointer) throws -> Void,
+    make: (_ mapping: Mapping, _ isShared: Bool, _ warning: String?) -> Memory
+  ) throws -> Memory {
     precondition(byteCount >= 0, "\(byteCount) bytes of memory")
     var attempt = SharedAttempt()
     if node.size > 1 && byteCount > 0 && node.rank == 0 {
@@ -66,7 +110,7 @@ extension Communicator {
       let memory =
         isShared ? mapping! : try Mapping.anonymous(byteCount: byteCount)
       if !isShared || node.rank == 0 { try fill(memory.bytes) }
-      return NodeSharedMemory(memory, isShared: isShared, warning: warning)
+      return make(memory, isShared, warning)
     }
   }
 }

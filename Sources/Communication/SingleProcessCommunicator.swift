@@ -52,6 +52,18 @@ public final class SingleProcessCommunicator: Communicator {
   /// Leaves the values as they are.
   public func allReduce(_ values: UnsafeMutableBufferPointer<Int64>, _ operation: Reduction) {}
 
+  /// Traps: there is no other rank.
+  public func startSend(_ bytes: UnsafeRawBufferPointer, to: Int, channel: Int) -> any Transfer {
+    preconditionFailure("a message to rank \(to) of 1")
+  }
+
+  /// Traps: there is no other rank.
+  public func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from: Int, channel: Int)
+    -> any Transfer
+  {
+    preconditionFailure("a message from rank \(from) of 1")
+  }
+
   /// Flushes standard output and ends the program.
   public func abort(exitCode: Int32) -> Never { exit(exitCode) }
 }

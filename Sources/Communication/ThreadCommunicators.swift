@@ -134,6 +134,19 @@ private final class ThreadCommunicator: Communicator {
     _ = values.update(fromContentsOf: reduced)
   }
 
+  func startSend(_ bytes: UnsafeRawBufferPointer, to: Int, channel: Int) throws -> any Transfer {
+    checkMessage(to, channel)
+    group.put(Array(bytes), into: .init(from: rank, to: to, channel: channel))
+    return SentMessage(count: bytes.count)
+  }
+
+  func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from: Int, channel: Int)
+    -> any Transfer
+  {
+    checkMessage(from, channel)
+    return AwaitedMessage(bytes, .init(from: from, to: rank, channel: channel), group)
+  }
+
   func abort(exitCode: Int32) -> Never {
     let error = RankFailure(rank: rank, reason: "it aborted", exitCode: exitCode)
     group.leave(rank: rank, reason: "it aborted with exit code \(exitCode)", error: error)
@@ -148,6 +161,47 @@ private final class ThreadCommunicator: Communicator {
       UnsafeMutableRawBufferPointer(rebasing: receive[offset..<end]).copyMemory(from: call.bytes)
       offset = end
     }
+  }
+}
+
+/// A message that was copied when it was sent.
+private final class SentMessage: Transfer {
+  private let count: Int
+
+  init(count: Int) { self.count = count }
+
+  func finish() -> Int { count }
+  func isFinished() -> Bool { true }
+}
+
+/// A message that is copied when it is asked for.
+private final class AwaitedMessage: Transfer {
+  private let bytes: UnsafeMutableRawBufferPointer
+  private let mailbox: ThreadGroup.Mailbox
+  private let group: ThreadGroup
+  private var count: Int?
+
+  init(
+    _ bytes: UnsafeMutableRawBufferPointer, _ mailbox: ThreadGroup.Mailbox, _ group: ThreadGroup
+  ) {
+    (self.bytes, self.mailbox, self.group) = (bytes, mailbox, group)
+  }
+
+  func finish() throws -> Int {
+    if count == nil { take(try group.take(from: mailbox, waiting: true)) }
+    return count!
+  }
+
+  func isFinished() throws -> Bool {
+    if count == nil { take(try group.take(from: mailbox, waiting: false)) }
+    return count != nil
+  }
+
+  private func take(_ message: [UInt8]?) {
+    guard let message else { return }
+    precondition(message.count <= bytes.count, "\(message.count) bytes for \(bytes.count)")
+    bytes.copyBytes(from: message)
+    count = message.count
   }
 }
 

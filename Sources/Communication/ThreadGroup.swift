@@ -25,13 +25,22 @@ final class ThreadGroup: @unchecked Sendable {
     }
   }
 
+  /// Where messages between two ranks wait.
+  struct Mailbox: Hashable {
+    let from: Int
+    let to: Int
+    let channel: Int
+  }
+
   let size: Int
   private let condition = NSCondition()
   private var calls: [Call?]
   private var arrived = 0
   private var generation = 0
   private var left = 0
+  private var ended: Set<Int> = []
   private var fault: CommunicationError?
+  private var mailboxes: [Mailbox: [[UInt8]]] = [:]
   private var firstError: (any Error)?
 
   init(size: Int) {
@@ -82,10 +91,34 @@ final class ThreadGroup: @unchecked Sendable {
     return nil
   }
 
+  /// Puts a message into a mailbox.
+  func put(_ message: [UInt8], into mailbox: Mailbox) {
+    condition.withLock {
+      mailboxes[mailbox, default: []].append(message)
+      condition.broadcast()
+    }
+  }
+
+  /// The next message of a mailbox; nil where there is none and nobody is to wait.
+  ///
+  /// What was sent before a rank ended arrives all the same, and that another rank than the sender has
+  /// returned is no fault.
+  func take(from mailbox: Mailbox, waiting: Bool) throws -> [UInt8]? {
+    try condition.withLock {
+      while mailboxes[mailbox, default: []].isEmpty {
+        if let fault, firstError != nil || ended.contains(mailbox.from) { throw fault }
+        if !waiting { return nil }
+        condition.wait()
+      }
+      return mailboxes[mailbox]!.removeFirst()
+    }
+  }
+
   /// Takes note that a rank has ended; from now on every collective throws.
   func leave(rank: Int, reason: String, error: (any Error)?) {
     condition.withLock {
       left += 1
+      ended.insert(rank)
       firstError = firstError ?? error
       fault = fault ?? .rankLeft(rank: rank, reason: reason)
       condition.broadcast()

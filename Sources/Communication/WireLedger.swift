@@ -13,6 +13,8 @@ public enum Collective: String, Sendable, CaseIterable, Codable {
   case gather
   /// `Communicator.allReduce`.
   case allReduce = "all_reduce"
+  /// Messages between two ranks, of which the trees of sums and broadcasts are made.
+  case message
 }
 
 /// Messages and bytes that one rank sent and received, by collective.
@@ -28,6 +30,10 @@ public enum Collective: String, Sendable, CaseIterable, Codable {
 /// | all-gather | ring | P - 1 | all blocks but the successor's | all blocks but its own |
 /// | gather | each to the root | 1 (root 0, empty 0) | its block (root 0) | the others' blocks (root) |
 /// | all-reduce | ring reduce-scatter, ring all-gather | 2 (P - 1) | about 2 n (P - 1) / P | the same |
+/// | message | from one rank to another | 1 | n | n |
+///
+/// The messages of the last line are those that were really sent, one by one; a call is a transfer
+/// that was started, on either side.
 ///
 /// With one rank everything is 0 but the calls.
 public struct WireLedger: Sendable, Equatable, Codable {

@@ -198,7 +198,7 @@ public struct Experiment: Sendable, Equatable {
     /// The weight of a client in the mean.
     public var weighting = Weighting.uniform
     /// How the clients' messages reach rank 0.
-    public var uploads = UploadCollective.gather
+    public var uploads = UploadCollective.auto
     /// What becomes of a client whose update is not finite.
     public var nonFinite = NonFinitePolicy.refuse
     /// The optimizer that steps the server's vector.

@@ -171,8 +171,8 @@ extension ExperimentKey {
       "the weight of a client in the mean: the same for all, or its number of examples"),
     ExperimentKey(
       "federation.uploads", \.federation.uploads, .choice,
-      "how uploads move between MPI ranks: to rank 0, or to all as without a server;"
-        + " changes no result"),
+      "how uploads move between MPI ranks: clients' messages (gather, overlapped with training,"
+        + " all_gather) or sums of hosts (docs/communication-model.md); changes no result"),
     ExperimentKey(
       "federation.non_finite", \.federation.nonFinite, .choice,
       "a client whose update is not finite: left out of the round and reported, or the end of the run"

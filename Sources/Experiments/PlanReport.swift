@@ -191,7 +191,9 @@ private struct PlanReport {
     let rank = own.total + uploads
     // Mapped as stored; what is not F32 is widened besides, in shared memory.
     let weights = prepared.model.storedBytes + 4 * prepared.widenedCount
-    let node = weights + ranksPerNode * rank + server
+    // Where uploads may be summed by host, the words that its ranks share.
+    let sum = ranks > 1 && (plan.uploads == .auto || plan.uploads.addsUp) ? 8 * length : 0
+    let node = weights + ranksPerNode * rank + server + sum
     return "\nmemory, \(ranks) rank\(ranks == 1 ? "" : "s"), \(ranksPerNode) a node\n"
       + alignedText(
         [
@@ -207,6 +209,7 @@ private struct PlanReport {
           ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
           ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
           ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
+          ["host's sum", byteText(sum), "a node: exact words to which its ranks add uploads"],
           ["rank", byteText(rank), "sum of a rank"],
           ["first node", byteText(node), "sum of the node with rank 0"],
         ], indent: "  ")

@@ -28,7 +28,7 @@ public struct WireSummary: Sendable, Equatable {
 
   /// Sums the ledgers of all ranks.
   ///
-  /// - Communication: One all-gather of 240 bytes a rank; it is in no ledger if `communicator`
+  /// - Communication: One all-gather of 288 bytes a rank; it is in no ledger if `communicator`
   ///   counts nothing.
   public init(_ ledger: WireLedger, over communicator: any Communicator) throws {
     let own = Collective.allCases.flatMap { collective -> [UInt64] in

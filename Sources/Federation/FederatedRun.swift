@@ -37,6 +37,14 @@ public final class FederatedRun {
   let objective: any LocalObjective
   let communicator: any Communicator
   let trainer: LocalTrainer
+  /// Which ranks share a host.
+  let layout: HostLayout
+  /// What joins the hosts, once it was asked for.
+  var link: LinkModel?
+  /// The sum of this host, once it was needed.
+  var hostWords: NodeSharedWords?
+  /// For each host, whether its ranks have words of their own.
+  var isPrivate: [Bool] = []
 
   /// A run from round 0.
   ///
@@ -90,6 +98,7 @@ public final class FederatedRun {
     accountant = plan.accountant(population: clientCount)
     self.objective = objective
     self.communicator = communicator
+    layout = try HostLayout(of: communicator)
     population = plan.evaluation.training(partition, seed: plan.seed)
     evaluated = plan.evaluation.evaluation(partition, seed: plan.seed)
     self.state = isServer ? state : nil

@@ -64,15 +64,6 @@ public enum CohortPlan: Sendable, Equatable {
   }
 }
 
-/// How the clients' messages reach rank 0.
-public enum UploadCollective: String, Sendable, CaseIterable {
-  /// Only rank 0 receives them.
-  case gather
-  /// Every rank receives them (and all but rank 0 drop them): what a run without a server would
-  /// move.
-  case allGather = "all_gather"
-}
-
 /// Everything that determines a federated run besides data, objective and start.
 public struct FederationPlan: Sendable, Equatable {
   /// How many rounds the whole run has.
@@ -109,7 +100,7 @@ public struct FederationPlan: Sendable, Equatable {
     rounds: Int, cohort: CohortPlan, weighting: Weighting = .uniform, method: Method,
     server: ServerOptimizer, serverSchedule: LearningRateSchedule = .constant,
     local: LocalTraining, privacy: Privacy? = nil, evaluation: EvaluationPlan, seed: UInt64,
-    schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather,
+    schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .auto,
     system: SystemModel? = nil, nonFinite: NonFinitePolicy = .refuse
   ) {
     self.rounds = rounds
@@ -151,6 +142,11 @@ public struct FederationPlan: Sendable, Equatable {
         population: population)
     }
     found += evaluation.problems
+    if uploads.addsUp && method.aggregation.needsEach {
+      found.append(
+        "uploads: \(uploads.rawValue) adds uploads up on their way; the aggregation needs each client's"
+      )
+    }
     if let system {
       found += system.problems(
         cohort: cohort, tiers: method.tiers.count, population: population)

@@ -1,43 +1,12 @@
-// From the cohort's uploads to the server's step. Uploads are summed in exact fixed point as they
-// arrive, so that no order of arrival and no number of ranks changes a bit; a method that has to see
-// every client's own upload gets them in cohort order.
+// From the cohort's uploads to the server's step. Uploads are summed in exact fixed point
+// (Round+Uploads.swift), so that no order of arrival and no number of ranks changes a bit; a method
+// that has to see every client's own upload gets them in cohort order.
 internal import Communication
 internal import Sparsity
 
-/// The uploads of a round that count.
-struct Uploads {
-  /// This rank's messages, in the order of its training.
-  var messages: [[UInt8]]
-  /// The reports of all ranks, in cohort order.
-  var reports: [ClientReport]
-  /// Their clients.
-  var clients: [Int]
-  /// The places in `clients` of each rank's messages.
-  var assigned: [[Int]]
-  /// The clients that count as an upload of zeros.
-  var zeros = 0
-
-  /// Those of the clients that trained whose upload `isUsed`.
-  init(
-    messages: [[UInt8]], reports: [ClientReport], clients: [Int], assigned: [[Int]], rank: Int,
-    isUsed: [Bool]
-  ) {
-    var places: [Int?] = []
-    var count = 0
-    for used in isUsed {
-      places.append(used ? count : nil)
-      count += used ? 1 : 0
-    }
-    self.messages = zip(assigned[rank], messages).filter { isUsed[$0.0] }.map(\.1)
-    self.reports = zip(reports, isUsed).filter(\.1).map(\.0)
-    self.clients = zip(clients, isUsed).filter(\.1).map(\.0)
-    self.assigned = assigned.map { $0.compactMap { places[$0] } }
-  }
-}
-
 extension FederatedRun {
-  /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step; where
-  /// there is none, the round ends without a step.
+  /// Brings all uploads together at rank 0, which makes the server's step; where there is none, the
+  /// round ends without a step.
   func aggregate(
     _ uploads: Uploads, _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
   ) throws {
@@ -47,44 +16,7 @@ extension FederatedRun {
       return
     }
     let weights = weights(reports)
-    var sum: FixedPointSum?
-    var each: [SparseVector?] = []
-    if communicator.rank == 0 {
-      sum = FixedPointSum(
-        length: objective.parameterCount,
-        largestMagnitude: reports.reduce(0) { max($0, $1.largestMagnitude) },
-        totalWeight: weights.reduce(0, +) + uploads.zeros)
-      if plan.method.aggregation.needsEach {
-        each = Array(repeating: nil, count: cohort.count)
-      }
-    }
-    try plan.uploads.move(uploads.messages, over: communicator) { rank, index, message in
-      guard communicator.rank == 0 else { return }
-      clock.mark(\.transfer)
-      onActivity(.server(round: round))
-      let position = uploads.assigned[rank][index]
-      let client = cohort[position]
-      let tier = plan.method.tier(of: client, seed: plan.seed)
-      // Random coordinates are drawn again here; the values that they are drawn for do not matter.
-      let known = (state?.vector).flatMap { vector in
-        vector.withUnsafeBufferPointer { vector in
-          knownSupport(
-            ofUploadIn: tier, uploadMask(of: client, tier: tier, vector, downloads[tier]!))
-        }
-      }
-      do {
-        let upload = try VectorCodec.decode(
-          message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds,
-          known: known
-        ).clipped(toNorm: clip)
-        sum?.add(upload, weight: weights[position])
-        if !each.isEmpty { each[position] = upload }
-      } catch {
-        throw FederationError(
-          round: round, client: client, reason: "\(error)", underlying: error)
-      }
-      clock.mark(\.server)
-    }
+    let (sum, each) = try combine(uploads, weights, downloads, clip, &clock)
     clock.mark(\.transfer)
     guard let sum else { return }
     var pseudoGradient = noisyMean(of: sum, clip: clip)
@@ -134,19 +66,6 @@ extension FederatedRun {
         round: round,
         reason: "the server's vector is not finite at coordinate \(index) after the step; "
           + "try a lower learning_rate of the server")
-    }
-  }
-}
-
-extension UploadCollective {
-  /// Hands the messages of all ranks to `each` at rank 0, one at a time.
-  fileprivate func move(
-    _ messages: [[UInt8]], over communicator: any Communicator,
-    each: (_ rank: Int, _ index: Int, _ message: [UInt8]) throws -> Void
-  ) throws {
-    switch self {
-    case .gather: try communicator.sparseGather(messages, each: each)
-    case .allGather: try communicator.sparseAllGather(messages, each: each)
     }
   }
 }

@@ -1,5 +1,5 @@
 // What the clients of a round receive. Clients of one tier receive the same message: it is selected
-// and encoded once on rank 0, broadcast once, and decoded on every rank.
+// and encoded once on rank 0, goes to each host once, and is decoded on every rank.
 internal import Communication
 internal import RandomStreams
 internal import Sparsity
@@ -31,7 +31,7 @@ extension FederatedRun {
 
   /// Selects, encodes, broadcasts and decodes the download of each of `tiers`; the same on every rank.
   ///
-  /// - Communication: A broadcast of a message for each tier.
+  /// - Communication: For each tier, a broadcast of a message along a chain of hosts.
   func distributeDownloads(tiers: [Int]) throws -> [Int: Download] {
     var downloads: [Int: Download] = [:]
     for tier in tiers {
@@ -47,7 +47,7 @@ extension FederatedRun {
           rounding: &rounding)
         (message, size) = (encoded.bytes, encoded.size)
       }
-      try communicator.broadcast(&message)
+      try communicator.broadcastAlongHosts(&message, layout)
       let received = try VectorCodec.decode(
         message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds)
       let mask = received.mask

@@ -43,16 +43,24 @@ extension FederatedRun {
     clock.mark(\.download)
 
     let own = assigned[communicator.rank]
+    let underWay =
+      plan.uploads == .overlapped
+      ? try MessagesUnderWay(over: communicator, counts: assigned.map(\.count)) : nil
     let (messages, ownReports) = try train(
       own.map {
         (position: $0, client: trained[$0].client, download: downloads[trained[$0].tier]!)
       },
-      clip, &clock, shouldStop, onProgress)
+      clip, underWay, &clock, shouldStop, onProgress)
     // Also the barrier after which nobody trains any more.
     let isDropped = ownReports.count < own.count
     let stop = try communicator.maximum(isDropped ? 2 : shouldStop() ? 1 : 0)
     clock.mark(\.wait)
-    if stop == 2 { return RoundEnd(isDropped: true, isStopRequested: true) }
+    if stop == 2 {
+      try underWay?.abandon(announced: own.count)
+      return RoundEnd(isDropped: true, isStopRequested: true)
+    }
+    let arrived = try underWay?.finish() ?? []
+    clock.mark(\.transfer)
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
     let cohort = members.map { member in
@@ -68,8 +76,8 @@ extension FederatedRun {
       try communicator.barrier()
     }
     var uploads = Uploads(
-      messages: messages, reports: reports, clients: trained.map(\.client), assigned: assigned,
-      rank: communicator.rank, isUsed: verdict.isUsed)
+      messages: messages, arrived: arrived, reports: reports, clients: trained.map(\.client),
+      assigned: assigned, rank: communicator.rank, isUsed: verdict.isUsed)
     if plan.privacy != nil { uploads.zeros = reports.count { $0.refusal != nil } }
     try aggregate(uploads, downloads, clip, &clock)
     countRefusals(reports)
@@ -96,7 +104,8 @@ extension FederatedRun {
   /// where it is asked to stop before half of the work is done.
   private func train(
     _ own: [(position: Int, client: Int, download: Download)], _ clip: Double?,
-    _ clock: inout PhaseClock, _ shouldStop: () -> Bool, _ onProgress: (RoundProgress) -> Void
+    _ underWay: MessagesUnderWay?, _ clock: inout PhaseClock, _ shouldStop: () -> Bool,
+    _ onProgress: (RoundProgress) -> Void
   ) throws -> (messages: [[UInt8]], reports: [ClientReport]) {
     var messages: [[UInt8]] = []
     var reports: [ClientReport] = []
@@ -134,6 +143,7 @@ extension FederatedRun {
             progress.workFinished += objective.tokenCount(ofTrainingExample: example)
           }
           report()
+          try underWay?.progress()
           if 2 * progress.workFinished < progress.workCount, shouldStop() { throw RoundDropped() }
         }
         try addResidual(of: client, to: outcome)
@@ -142,7 +152,11 @@ extension FederatedRun {
       } catch {
         reports.append(
           try refusal(of: client, position: position, error, seconds: clock.mark(\.train)))
-        messages.append([])
+        if let underWay {
+          try underWay.send([])
+        } else {
+          messages.append([])
+        }
         progress.workFinished = workBefore + plan.local.epochs * tokens(of: client)
         progress.clientsFinished += 1
         report()
@@ -166,7 +180,11 @@ extension FederatedRun {
       ).clipped(toNorm: clip)
       // With privacy what clip and rounding took off is lost: kept, it would grow.
       try keepResidual(of: client, outcome.clientDelta, minus: clip == nil ? upload : selected)
-      messages.append(encoded.bytes)
+      if let underWay {
+        try underWay.send(encoded.bytes)
+      } else {
+        messages.append(encoded.bytes)
+      }
       let encodeSeconds = clock.mark(\.encode)
       reports.append(
         ClientReport(

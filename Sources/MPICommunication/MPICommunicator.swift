@@ -136,6 +136,42 @@ public final class MPICommunicator: Communicator {
     }
   }
 
+  /// Starts to send a message.
+  public func startSend(_ bytes: UnsafeRawBufferPointer, to: Int, channel: Int) throws
+    -> any Transfer
+  {
+    checkMessage(to, channel)
+    return try MPISend(
+      bytes, to: Int32(to), tag: Int32(channel), sliceBytes: largestTransferBytes, in: handle)
+  }
+
+  /// Starts to receive a message.
+  public func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from: Int, channel: Int) throws
+    -> any Transfer
+  {
+    checkMessage(from, channel)
+    return try MPIReceive(
+      bytes, from: Int32(from), tag: Int32(channel), sliceBytes: largestTransferBytes, in: handle)
+  }
+
+  /// The sum of all ranks' floats at the root, in an order that MPI chooses: its bits depend on the
+  /// ranks. For measurements; the program sums exactly.
+  public func reduceInexactly(_ values: [Float], into sum: inout [Float], root: Int = 0) throws {
+    precondition(
+      values.count == sum.count && 4 * values.count <= largestTransferBytes,
+      "\(values.count) floats into \(sum.count)")
+    // int MPI_Reduce(const void *sendbuf, void *recvbuf, int count, MPI_Datatype datatype, MPI_Op op, int root, ...)
+    try check(
+      "MPI_Reduce", cmpi_reduce_float(handle, values, &sum, Int32(values.count), Int32(root)))
+  }
+
+  /// The sum of all ranks' floats on every rank, likewise.
+  public func allReduceInexactly(_ values: inout [Float]) throws {
+    precondition(4 * values.count <= largestTransferBytes, "\(values.count) floats")
+    // int MPI_Allreduce(const void *sendbuf, void *recvbuf, int count, MPI_Datatype datatype, MPI_Op op, ...)
+    try check("MPI_Allreduce", cmpi_all_reduce_float(handle, &values, Int32(values.count)))
+  }
+
   /// Ends the whole job, see `MPIRuntime.abort`.
   public func abort(exitCode: Int32) -> Never { MPIRuntime.abort(exitCode: exitCode) }
 

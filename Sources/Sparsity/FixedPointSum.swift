@@ -19,18 +19,18 @@ public struct FixedPointSum: Sendable, Equatable {
   /// The number of coordinates.
   public let length: Int
   /// No added value is larger in magnitude.
-  public let largestMagnitude: Float
+  public var largestMagnitude: Float { scale.largestMagnitude }
   /// The weights of the whole sum, over all of its parts.
-  public let totalWeight: Int
+  public var totalWeight: Int { scale.totalWeight }
   /// The weights that ``add(_:weight:)`` and `merge` have brought into this part.
   public private(set) var addedWeight = 0
   /// The sum, in units.
   public private(set) var words: [Int64]
-  /// s in the text above: a unit is 2^-s.
-  private let scaleExponent: Int
+  /// What turns values into words.
+  public let scale: FixedPointScale
 
   /// The largest `totalWeight`: beyond it the largest values themselves would lose bits.
-  public static let largestTotalWeight = 1 << 38
+  public static let largestTotalWeight = FixedPointScale.largestTotalWeight
 
   /// Makes a sum of nothing.
   ///
@@ -40,24 +40,21 @@ public struct FixedPointSum: Sendable, Equatable {
   ///   1...``largestTotalWeight``.
   public init(length: Int, largestMagnitude: Float, totalWeight: Int) {
     precondition(length >= 0, "fixed-point sum: length \(length) is negative")
-    precondition(
-      largestMagnitude.isFinite && largestMagnitude >= 0,
-      "fixed-point sum: largest magnitude \(largestMagnitude) is not a finite number from 0")
-    precondition(
-      (1...Self.largestTotalWeight).contains(totalWeight),
-      "fixed-point sum: total weight \(totalWeight) is outside 1...\(Self.largestTotalWeight)")
     self.length = length
-    self.largestMagnitude = largestMagnitude
-    self.totalWeight = totalWeight
+    scale = FixedPointScale(largestMagnitude: largestMagnitude, totalWeight: totalWeight)
     words = [Int64](repeating: 0, count: length)
-    let weightBits = Int.bitWidth - (totalWeight - 1).leadingZeroBitCount
-    // `exponent` is that of the number itself for subnormals too; of zero there is none.
-    let magnitudeExponent = largestMagnitude == 0 ? 0 : Int(largestMagnitude.exponent) + 1
-    scaleExponent = 62 - weightBits - magnitudeExponent
+  }
+
+  /// Makes the whole sum of words in which all vectors were added (``FixedPointScale``).
+  public init(words: [Int64], scale: FixedPointScale) {
+    length = words.count
+    self.scale = scale
+    self.words = words
+    addedWeight = scale.totalWeight
   }
 
   /// The value of one unit of ``words``, a power of two.
-  public var unit: Double { Double(sign: .plus, exponent: -scaleExponent, significand: 1) }
+  public var unit: Double { scale.unit }
 
   /// Adds `weight` times a vector.
   ///
@@ -69,31 +66,8 @@ public struct FixedPointSum: Sendable, Equatable {
     precondition(
       vector.length == length,
       "fixed-point sum of length \(length): a vector of length \(vector.length) is added")
-    let largest = vector.largestMagnitude
-    precondition(
-      largest <= largestMagnitude,
-      "fixed-point sum up to \(largestMagnitude): a value of magnitude \(largest) is added")
     count(weight)
-    // Exact: 24 significant bits times a power of two, far from Double's limits.
-    let scale = Double(sign: .plus, exponent: scaleExponent, significand: 1)
-    let weight = Int64(weight)
-    vector.values.withUnsafeBufferPointer { values in
-      words.withUnsafeMutableBufferPointer { words in
-        guard let sum = words.baseAddress else { return }
-        guard let list = vector.mask.list else {
-          for i in 0..<values.count {
-            sum[i] &+= nearestInteger(Double(values[i]) * scale) &* weight
-          }
-          return
-        }
-        list.withUnsafeBufferPointer { indices in
-          guard let at = indices.baseAddress else { return }
-          for i in 0..<indices.count {
-            sum[Int(at[i])] &+= nearestInteger(Double(values[i]) * scale) &* weight
-          }
-        }
-      }
-    }
+    words.withUnsafeMutableBufferPointer { scale.add(vector, weight: weight, to: $0) }
   }
 
   /// Adds another part of the same sum.
@@ -166,14 +140,4 @@ public struct FixedPointSum: Sendable, Equatable {
       "fixed-point sum: weight \(weight) after \(addedWeight) of \(totalWeight)")
     addedWeight += weight
   }
-}
-
-/// The nearest integer, ties to even, of a number with at most 24 significant bits.
-///
-/// Such a number can have a fraction only below 2^23, where adding and subtracting 1.5 * 2^52
-/// rounds it; `rounded()` would call the C library on processors without SSE4.1.
-@inline(__always)
-private func nearestInteger(_ x: Double) -> Int64 {
-  let shifter = 0x1.8p52
-  return Int64(x.magnitude < 0x1p51 ? (x + shifter) - shifter : x)
 }

@@ -10,5 +10,8 @@ struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cellm-bench",
     abstract: "Measures kernels and the local training step against the machine's own limits.",
-    subcommands: [KernelBench.self, StepBench.self, TopKBench.self, CodecBench.self])
+    subcommands: [
+      KernelBench.self, StepBench.self, TopKBench.self, CodecBench.self, LinkBench.self,
+      CollectivesBench.self,
+    ])
 }

@@ -28,7 +28,7 @@ public struct ConformanceCheck: Sendable, CustomStringConvertible {
 
   /// All checks.
   public static let all =
-    collectiveChecks + valueChecks + messageChecks + agreementChecks + nodeChecks
+    collectiveChecks + valueChecks + messageChecks + agreementChecks + nodeChecks + treeChecks
 }
 
 /// What a rank found wrong.

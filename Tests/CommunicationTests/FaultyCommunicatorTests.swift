@@ -47,13 +47,28 @@ private final class FaultyCommunicator: Communicator {
     if faulty == .allReduce && values.count > 1 && rank == 1 { values[1] += 1 }
   }
 
+  func startSend(_ bytes: UnsafeRawBufferPointer, to: Int, channel: Int) throws -> any Transfer {
+    guard faulty == .message, bytes.count > 8 else {
+      return try base.startSend(bytes, to: to, channel: channel)
+    }
+    var wrong = Array(bytes)
+    wrong[8] ^= 1
+    return try wrong.withUnsafeBytes { try base.startSend($0, to: to, channel: channel) }
+  }
+
+  func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from: Int, channel: Int) throws
+    -> any Transfer
+  {
+    try base.startReceive(bytes, from: from, channel: channel)
+  }
+
   func abort(exitCode: Int32) -> Never { base.abort(exitCode: exitCode) }
 }
 
 @Suite("the suite itself") struct FaultyCommunicatorTests {
   @Test(
     "a wrong collective is found",
-    arguments: [Collective.broadcast, .allGather, .gather, .allReduce])
+    arguments: [Collective.broadcast, .allGather, .gather, .allReduce, .message])
   func faultIsFound(_ faulty: Collective) throws {
     let findings = try ThreadCommunicators.run(size: 3) { comm in
       let communicator = FaultyCommunicator(comm, faulty: faulty)
@@ -73,6 +88,7 @@ extension Collective {
     case .allGather: "an all-gather brings blocks"
     case .gather: "a gather brings blocks"
     case .allReduce: "an all-reduce"
+    case .message: "messages between two ranks"
     }
   }
 }

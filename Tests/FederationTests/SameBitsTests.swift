@@ -60,8 +60,11 @@ private struct Trace: Sendable, Equatable {
   }
 
   /// Runs the plan and returns rank 0's trace, after checking that all ranks agree on the digest.
-  private static func trace(_ plan: FederationPlan, ranks: Int) throws -> Trace {
-    let traces = try ThreadCommunicators.run(size: ranks) { communicator in
+  private static func trace(_ plan: FederationPlan, ranks: Int, ranksPerNode: Int? = nil) throws
+    -> Trace
+  {
+    let traces = try ThreadCommunicators.run(size: ranks, ranksPerNode: ranksPerNode) {
+      communicator in
       try trace(plan, over: communicator)
     }
     #expect(Set(traces.map(\.final)).count == 1)
@@ -94,6 +97,37 @@ private struct Trace: Sendable, Equatable {
       let found = try Self.trace(Self.plan(schedule, uploads), ranks: ranks)
       #expect(found == expected.trace, "\(ranks) ranks, \(schedule), \(uploads)")
     }
+  }
+
+  @Test(
+    "hosts of one, two and three ranks give the same bits", arguments: UploadCollective.allCases)
+  func hosts(uploads: UploadCollective) throws {
+    let expected = try Self.trace(Self.plan(), over: SingleProcessCommunicator())
+    for (ranks, ranksPerNode) in [(2, 1), (5, 1), (5, 2), (8, 3)] {
+      let found = try Self.trace(
+        Self.plan(.longestFirst, uploads), ranks: ranks, ranksPerNode: ranksPerNode)
+      #expect(found == expected.trace, "\(ranks) ranks, \(ranksPerNode) a host, \(uploads)")
+    }
+  }
+
+  @Test("a round that is dropped while uploads travel is dropped on all ranks, and played again")
+  func dropped() throws {
+    let expected = try Self.trace(Self.plan(), over: SingleProcessCommunicator())
+    let digests = try ThreadCommunicators.run(size: 3, ranksPerNode: 1) { communicator in
+      let run = try FederatedRun(
+        plan: Self.plan(.longestFirst, .overlapped), partition: Self.partition,
+        objective: Self.objective(), initialVector: wobble(Self.length, salt: 1),
+        communicator: communicator)
+      _ = try run.advance()
+      var asked = 0
+      let end = try run.advance(shouldStop: {
+        asked += 1
+        return communicator.rank == 1 && asked == 1
+      })
+      #expect(end.isDropped && run.round == 1)
+      return try run.run { _ in }.digest
+    }
+    #expect(Set(digests) == [expected.final])
   }
 
   @Test("a run that is interrupted goes on with the same bits, on another number of ranks")

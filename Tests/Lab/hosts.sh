@@ -17,6 +17,16 @@ run_on_hosts "$scratch/four"
 same_run "8 ranks on four hosts" "$scratch/one" "$scratch/four"
 check "they are four hosts" test "$(hosts_of "$scratch/four")" = "node1 node2 node3 node4 "
 
+# However uploads travel, and with downloads long enough to go along the chain of hosts.
+wide=(--set adapter.lora_rank=512 --set federation.rounds=3)
+alone "$scratch/one-wide" "${wide[@]}"
+for uploads in auto gather overlapped all_gather host_sums recursive_doubling pipeline; do
+  run_on_hosts "$scratch/four-$uploads" "${wide[@]}" --set federation.uploads=$uploads
+  same_run "uploads by $uploads" "$scratch/one-wide" "$scratch/four-$uploads"
+done
+messages() { awk -F, '$2 == "message" { found = 1 } END { exit !found }' "$1/wire.csv"; }
+check "the sums of hosts went as messages along their tree" messages "$scratch/four-pipeline"
+
 # Base weights in bf16 are widened once a host, into memory that its ranks share.
 sixteen=(--set model.path="$PWD/Tests/Goldens/transformers/llama_classification_bf16")
 alone "$scratch/one-16" "${sixteen[@]}"
@@ -46,6 +56,8 @@ for file in hostfiles/*; do check "$file" examples "$file"; done
 
 check "dense messages: the interfaces' bytes are those counted, within 5 %" compare_bytes dense 5 \
   --set adapter.lora_rank=512 --set 'method={download: {select: all}, upload: {select: all}}'
+check "sums of hosts along a chain: likewise" compare_bytes sums 5 \
+  --set adapter.lora_rank=512 --set 'method={download: {select: all}, upload: {select: all}}' --set federation.uploads=pipeline
 
 alone "$scratch/long" "${long[@]}"
 ask() { kill -USR1 "$(process_on node1 "^mpirun .*$scratch/asked")"; }

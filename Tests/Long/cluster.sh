@@ -29,7 +29,7 @@ slow_links() {
   "$cluster" rate 100mbit || return 1
   before=$("$cluster" bytes | awk '$1 == "node1" { print $3 }')
   mapping=(-np 4 --map-by node)
-  run_on_hosts "$scratch/slow" "${large[@]}" "${dense[@]}" --set federation.rounds=4
+  run_on_hosts "$scratch/slow" "${large[@]}" "${dense[@]}" --set federation.rounds=4 --set federation.uploads=gather
   received=$(($("$cluster" bytes | awk '$1 == "node1" { print $3 }') - before))
   seconds=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "longest_rank_seconds") c = i } $2 == "gather" { s += $c }
     END { print s }' "$scratch/slow/wire.csv")

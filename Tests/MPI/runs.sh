@@ -99,9 +99,34 @@ ends "its export is a whole model already" 64 '--merge' 10 \
 digest_of "$scratch/dense" "$program" run "$yaml" --set 'method={download: {select: all}, upload: {select: all}}' > "$scratch/a"
 digest_of "$scratch/one" "$program" run "$yaml" --set method.download.density=1 --set method.upload.density=1 > "$scratch/b"
 check "density 1 and dense LoRA have one digest" same_text "$scratch/a" "$scratch/b"
-digest_of "$scratch/all" mpirun -np 3 "$program" run "$yaml" --set federation.uploads=all_gather > "$scratch/a"
+# However uploads travel; three clients a round and more, so that ranks have several or none.
+cohort=(--set federation.cohort.kind=uniform --set federation.cohort_size=5)
 digest_of "$scratch/root" "$program" run "$yaml" > "$scratch/b"
-check "an all-gather of the uploads gives the gather's digest" same_text "$scratch/a" "$scratch/b"
+digest_of "$scratch/gathered" "$program" run "$yaml" "${cohort[@]}" --set federation.uploads=gather > "$scratch/expected"
+for uploads in auto gather overlapped all_gather host_sums recursive_doubling pipeline; do
+  for np in 1 2 3 5 8; do
+    run=$scratch/$uploads-$np
+    digest_of "$run" mpirun -np $np "$program" run "$yaml" "${cohort[@]}" --set federation.uploads=$uploads > "$scratch/found"
+    check "uploads by $uploads on $np ranks: digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+    differing=""
+    for table in rounds clients evaluation; do
+      without_seconds "$scratch/gathered/$table.csv" > "$scratch/expected.csv"
+      without_seconds "$run/$table.csv" > "$scratch/found.csv"
+      same_text "$scratch/expected.csv" "$scratch/found.csv" || differing+=" $table.csv"
+    done
+    check "uploads by $uploads on $np ranks: the same tables, payload bytes included${differing:+, but:$differing}" test -z "$differing"
+  done
+done
+# Where /dev/shm is too small for a sum, each rank has one of its own, and the bits stay.
+if unshare -m true 2> /dev/null; then
+  digest_of "$scratch/small-shm" unshare -m sh -c 'mount -t tmpfs -o size=16m tmpfs /dev/shm && exec "$@"' sh \
+    mpirun --mca btl self,tcp -np 3 "$program" run "$yaml" "${cohort[@]}" --set federation.uploads=pipeline > "$scratch/found"
+  check "uploads by pipeline with a small /dev/shm" same_text "$scratch/expected" "$scratch/found"
+else
+  skip "a small /dev/shm: the right to unshare the mounts is missing"
+fi
+ends "sums of uploads where the server needs each" 64 'needs each' 10 \
+  "$program" run "$yaml" --set federation.uploads=host_sums --set method.aggregation=product_mean
 digest_of "$scratch/again" "$program" run "$scratch/root/config.yaml" > "$scratch/a"
 check "the run directory's config.yaml repeats the run" same_text "$scratch/a" "$scratch/b"
 

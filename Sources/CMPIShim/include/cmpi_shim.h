@@ -48,4 +48,15 @@ int cmpi_gather_variable(int comm, const void *send, int count, void *receive, c
 /* Reductions over 64-bit integers, in place */
 int cmpi_all_reduce_int64(int comm, int64_t *values, int count, int operation);
 
+/* Sums of floats, in an order that MPI chooses: what exact sums are measured against */
+int cmpi_reduce_float(int comm, const float *values, float *sum, int count, int root);
+int cmpi_all_reduce_float(int comm, float *values, int count);
+
+/* Messages between two ranks. A started one is a handle that `cmpi_wait`, or a `cmpi_test` that finds it
+ * finished, gives up; both then say how many bytes were received. */
+int cmpi_start_send(int comm, const void *bytes, int count, int to, int tag, int *request);
+int cmpi_start_receive(int comm, void *bytes, int capacity, int from, int tag, int *request);
+int cmpi_wait(int *request, int *count);
+int cmpi_test(int *request, int *is_finished, int *count);
+
 #endif
