@@ -20,8 +20,8 @@ public struct SequenceOutcome: Sendable, Equatable {
 ///
 /// The model keeps no parameters: every call takes the trainable vector (`layout.parameterCount`).
 public final class AdaptedModel {
-  /// The frozen model.
-  public let model: PretrainedModel
+  /// The frozen model; only one of the same configuration can take its place.
+  public var model: PretrainedModel { didSet { engine.model = model } }
   /// Order of the trainable vector.
   public let layout: TrainableLayout
   /// Most tokens of a micro-batch.

@@ -11,11 +11,13 @@ public enum MergedModel {
   ///
   /// All tensors are written as F32 into one `model.safetensors`; `config.json` names the
   /// architecture and the labels; tokenizer files are copied.
+  /// - Parameter base: weights that take the place of the model's in the adapted layers.
   /// - Throws: `AdapterError` or `SafetensorsError`.
   public static func write(
-    model: PretrainedModel, layout: TrainableLayout, vector: [Float], labelNames: [String],
-    to path: String
+    model: PretrainedModel, base: MergedBase? = nil, layout: TrainableLayout, vector: [Float],
+    labelNames: [String], to path: String
   ) throws {
+    let replaced = base?.byName(layout, model.configuration) ?? [:]
     let files = try SafetensorsCollection(directory: model.directory)
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -32,11 +34,12 @@ public enum MergedModel {
       try values.withUnsafeMutableBufferPointer {
         try files.readFloats(named: tensor.name, into: $0)
       }
+      let full = fullName(tensor.name, configuration: model.configuration)
+      if let merged = replaced[full] { values = merged }
       layout.addProduct(to: &values, tensor: tensor.name, vector: vector, model: model)
       tensors.append(
         TensorToWrite(
-          name: fullName(tensor.name, configuration: model.configuration), shape: tensor.shape,
-          floats: values))
+          name: full, shape: tensor.shape, floats: values))
     }
     for segment in layout.segments {
       let name = String(segment.name.dropFirst("base_model.model.".count))

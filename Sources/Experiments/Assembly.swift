@@ -15,19 +15,25 @@ public struct Assembly {
   public var initialVector: [Float]
   /// What the user should know of it.
   public var notices: [String]
-  /// Writes a trained vector to a directory in a form that other programs read.
-  public var writeAdapter: (_ vector: [Float], _ directory: String) throws -> Void
+  /// Writes a trained vector, and the base weights where factors were merged into them, to a directory
+  /// in a form that other programs read.
+  public var writeAdapter:
+    (_ vector: [Float], _ mergedBase: [Float], _ directory: String) throws -> Void
+  /// Writes who has how many examples of which label to a new CSV file; nil where nobody can say.
+  public var writePartition: ((_ path: String) throws -> Void)?
 
   /// An assembly of its parts.
   public init(
     partition: any Population, objective: any LocalObjective, initialVector: [Float],
-    notices: [String] = [],
-    writeAdapter: @escaping (_ vector: [Float], _ directory: String) throws -> Void
+    notices: [String] = [], writePartition: ((_ path: String) throws -> Void)? = nil,
+    writeAdapter:
+      @escaping (_ vector: [Float], _ mergedBase: [Float], _ directory: String) throws -> Void
   ) {
     self.partition = partition
     self.objective = objective
     self.initialVector = initialVector
     self.notices = notices
+    self.writePartition = writePartition
     self.writeAdapter = writeAdapter
   }
 }

@@ -54,7 +54,9 @@ extension Experiment.MethodSection {
           share: $0.share, loraRank: $0.loraRank, downloadDensity: $0.downloadDensity,
           uploadDensity: $0.uploadDensity)
       },
-      tierAssignment: tierAssignment == .modulo ? .modulo : .drawn)
+      tierAssignment: tierAssignment == .modulo ? .modulo : .drawn,
+      rankPruning: rankPruning.factor < 1
+        ? Federation.RankPruning(factor: rankPruning.factor, penalty: rankPruning.penalty) : nil)
   }
 }
 
@@ -64,6 +66,7 @@ extension Experiment.MethodSection.Aggregation {
     case .mean: .mean
     case .normWeighted: .normWeighted
     case .productMean: .productMean
+    case .stacked: .stacked
     }
   }
 }

@@ -139,6 +139,8 @@ public struct Experiment: Sendable, Equatable {
     public var tiers: [Tier] = []
     /// Which tier a client is in.
     public var tierAssignment = TierAssignment.modulo
+    /// How clients give up ranks of their own.
+    public var rankPruning = RankPruning()
 
     /// Server to client.
     public struct Download: Sendable, Equatable {
@@ -203,6 +205,15 @@ public struct Experiment: Sendable, Equatable {
       case mean
       case normWeighted = "norm_weighted"
       case productMean = "product_mean"
+      case stacked
+    }
+
+    /// How clients give up ranks of their own.
+    public struct RankPruning: Sendable, Equatable {
+      /// The share of its ranks that a client keeps when it prunes; 1 for no pruning.
+      public var factor = 1.0
+      /// The weight of the last ranks' norms in the local loss.
+      public var penalty = 0.0
     }
 
     /// Which tier a client is in.

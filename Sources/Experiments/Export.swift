@@ -21,7 +21,15 @@ public func exportRun(
     throw CommandFailure(ExitCode.missingInput, "\(run) is no run directory: no config.yaml")
   }
   let adapter = run + "/adapter"
-  guard FileManager.default.fileExists(atPath: adapter + "/adapter_model.safetensors") else {
+  let isMerged = MergedBase.exists(at: adapter)
+  if isMerged, !merge {
+    throw CommandFailure(
+      ExitCode.usage,
+      "\(run) merged its factors into the base weights, so there is no adapter; give --merge for the"
+        + " full model")
+  }
+  guard isMerged || FileManager.default.fileExists(atPath: adapter + "/adapter_model.safetensors")
+  else {
     throw CommandFailure(
       ExitCode.missingInput, "\(run) has no adapter; one is written at each evaluation")
   }
@@ -34,23 +42,27 @@ public func exportRun(
   let experiment = try ExperimentRequest(path: configuration).load().experiment
   try experiment.checkInputs(assets)
   let directory = try assets.existing(experiment.model.path, what: "model")
-  let model = try PretrainedModel(directory: directory)
+  var model = try PretrainedModel(directory: directory)
   let corpus = try TokenCorpus(directory: try assets.existing(experiment.data.path, what: "data"))
   let layout = try TrainableLayout(
     model: model, lora: experiment.adapter.lora,
     task: try experiment.trainingTask(model.configuration, corpus))
-  let vector = try AdapterDirectory.read(adapter, layout: layout)
+  let base =
+    isMerged
+    ? try MergedBase(path: adapter, layout: layout, configuration: model.configuration) : nil
+  let vector = try base?.vector ?? AdapterDirectory.read(adapter, layout: layout)
   do {
     if merge {
       try MergedModel.write(
-        model: model, layout: layout, vector: vector, labelNames: corpus.train.labelNames,
-        to: target)
+        model: model, base: base, layout: layout, vector: vector,
+        labelNames: corpus.train.labelNames, to: target)
     } else {
       try AdapterDirectory.write(
         vector, layout: layout, configuration: model.configuration, baseModel: directory,
         to: target)
     }
     if let logits {
+      if let base { model = base.replacing(in: model, layout) }
       try writeLogits(
         of: logits, examples: examples, corpus: corpus, limit: experiment.data.maximumLength,
         model: model,

@@ -116,7 +116,7 @@ private struct Launch {
       guard let places, let loaded else { return nil }
       return try RunRecord(
         name: loaded.name, experiment: experiment, yaml: text, output: output, existing: existing,
-        manifest: manifest(loaded, experiment, assembly, places, privacy))
+        manifest: manifest(loaded, experiment, assembly, places, privacy), assembly: assembly)
     }
     if let record {
       let from = existing == nil ? "" : ", from round \(federated.round + 1)"
@@ -160,7 +160,7 @@ private struct Launch {
       if let record, let state = federated.state {
         if let round = end.record {
           try record.add(round, wire: wire, of: plan.rounds)
-          if !round.evaluation.isEmpty { try save(state.vector, assembly, record) }
+          if !round.evaluation.isEmpty { try save(state, assembly, record) }
           progress.finished(round, of: plan.rounds)
         }
         if isStopping || !federated.isFinished {
@@ -187,16 +187,16 @@ private struct Launch {
         wireBytesSent: total.wireBytesSent, wireBytesReceived: total.wireBytesReceived))
     progress.clear()
     guard let record, let state = final.state else { return nil }
-    try save(state.vector, assembly, record)
+    try save(state, assembly, record)
     return try record.finish(
       digest: final.digest, ranks: places ?? [], splits: plan.evaluation.splits,
       privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
   /// Writes the adapter; whatever fails in that is a failure to write.
-  private func save(_ vector: [Float], _ assembly: Assembly, _ record: RunRecord) throws {
+  private func save(_ state: ServerState, _ assembly: Assembly, _ record: RunRecord) throws {
     do {
-      try assembly.writeAdapter(vector, record.directory.file("adapter"))
+      try assembly.writeAdapter(state.vector, state.mergedBase, record.directory.file("adapter"))
     } catch {
       throw CommandFailure(ExitCode.inputOutput, "\(error)")
     }
@@ -246,7 +246,7 @@ private final class RunRecord {
 
   init(
     name: String, experiment: Experiment, yaml: String, output: String?, existing: ExistingRun?,
-    manifest: Manifest
+    manifest: Manifest, assembly: Assembly
   ) throws {
     self.manifest = manifest
     rules = experiment.checkpoint
@@ -262,7 +262,12 @@ private final class RunRecord {
     tables = try RunTables(
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
+      prunesRanks: experiment.method.rankPruning.factor < 1,
       from: round, progress)
+    let partition = directory.file("partition.csv")
+    // Again after a resume: it is a function of the experiment, and may have been cut.
+    unlink(partition)
+    try assembly.writePartition?(partition)
     summary = progress.summary
     self.manifest.totals = progress.totals
     self.manifest.starts = existing?.starts ?? []

@@ -23,6 +23,7 @@ final class RunTables {
   private(set) var modelledSeconds: Double
   private let evaluatesTiers: Bool
   private let hasClock: Bool
+  private let prunesRanks: Bool
 
   private static func payloadColumns(_ direction: String) -> [String] {
     ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
@@ -47,9 +48,10 @@ final class RunTables {
   ///   - evaluatesClients: Whether there are tables of evaluations on clients.
   ///   - evaluatesTiers: Whether the table of evaluations says the tier.
   ///   - hasClock: Whether there are columns of a virtual clock.
+  ///   - prunesRanks: Whether there is a column of the ranks that a client sent.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
-    from round: Int = 0,
+    prunesRanks: Bool, from round: Int = 0,
     _ progress: RunProgress = RunProgress()
   ) throws {
     payloadBytes = progress.payloadBytes
@@ -57,6 +59,7 @@ final class RunTables {
     modelledSeconds = progress.totals.modelledSeconds ?? 0
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
+    self.prunesRanks = prunesRanks
     func clocked(_ columns: String...) -> [String] { hasClock ? columns : [] }
     rounds = try Table(
       creating: directory.file("rounds.csv"),
@@ -86,7 +89,9 @@ final class RunTables {
     clients = try Table(
       creating: directory.file("clients.csv"),
       columns: [
-        "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
+        "round", "client", "tier",
+      ] + (prunesRanks ? ["lora_rank"] : []) + [
+        "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
         + ["entropy_bound_bytes", "upload_norm"] + clocked("status", "modelled_time_s")
@@ -147,8 +152,9 @@ final class RunTables {
     for client in clients {
       self.clients.append(
         [
-          "\(client.round)", "\(client.client)", "\(client.tier)", "\(client.examples)",
-          "\(client.steps)",
+          "\(client.round)", "\(client.client)", "\(client.tier)",
+        ] + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : []) + [
+          "\(client.examples)", "\(client.steps)",
           "\(client.tokens)", client.isTrained ? "\(client.loss)" : "",
           client.isTrained ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]

@@ -229,8 +229,17 @@ public func assembleTransformer(
     return Assembly(
       partition: shared.partition, objective: partial ?? whole,
       initialVector: part.map { $0.indices.map { start[Int($0)] } } ?? start,
-      notices: [warning, shared.headNotice(experiment)].compactMap { $0 }
-    ) { vector, path in
+      notices: [warning, shared.headNotice(experiment)].compactMap { $0 },
+      writePartition: { path in
+        _ = try writePopulation(
+          shared.partition, of: shared.corpus.train, limit: experiment.data.maximumLength,
+          clientsAtMost: 2000, to: path)
+      }
+    ) { vector, mergedBase, path in
+      guard mergedBase.isEmpty else {
+        return try MergedBase.write(
+          base: mergedBase, vector: vector, layout: layout, configuration: configuration, to: path)
+      }
       try AdapterDirectory.write(
         partial?.whole(with: vector) ?? vector, layout: layout, configuration: configuration,
         baseModel: directory, to: path)

@@ -60,7 +60,7 @@ extension FederatedRun {
       return []
     }
     return plan.method.tiers.indices.map { tier in
-      state.map { downloadMask(of: $0, tier: tier, structure: structure(ofTier: tier)) }
+      state.map { downloadMask(of: $0, tier: tier, structure: structure(of: kind(ofTier: tier))) }
     }
   }
 

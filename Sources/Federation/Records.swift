@@ -72,6 +72,8 @@ public struct ClientRecord: Sendable, Equatable {
   /// Seconds by the virtual clock until its upload would be there or, of a client that was dropped,
   /// until it was; nil where no clock runs or the client was not there.
   public var modelledSeconds: Double?
+  /// The ranks that it sent, where clients prune theirs and its upload counted; nil otherwise.
+  public var loraRank: Int?
 
   /// Whether it trained.
   public var isTrained: Bool { status == .used || status == .late }

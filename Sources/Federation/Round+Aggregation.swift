@@ -37,7 +37,8 @@ extension FederatedRun {
   /// Brings all uploads to rank 0, which decodes and combines them and makes the server's step; where
   /// there is none, the round ends without a step.
   func aggregate(
-    _ uploads: Uploads, _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
+    _ uploads: Uploads, _ downloads: [ClientKind: Download], _ clip: Double?,
+    _ clock: inout PhaseClock
   ) throws {
     let (reports, cohort) = (uploads.reports, uploads.clients)
     if reports.isEmpty {
@@ -61,12 +62,13 @@ extension FederatedRun {
       clock.mark(\.transfer)
       let position = uploads.assigned[rank][index]
       let client = cohort[position]
-      let tier = plan.method.tier(of: client, seed: plan.seed)
+      let download = readDownload(of: client, reports[position], downloads)
+      let tier = download.tier
       // Random coordinates are drawn again here; the values that they are drawn for do not matter.
       let known = (state?.vector).flatMap { vector in
         vector.withUnsafeBufferPointer { vector in
           knownSupport(
-            ofUploadIn: tier, uploadMask(of: client, tier: tier, vector, downloads[tier]!))
+            ofUploadIn: tier, uploadMask(of: client, tier: tier, vector, download))
         }
       }
       do {
@@ -83,19 +85,58 @@ extension FederatedRun {
       clock.mark(\.server)
     }
     clock.mark(\.transfer)
-    guard let sum else { return }
-    var pseudoGradient = noisyMean(of: sum, clip: clip)
-    if plan.method.aggregation == .productMean, let factors = objective.factors, let state {
-      let clients = zip(cohort, each).map { client, upload in
-        trainedVector(
-          downloads[plan.method.tier(of: client, seed: plan.seed)]!.vector, minus: upload!)
+    var stack: FactorStack?
+    if let sum {
+      var pseudoGradient = noisyMean(of: sum, clip: clip)
+      if plan.method.aggregation.needsEach, let factors = objective.factors, let state {
+        let clients = cohort.indices.map {
+          trainedVector(
+            of: cohort[$0], readDownload(of: cohort[$0], reports[$0], downloads), minus: each[$0]!)
+        }
+        if plan.method.aggregation.mergesFactors {
+          stack = takeStack(
+            of: zip(cohort, clients).map { ($1, rankCount(of: kind(of: $0))) }, weights, factors,
+            from: &pseudoGradient)
+        } else {
+          factors.takeProductMean(
+            of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
+        }
       }
-      factors.takeProductMean(
-        of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
+      try step(pseudoGradient, downloads)
+      state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
     }
-    try step(pseudoGradient, downloads)
-    state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
+    if plan.method.aggregation.mergesFactors {
+      try merge(stack, rankCount: cohort.reduce(0) { $0 + rankCount(of: kind(of: $1)) })
+    }
+    for (client, report) in zip(cohort, reports) where report.prunedRank > 0 {
+      clientRanks[client] = report.prunedRank
+    }
+    state?.clientRanks = clientRanks
     clock.mark(\.server)
+  }
+
+  /// What a client's upload is read against: its download, with the ranks that it pruned left out.
+  private func readDownload(
+    of client: Int, _ report: ClientReport, _ downloads: [ClientKind: Download]
+  ) -> Download {
+    pruned(downloads[kind(of: client)]!, to: report.prunedRank > 0 ? report.prunedRank : nil)
+  }
+
+  /// The stack of the clients' factors, times the server's learning rate, and out of the
+  /// pseudo-gradient what goes into it.
+  private func takeStack(
+    of clients: [(vector: [Float], loraRank: Int)], _ weights: [Int], _ factors: FactorLayout,
+    from pseudoGradient: inout [Float]
+  ) -> FactorStack {
+    for pair in factors.pairs {
+      for i in 0..<factors.loraRank * pair.inputs { pseudoGradient[pair.aOffset + i] = 0 }
+      for i in 0..<factors.loraRank * pair.outputs { pseudoGradient[pair.bOffset + i] = 0 }
+    }
+    let total = Double(weights.reduce(0, +))
+    let rate = plan.server.learningRate * plan.serverSchedule.factor(round: round)
+    return FactorStack(
+      zip(clients, weights).map { ($0.vector, $0.loraRank, Float(rate * Double($1) / total)) },
+      layout: factors)
   }
 
   /// The whole-number weights of the cohort's clients.
@@ -111,18 +152,24 @@ extension FederatedRun {
   }
 
   /// What a client's parameters were after its training, as far as it said so.
-  private func trainedVector(_ start: SparseVector, minus upload: SparseVector) -> [Float] {
-    var vector = start.dense()
+  private func trainedVector(
+    of client: Int, _ download: Download, minus upload: SparseVector
+  ) -> [Float] {
+    var vector = download.vector.dense()
+    vector.withUnsafeMutableBufferPointer { vector in
+      writeNewFactors(of: client, download.kind, to: vector)
+      download.structure?.apply(to: vector)
+    }
     for (index, value) in zip(upload.indices, upload.values) { vector[Int(index)] -= value }
     return vector
   }
 
   /// The server's step, and the pruning that the method asks for.
-  private func step(_ pseudoGradient: [Float], _ downloads: [Int: Download]) throws {
+  private func step(_ pseudoGradient: [Float], _ downloads: [ClientKind: Download]) throws {
     state?.step(
       plan.server, pseudoGradient: pseudoGradient,
       rateFactor: plan.serverSchedule.factor(round: round))
-    if plan.method.persistence == .nested, let mask = downloads[0]?.mask {
+    if plan.method.persistence == .nested, let mask = downloads[kind(ofTier: 0)]?.mask {
       state?.restrict(to: mask)
     }
     if let index = state?.vector.withUnsafeBufferPointer({ firstNonFinite(in: $0) }) {

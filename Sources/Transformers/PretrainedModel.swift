@@ -35,7 +35,7 @@ public struct BlockWeights: Sendable {
   /// The norm before (or after) the feed-forward part.
   public let feedForwardNorm: NormWeights
   /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
-  let linears: [LinearWeights?]
+  var linears: [LinearWeights?]
 
   /// One linear layer of the block.
   public subscript(role: LinearRole) -> LinearWeights {
@@ -171,6 +171,30 @@ public final class PretrainedModel: @unchecked Sendable {
     classificationHead = try reader.classificationHead()
     parameterCount = files.tensors.reduce(0) { $0 + $1.elementCount }
     storedBytes = files.tensors.reduce(0) { $0 + $1.byteRange.count }
+  }
+
+  /// `other` with other linear layers; what it keeps alive stays alive.
+  init(
+    _ other: PretrainedModel, blocks: [BlockWeights], pooler: LinearWeights?,
+    languageHead: LanguageHead?, owner: AnyObject?
+  ) {
+    directory = other.directory
+    configuration = other.configuration
+    tokenEmbedding = other.tokenEmbedding
+    positionEmbedding = other.positionEmbedding
+    tokenTypeEmbedding = other.tokenTypeEmbedding
+    embeddingNorm = other.embeddingNorm
+    self.blocks = blocks
+    finalNorm = other.finalNorm
+    self.pooler = pooler
+    self.languageHead = languageHead
+    classificationHead = other.classificationHead
+    parameterCount = other.parameterCount
+    storedBytes = other.storedBytes
+    precision = other.precision
+    packedBytes = other.packedBytes
+    files = other.files
+    self.owner = [other.owner, owner].compactMap { $0 } as [AnyObject] as AnyObject
   }
 
   /// Floats of a block that holds all widened and packed tensors of a model directory

@@ -8,8 +8,8 @@ public import Kernels
 ///
 /// Not Sendable: one engine belongs to one thread.
 public final class TransformerEngine {
-  /// The frozen weights.
-  public let model: PretrainedModel
+  /// The frozen weights; only a model of the same configuration can take their place.
+  public var model: PretrainedModel
   /// Most tokens of a micro-batch.
   public let capacity: Int
   /// Longest sequence.

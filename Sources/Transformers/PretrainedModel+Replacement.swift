@@ -1,0 +1,57 @@
+// A pretrained model with other values in some of its linear layers: methods that merge what was trained
+// into the base weights (FLoRA, Wang et al. 2024, arXiv 2409.05976). Everything else is the model's own, in
+// place, so that a replacement costs the replaced matrices alone.
+
+public import Kernels
+
+/// A linear layer of a model.
+public struct LinearPlace: Sendable, Hashable {
+  /// What it is.
+  public var role: LinearRole
+  /// Its block; 0 for layers after the blocks.
+  public var layer: Int
+
+  /// The layer of this role in this block.
+  public init(role: LinearRole, layer: Int) {
+    self.role = role
+    self.layer = layer
+  }
+}
+
+extension PretrainedModel {
+  /// The layer at a place; nil where the model has none.
+  public func linear(at place: LinearPlace) -> LinearWeights? {
+    switch place.role {
+    case .pooler: pooler
+    case .languageHeadTransform: languageHead?.transform
+    default: blocks[place.layer].linears[place.role.rawValue]
+    }
+  }
+
+  /// The same model with other weights, (outputs, inputs) in F32, at some places.
+  ///
+  /// - Parameter owner: keeps their memory; it lives as long as the new model.
+  /// - Precondition: the model has a linear layer at each place.
+  public func replacing(_ weights: [LinearPlace: Floats], owner: AnyObject?) -> PretrainedModel {
+    func replaced(_ linear: LinearWeights?, _ role: LinearRole, layer: Int = 0) -> LinearWeights? {
+      guard let weight = weights[LinearPlace(role: role, layer: layer)] else { return linear }
+      guard let linear else { preconditionFailure("no \(role) in layer \(layer) to replace") }
+      return LinearWeights(
+        weight: .fp32(weight), bias: linear.bias, inputs: linear.inputs, outputs: linear.outputs)
+    }
+    let blocks = self.blocks.enumerated().map { layer, block in
+      var block = block
+      for role in LinearRole.allCases {
+        block.linears[role.rawValue] = replaced(block.linears[role.rawValue], role, layer: layer)
+      }
+      return block
+    }
+    let head = languageHead.map { head in
+      LanguageHead(
+        transform: replaced(head.transform, .languageHeadTransform),
+        transformNorm: head.transformNorm, output: head.output)
+    }
+    return PretrainedModel(
+      self, blocks: blocks, pooler: replaced(pooler, .pooler), languageHead: head, owner: owner)
+  }
+}
