@@ -120,7 +120,9 @@ extension ServerState {
       tensors.append(TensorToWrite(name: "last_stack", shape: [numbers.count], int64s: numbers))
     }
     if !clientRanks.isEmpty {
-      let rows = clientRanks.sorted { $0.key < $1.key }.flatMap { [Int64($0.key), Int64($0.value)] }
+      let rows = clientRanks.sorted { $0.key < $1.key }.flatMap {
+        [Int64($0.key), Int64($0.value)]
+      }
       tensors.append(
         TensorToWrite(name: "client_ranks", shape: [rows.count / 2, 2], int64s: rows))
     }

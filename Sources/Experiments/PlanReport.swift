@@ -233,16 +233,17 @@ private struct PlanReport {
         ]
           + (merged == 0
             ? [] : [["merged weights", byteText(merged), "a node: old and new, at a merge"]]) + [
-          [
-            "activations", byteText(own.activations), "a rank: micro-batches of \(capacity) tokens",
-          ],
-          ["vectors", byteText(own.vectors), "a rank: start, trained, moments, gradients"],
-          ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
-          ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
-          ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
-          ["rank", byteText(rank), "sum of a rank"],
-          ["first node", byteText(node), "sum of the node with rank 0"],
-        ], indent: "  ")
+            [
+              "activations", byteText(own.activations),
+              "a rank: micro-batches of \(capacity) tokens",
+            ],
+            ["vectors", byteText(own.vectors), "a rank: start, trained, moments, gradients"],
+            ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
+            ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
+            ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
+            ["rank", byteText(rank), "sum of a rank"],
+            ["first node", byteText(node), "sum of the node with rank 0"],
+          ], indent: "  ")
       + "  bytes: private memory, from the buffers that a run allocates for these shapes\n"
   }
 }

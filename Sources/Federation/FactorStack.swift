@@ -59,7 +59,9 @@ public struct FactorStack: Sendable {
       for output in 0..<pair.outputs {
         for client in clients {
           let row = pair.bOffset + output * layout.loraRank
-          for rank in 0..<client.loraRank { values.append(client.share * client.vector[row + rank]) }
+          for rank in 0..<client.loraRank {
+            values.append(client.share * client.vector[row + rank])
+          }
         }
       }
     }

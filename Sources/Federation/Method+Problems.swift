@@ -48,9 +48,11 @@ extension Method {
       "sends the whole stack to everybody: download select must be all, without a density in tiers")
     refuse(persistence == .nested, "starts each round from new factors, which cannot stay pruned")
     refuse(
-      trained == .downloaded, "starts each round from new factors, which nobody downloads; train all")
+      trained == .downloaded,
+      "starts each round from new factors, which nobody downloads; train all")
     refuse(
-      residual == .kept, "starts each round from new factors, for which a kept residual means nothing")
+      residual == .kept,
+      "starts each round from new factors, for which a kept residual means nothing")
     refuse(
       downloadIndices == .difference, "has no indices in its downloads; write them complete")
     return found

@@ -24,7 +24,9 @@ public struct RankPruning: Sendable, Equatable {
 
   /// The ranks that a client of `loraRank` has after pruning: at least 1, and all where the factor
   /// takes none away.
-  public func kept(of loraRank: Int) -> Int { max(1, Int((factor * Double(loraRank)).rounded(.down))) }
+  public func kept(of loraRank: Int) -> Int {
+    max(1, Int((factor * Double(loraRank)).rounded(.down)))
+  }
 }
 
 /// The last ranks of an adapter, whose norms a client watches.

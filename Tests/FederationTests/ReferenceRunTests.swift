@@ -208,7 +208,8 @@ struct ReferenceRunTests {
   private static func compareMethods(
     _ run: FederatedRun, _ record: RoundRecord, _ reference: ReferenceRun, _ t: Int
   ) throws {
-    #expect((run.state?.mergedBase.isEmpty == false) == (reference.golden["round\(t).base.0"] != nil))
+    #expect(
+      (run.state?.mergedBase.isEmpty == false) == (reference.golden["round\(t).base.0"] != nil))
     var base = (run.state?.mergedBase ?? [])[...]
     for index in 0... {
       guard reference.golden["round\(t).base.\(index)"] != nil else { break }
