@@ -15,6 +15,7 @@ from . import (
     byte_ledger,
     cost_ratio,
     heterogeneity,
+    modelled_time,
     partition,
     privacy,
     rank_density,
@@ -28,6 +29,7 @@ from .load import Runs, load
 FIGURES = {
     "utility-against-communication": utility_against_communication,
     "time-to-accuracy": time_to_accuracy,
+    "modelled-time": modelled_time,
     "byte-ledger": byte_ledger,
     "heterogeneity": heterogeneity,
     "partition": partition,

@@ -78,7 +78,7 @@ def bubbles(axes, table: pd.DataFrame) -> None:
     clients, labels = np.nonzero(shown.to_numpy())
     amounts = shown.to_numpy()[clients, labels]
     axes.scatter(
-        clients, labels, s=120 * amounts / shown.to_numpy().max(), alpha=0.7, linewidth=0
+        clients, labels, s=80 * amounts / shown.to_numpy().max(), alpha=0.7, linewidth=0
     )
     axes.set_xlim(-1, len(shown))
     axes.set_ylim(-1, shown.shape[1])

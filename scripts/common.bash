@@ -10,6 +10,20 @@ fail() {
   exit 1
 }
 
+# The python3 that environments are made of. The system's own first: others on PATH may be shims of
+# something that goes away.
+base_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} /usr/bin/python3 python3; do
+    command -v "$candidate" > /dev/null 2>&1 || continue
+    "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' \
+      > /dev/null 2>&1 || continue
+    echo "$candidate"
+    return 0
+  done
+  fail "no python3 of version 3.9 or newer with venv; on Debian: apt-get install python3-venv"
+}
+
 # Open MPI refuses root unless told twice; containers often forbid cross-memory attach.
 mpi_environment() {
   if [ "$(id -u)" -eq 0 ]; then

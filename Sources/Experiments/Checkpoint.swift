@@ -9,10 +9,6 @@ internal import Sparsity
 
 /// What a run has counted so far.
 struct RunProgress: Codable, Equatable {
-  /// Payload of all rounds, both directions.
-  var payloadBytes = 0
-  /// The same for dense LoRA.
-  var densePayloadBytes = 0
   /// The manifest's totals.
   var totals = Manifest.Totals()
   /// Rows of the table at the end.
@@ -219,11 +215,14 @@ struct CheckpointFolder {
   }
 
   /// Rounds with a file, ascending.
-  private var rounds: [Int] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    return names.compactMap { name in
-      guard name.hasPrefix("round-"), name.hasSuffix(".safetensors") else { return nil }
-      return Int(name.dropFirst(6).dropLast(12))
-    }.sorted()
-  }
+  private var rounds: [Int] { roundsWithFiles(in: path) }
+}
+
+/// The rounds of which a folder has a file `round-N.safetensors`, ascending.
+func roundsWithFiles(in folder: String) -> [Int] {
+  let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+  return names.compactMap { name in
+    guard name.hasPrefix("round-"), name.hasSuffix(".safetensors") else { return nil }
+    return Int(name.dropFirst(6).dropLast(12))
+  }.sorted()
 }

@@ -8,6 +8,8 @@ struct ExistingRun {
   let directory: RunDirectory
   /// The newest whole checkpoint; nil for the beginning.
   let checkpoint: Checkpoint?
+  /// Whether it is to have more rounds than it was begun with.
+  let isExtended: Bool
   /// Where the manifest says that it is finished: its digest.
   let finishedDigest: String?
   /// What the user should know.
@@ -34,10 +36,10 @@ struct ExistingRun {
           + differences.prefix(5).joined(separator: "; "))
     }
     self.directory = directory
-    let manifest =
-      FileManager.default.contents(atPath: directory.file("manifest.json"))
-      .flatMap { try? Manifest.read($0) }
-    finishedDigest = manifest?.status == "finished" ? manifest?.digest : nil
+    let manifest = Manifest.read(in: path)
+    isExtended = experiment.federation.rounds != saved.federation.rounds
+    finishedDigest =
+      manifest?.status == "finished" && !isExtended ? manifest?.digest : nil
     starts = manifest.map { $0.starts + [$0.lastStart] } ?? []
     if finishedDigest == nil {
       let (checkpoint, damaged) = CheckpointFolder(path: directory.file("checkpoints")).newest()
@@ -53,7 +55,10 @@ extension Experiment {
   /// The lines in which it differs from one of which a run was begun; what changes no result may.
   fileprivate func differences(from saved: Experiment) -> [String] {
     var (now, then) = (self, saved)
-    for keyPath in [\Experiment.checkpoint] { now[keyPath: keyPath] = then[keyPath: keyPath] }
+    now.checkpoint = then.checkpoint
+    if now.federation.rounds > then.federation.rounds, !then.roundsMatter {
+      now.federation.rounds = then.federation.rounds
+    }
     now.compute.threads = then.compute.threads
     now.federation.uploads = then.federation.uploads
     guard now != then else { return [] }
@@ -61,5 +66,11 @@ extension Experiment {
       let (new, old) = (key.write(now), key.write(then))
       return new == old ? nil : "\(key.path) is \(new ?? "not set"), there \(old ?? "not set")"
     }
+  }
+
+  /// Whether what happens in a round depends on how many there will be.
+  private var roundsMatter: Bool {
+    let schedules = [federation.server.schedule.kind, local.schedule.kind]
+    return privacy.targetEpsilon != nil || schedules.contains { $0 == .linear || $0 == .cosine }
   }
 }

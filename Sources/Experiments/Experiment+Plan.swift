@@ -10,16 +10,16 @@ extension Experiment {
   public func federationPlan(assets: AssetDirectory) throws -> FederationPlan {
     FederationPlan(
       rounds: federation.rounds, cohort: try cohortPlan(assets: assets),
-      weighting: federation.weighting == .uniform ? .uniform : .examples,
+      weighting: federation.weighting,
       method: method.plan,
       server: federation.server.plan,
       serverSchedule: federation.server.schedule.plan(rounds: federation.rounds),
       local: local.plan(rounds: federation.rounds), privacy: privacy.plan,
       evaluation: EvaluationPlan(
-        every: evaluation.every, splits: evaluation.splits.map(\.plan),
+        every: evaluation.every, splits: evaluation.splits,
         maximumExamples: evaluation.maximumExamples, vectors: evaluation.masked.vectors,
         tiers: evaluation.tiers, clients: evaluation.clients, holdout: evaluation.holdout),
-      seed: seed, uploads: federation.uploads == .gather ? .gather : .allGather,
+      seed: seed, uploads: federation.uploads,
       system: try systemModel(assets: assets))
   }
 
@@ -43,43 +43,11 @@ extension Experiment.MethodSection {
   var plan: Method {
     Method(
       download: download.selection, upload: upload.selection,
-      persistence: persistence == .anew ? .anew : .nested,
-      trained: trainable == .all ? .all : .downloaded,
-      residual: residual == .dropped ? .dropped : .kept,
-      aggregation: aggregation.plan,
-      values: MessageValues(download: download.values.format, upload: upload.values.format),
-      downloadIndices: download.indices == .complete ? .complete : .difference,
-      tiers: tiers.map {
-        Federation.Tier(
-          share: $0.share, loraRank: $0.loraRank, downloadDensity: $0.downloadDensity,
-          uploadDensity: $0.uploadDensity)
-      },
-      tierAssignment: tierAssignment == .modulo ? .modulo : .drawn,
+      persistence: persistence, trained: trainable, residual: residual, aggregation: aggregation,
+      values: MessageValues(download: download.values, upload: upload.values),
+      downloadIndices: download.indices, tiers: tiers, tierAssignment: tierAssignment,
       rankPruning: rankPruning.factor < 1
-        ? Federation.RankPruning(factor: rankPruning.factor, penalty: rankPruning.penalty) : nil)
-  }
-}
-
-extension Experiment.MethodSection.Aggregation {
-  fileprivate var plan: Federation.Aggregation {
-    switch self {
-    case .mean: .mean
-    case .normWeighted: .normWeighted
-    case .productMean: .productMean
-    case .stacked: .stacked
-    }
-  }
-}
-
-extension Experiment.MethodSection.Values {
-  fileprivate var format: ValueFormat {
-    switch self {
-    case .fp32: .fp32
-    case .bf16: .bf16
-    case .fp16: .fp16
-    case .int8: .int8
-    case .int4: .int4
-    }
+        ? RankPruning(factor: rankPruning.factor, penalty: rankPruning.penalty) : nil)
   }
 }
 
@@ -87,8 +55,8 @@ extension Experiment.MethodSection.Download {
   fileprivate var selection: Selection {
     switch select {
     case .all: .all
-    case .topMagnitude: .topMagnitude(density.schedule)
-    case .random: .random(density.schedule)
+    case .topMagnitude: .topMagnitude(density)
+    case .random: .random(density)
     }
   }
 }
@@ -97,19 +65,9 @@ extension Experiment.MethodSection.Upload {
   fileprivate var selection: Selection {
     switch select {
     case .all: .all
-    case .topMagnitude: .topMagnitude(density.schedule)
-    case .random: .random(density.schedule)
+    case .topMagnitude: .topMagnitude(density)
+    case .random: .random(density)
     case .downloaded: .downloaded
-    }
-  }
-}
-
-extension Experiment.MethodSection.Density {
-  fileprivate var schedule: DensitySchedule {
-    switch self {
-    case .constant(let share): .constant(share)
-    case .geometric(let initial, let factor, let period, let minimum):
-      .geometric(initial: initial, factor: factor, period: period, minimum: minimum)
     }
   }
 }
@@ -174,16 +132,6 @@ extension Experiment.Schedule {
       case .exponential: .exponential(factor: factor, period: period)
       }
     return LearningRateSchedule(decay: decay, warmupRounds: warmupRounds)
-  }
-}
-
-extension Experiment.EvaluationSection.SplitName {
-  var plan: Split {
-    switch self {
-    case .train: .train
-    case .validation: .validation
-    case .test: .test
-    }
   }
 }
 

@@ -1,6 +1,9 @@
 // What an experiment file says, as a value: every key that has an effect, with its default.
 // The table in ExperimentKeys.swift binds each property to its key; nothing else reads the file.
 
+public import Federation
+public import Sparsity
+
 /// One experiment: a model, a corpus, who owns which examples, what is trained and what travels.
 public struct Experiment: Sendable, Equatable {
   /// The pretrained model.
@@ -130,7 +133,7 @@ public struct Experiment: Sendable, Equatable {
     /// How a round's download depends on the one before.
     public var persistence = Persistence.anew
     /// Which coordinates a client trains.
-    public var trainable = Trainable.all
+    public var trainable = TrainedCoordinates.all
     /// What becomes of the part of a change that is not sent.
     public var residual = Residual.dropped
     /// How the server combines the uploads.
@@ -140,27 +143,24 @@ public struct Experiment: Sendable, Equatable {
     /// Which tier a client is in.
     public var tierAssignment = TierAssignment.modulo
     /// How clients give up ranks of their own.
-    public var rankPruning = RankPruning()
+    public var rankPruning = RankPruningSection()
 
     /// Server to client.
     public struct Download: Sendable, Equatable {
       /// The rule.
       public var select = Select.topMagnitude
       /// The share of coordinates that travels.
-      public var density = Density.constant(0.25)
+      public var density = DensitySchedule.constant(0.25)
       /// How values are written.
-      public var values = Values.fp32
+      public var values = ValueFormat.fp32
       /// How it is said which coordinates they are.
-      public var indices = Indices.complete
+      public var indices = DownloadIndices.complete
 
       /// The rules by which coordinates are selected.
       public enum Select: String, Sendable, CaseIterable {
         case topMagnitude = "top_magnitude"
         case all, random
       }
-
-      /// How it is said which coordinates travel.
-      public enum Indices: String, Sendable, CaseIterable { case complete, difference }
     }
 
     /// Client to server.
@@ -168,9 +168,9 @@ public struct Experiment: Sendable, Equatable {
       /// The rule.
       public var select = Select.topMagnitude
       /// The share of coordinates that travels.
-      public var density = Density.constant(0.25)
+      public var density = DensitySchedule.constant(0.25)
       /// How values are written.
-      public var values = Values.fp32
+      public var values = ValueFormat.fp32
 
       /// The rules by which coordinates are selected.
       public enum Select: String, Sendable, CaseIterable {
@@ -179,55 +179,13 @@ public struct Experiment: Sendable, Equatable {
       }
     }
 
-    /// The formats of values in messages.
-    public enum Values: String, Sendable, CaseIterable { case fp32, bf16, fp16, int8, int4 }
-
-    /// A kind of client.
-    public struct Tier: Sendable, Equatable {
-      /// How many clients are in it, in relation to the other tiers.
-      public var share = 1.0
-      /// Its ranks of the adapter; nil for all.
-      public var loraRank: Int?
-      /// The density of its downloads; nil for the method's.
-      public var downloadDensity: Double?
-      /// The density of its uploads; nil for the method's.
-      public var uploadDensity: Double?
-    }
-
-    /// How a round's download depends on the one before.
-    public enum Persistence: String, Sendable, CaseIterable { case anew, nested }
-
-    /// What becomes of the part of a change that is not sent.
-    public enum Residual: String, Sendable, CaseIterable { case dropped, kept }
-
-    /// How the server combines the uploads.
-    public enum Aggregation: String, Sendable, CaseIterable {
-      case mean
-      case normWeighted = "norm_weighted"
-      case productMean = "product_mean"
-      case stacked
-    }
-
     /// How clients give up ranks of their own.
-    public struct RankPruning: Sendable, Equatable {
+    public struct RankPruningSection: Sendable, Equatable {
       /// The share of its ranks that a client keeps when it prunes; 1 for no pruning.
       public var factor = 1.0
       /// The weight of the last ranks' norms in the local loss.
       public var penalty = 0.0
     }
-
-    /// Which tier a client is in.
-    public enum TierAssignment: String, Sendable, CaseIterable { case modulo, drawn }
-
-    /// The share of coordinates that travels, round by round.
-    public enum Density: Sendable, Equatable {
-      case constant(Double)
-      /// initial * factor ^ (round div period), at least minimum
-      case geometric(initial: Double, factor: Double, period: Int, minimum: Double = 0)
-    }
-
-    /// Which coordinates a client trains.
-    public enum Trainable: String, Sendable, CaseIterable { case all, downloaded }
   }
 
   /// Rounds, cohorts and the server's optimizer.
@@ -241,15 +199,9 @@ public struct Experiment: Sendable, Equatable {
     /// The weight of a client in the mean.
     public var weighting = Weighting.uniform
     /// How the clients' messages reach rank 0.
-    public var uploads = Uploads.gather
+    public var uploads = UploadCollective.gather
     /// The optimizer that steps the server's vector.
     public var server = Server()
-
-    /// The collectives that carry the clients' messages.
-    public enum Uploads: String, Sendable, CaseIterable {
-      case gather
-      case allGather = "all_gather"
-    }
 
     /// How cohorts are drawn.
     public struct Cohort: Sendable, Equatable {
@@ -260,9 +212,6 @@ public struct Experiment: Sendable, Equatable {
       /// The rules by which cohorts are drawn.
       public enum Kind: String, Sendable, CaseIterable { case uniform, file }
     }
-
-    /// The weights of clients in the mean.
-    public enum Weighting: String, Sendable, CaseIterable { case uniform, examples }
 
     /// The optimizer that steps the server's vector.
     public struct Server: Sendable, Equatable {
@@ -380,7 +329,7 @@ public struct Experiment: Sendable, Equatable {
     /// Rounds from one evaluation to the next.
     public var every = 10
     /// The splits.
-    public var splits = [SplitName.test]
+    public var splits = [Split.test]
     /// Examples of a split that are looked at; nil means all.
     public var maximumExamples: Int?
     /// Whether the vector is evaluated as a client receives it.
@@ -391,9 +340,6 @@ public struct Experiment: Sendable, Equatable {
     public var clients = 0
     /// Share of the examples that is held out of training for the evaluation of clients.
     public var holdout = 0.0
-
-    /// The splits of a corpus.
-    public enum SplitName: String, Sendable, CaseIterable { case train, validation, test }
 
     /// Whether the vector is evaluated under the round's download mask, as a whole, or both.
     public enum Masked: String, Sendable, CaseIterable {

@@ -46,6 +46,8 @@ struct Manifest: Codable, Sendable, Equatable {
   struct Totals: Codable, Sendable, Equatable {
     var rounds = 0
     var tokens = 0
+    /// Payload of both directions.
+    var payloadBytes: Int { downloadPayloadBytes + uploadPayloadBytes }
     var downloadPayloadBytes = 0
     var uploadPayloadBytes = 0
     var densePayloadBytes = 0
@@ -53,6 +55,18 @@ struct Manifest: Codable, Sendable, Equatable {
     var wireMessages = 0
     /// Seconds by the virtual clock, where one runs.
     var modelledSeconds: Double?
+  }
+
+  /// The last evaluation: of the test split where there is one, else of the first.
+  struct Evaluation: Codable, Sendable, Equatable {
+    /// The round after which it was made.
+    var round: Int
+    var split: String
+    /// Whether the vector was evaluated as clients receive it.
+    var masked: Bool
+    var accuracy: Double
+    /// Nats an item.
+    var loss: Double
   }
 
   /// The privacy of all rounds together, with the noise that a target asked for.
@@ -93,6 +107,7 @@ struct Manifest: Codable, Sendable, Equatable {
   var digest: String?
   var failure: String?
   var totals = Totals()
+  var evaluation: Evaluation?
   /// The starts before this one, for a run that went on after it was interrupted.
   var starts: [Start] = []
   /// The round from which this start went on.
@@ -120,6 +135,12 @@ struct Manifest: Codable, Sendable, Equatable {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     return try decoder.decode(Manifest.self, from: data)
+  }
+
+  /// The manifest of a run directory, where there is one that can be read.
+  static func read(in directory: String) -> Manifest? {
+    FileManager.default.contents(atPath: RunDirectory(path: directory).file("manifest.json"))
+      .flatMap { try? read($0) }
   }
 
   /// Writes manifest.json as a whole.

@@ -18,6 +18,14 @@ final class OutputFile {
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
   }
 
+  /// Opens a file to append to it, made where it is missing.
+  init(opening path: String) throws {
+    self.path = path
+    descriptor = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0o644)
+    if descriptor < 0 { throw CommandFailure.system(path, errno) }
+    length = Int(lseek(descriptor, 0, SEEK_END))
+  }
+
   /// Opens a file that exists, to append to it.
   init(appendingTo path: String) throws {
     self.path = path
@@ -31,6 +39,19 @@ final class OutputFile {
   /// Takes the file for this process alone, until it ends.
   /// - Returns: Whether no other process has it.
   func lock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+
+  /// Takes the file as `lock` does, when the process that has it lets it go.
+  func waitForLock() throws {
+    while flock(descriptor, LOCK_EX) != 0 {
+      guard errno == EINTR else { throw CommandFailure.system(path, errno) }
+    }
+  }
+
+  /// Removes its content.
+  func empty() throws {
+    guard ftruncate(descriptor, 0) == 0 else { throw CommandFailure.system(path, errno) }
+    length = 0
+  }
 
   /// Appends all of `text`, or nothing: what was written of it before an error is taken back.
   func append(_ text: String) throws {

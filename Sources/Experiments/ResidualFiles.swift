@@ -69,10 +69,6 @@ final class ResidualFiles: ResidualStore {
   private func rounds(of client: Int, in folder: String) -> [Int] {
     let own = "\(folder)/client-\(client)"
     mkdir(own, 0o755)
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: own)) ?? []
-    return names.compactMap { name in
-      guard name.hasPrefix("round-"), name.hasSuffix(".safetensors") else { return nil }
-      return Int(name.dropFirst(6).dropLast(12))
-    }.sorted()
+    return roundsWithFiles(in: own)
   }
 }

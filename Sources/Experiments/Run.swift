@@ -189,7 +189,7 @@ private struct Launch {
     guard let record, let state = final.state else { return nil }
     try save(state, assembly, record)
     return try record.finish(
-      digest: final.digest, ranks: places ?? [], splits: plan.evaluation.splits,
+      digest: final.digest, ranks: places ?? [],
       privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
@@ -239,6 +239,8 @@ private final class RunRecord {
   private let tables: RunTables
   private let lock: OutputFile
   private let rules: Experiment.CheckpointSection
+  /// The split of which tables for people and the manifest tell.
+  private let shownSplit: Split
   private var manifest: Manifest
   private var summary: RunSummary
   private let began = ContinuousClock.now
@@ -250,6 +252,8 @@ private final class RunRecord {
   ) throws {
     self.manifest = manifest
     rules = experiment.checkpoint
+    let splits = experiment.evaluation.splits
+    shownSplit = splits.contains(.test) ? .test : splits.first ?? .test
     let progress = existing?.checkpoint?.progress ?? RunProgress()
     let round = existing?.checkpoint?.state.round ?? 0
     directory =
@@ -259,11 +263,14 @@ private final class RunRecord {
     guard lock.lock() else {
       throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
     }
+    if existing?.isExtended == true {
+      try OutputFile.replace(directory.file("config.yaml"), with: yaml)
+    }
     tables = try RunTables(
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
       prunesRanks: experiment.method.rankPruning.factor < 1,
-      from: round, progress)
+      from: round)
     let partition = directory.file("partition.csv")
     // Again after a resume: it is a function of the experiment, and may have been cut.
     unlink(partition)
@@ -282,9 +289,7 @@ private final class RunRecord {
     guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
       return
     }
-    let progress = RunProgress(
-      payloadBytes: tables.payloadBytes, densePayloadBytes: tables.denseBytes,
-      totals: manifest.totals, summary: summary)
+    let progress = RunProgress(totals: manifest.totals, summary: summary)
     oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
       .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
     lastSaved = ContinuousClock.now
@@ -301,22 +306,26 @@ private final class RunRecord {
     summary.add(round, of: rounds)
     manifest.totals = summary.totals(after: manifest.totals, wire: wire)
     manifest.digest = round.digest
-    try tables.append(round, wire: wire)
+    if let entry = round.evaluation.first(where: { $0.tier == nil && $0.split == shownSplit }) {
+      manifest.evaluation = Manifest.Evaluation(
+        round: entry.round, split: entry.split.rawValue, masked: entry.vector == .masked,
+        accuracy: entry.accuracy, loss: entry.loss)
+    }
+    try tables.append(round, totals: manifest.totals, wire: wire)
     if !round.evaluation.isEmpty { try manifest.write(to: directory) }
   }
 
   func finish(
-    digest: String, ranks: [Manifest.RankPlace], splits: [Split], privacy: String
+    digest: String, ranks: [Manifest.RankPlace], privacy: String
   ) throws -> RunOutcome {
     manifest.status = "finished"
     manifest.digest = digest
     manifest.ranks = ranks
     close()
     try manifest.write(to: directory)
-    let shown = splits.contains(.test) ? .test : splits.first ?? .test
     return RunOutcome(
       directory: directory, digest: digest,
-      text: summary.text(split: shown) + privacy + "digest \(digest)\n\(directory.path)\n")
+      text: summary.text(split: shownSplit) + privacy + "digest \(digest)\n\(directory.path)\n")
   }
 
   /// Says in the manifest that the run failed, if that can still be written.

@@ -94,7 +94,7 @@ struct RunSummary: Codable, Equatable {
       (
         "less than dense",
         { row in
-          let sent = row.totals.downloadPayloadBytes + row.totals.uploadPayloadBytes
+          let sent = row.totals.payloadBytes
           guard sent > 0 else { return nil }
           return fixed(Double(row.totals.densePayloadBytes) / Double(sent), 2) + "x"
         }

@@ -15,12 +15,6 @@ final class RunTables {
   private let clients: Table
   private let wire: Table
   private let clientEvaluation: ClientEvaluationTables?
-  /// Payload of all rounds, both directions.
-  private(set) var payloadBytes: Int
-  /// The same for dense LoRA.
-  private(set) var denseBytes: Int
-  /// Seconds of all rounds by the virtual clock.
-  private(set) var modelledSeconds: Double
   private let evaluatesTiers: Bool
   private let hasClock: Bool
   private let prunesRanks: Bool
@@ -42,7 +36,7 @@ final class RunTables {
       .map { "\($0)" }
   }
 
-  /// Tables of a new run, or of one that goes on at `round` after what `progress` counted.
+  /// Tables of a new run, or of one that goes on at `round`.
   ///
   /// - Parameters:
   ///   - evaluatesClients: Whether there are tables of evaluations on clients.
@@ -51,12 +45,8 @@ final class RunTables {
   ///   - prunesRanks: Whether there is a column of the ranks that a client sent.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
-    prunesRanks: Bool, from round: Int = 0,
-    _ progress: RunProgress = RunProgress()
+    prunesRanks: Bool, from round: Int = 0
   ) throws {
-    payloadBytes = progress.payloadBytes
-    denseBytes = progress.densePayloadBytes
-    modelledSeconds = progress.totals.modelledSeconds ?? 0
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
     self.prunesRanks = prunesRanks
@@ -108,11 +98,10 @@ final class RunTables {
   private func clocked(_ cells: [String]) -> [String] { hasClock ? cells : [] }
 
   /// Adds one round and has it on the disk.
-  func append(_ record: RoundRecord, wire: WireSummary) throws {
+  /// - Parameter totals: What all rounds up to this one come to.
+  func append(_ record: RoundRecord, totals: Manifest.Totals, wire: WireSummary) throws {
+    let modelledSeconds = totals.modelledSeconds ?? 0
     let (download, upload) = (record.downloadPayload, record.uploadPayload)
-    payloadBytes += download.total + upload.total
-    denseBytes += record.densePayloadBytes
-    modelledSeconds += record.modelledSeconds ?? 0
     let clients = record.clients
     let trained = clients.filter(\.isTrained)
     let isEmpty = record.count(.used) == 0
@@ -126,7 +115,8 @@ final class RunTables {
       ] + Self.payload(download) + Self.payload(upload) + [
         "\(record.densePayloadBytes)", fixed(clients.reduce(0) { $0 + $1.entropyBound }, 1),
         "\(clients.reduce(0) { $0 + $1.downloadNonzeros })",
-        "\(clients.reduce(0) { $0 + $1.uploadNonzeros })", "\(payloadBytes)", "\(denseBytes)",
+        "\(clients.reduce(0) { $0 + $1.uploadNonzeros })", "\(totals.payloadBytes)",
+        "\(totals.densePayloadBytes)",
       ] + Self.privacy(record.privacy) + [record.digest]
         + clocked(
           ["\(record.count(.used))", "\(record.count(.unavailable))"]
@@ -145,7 +135,7 @@ final class RunTables {
           "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
           entry.f1.map { "\($0.macro)" } ?? "", entry.f1.map { "\($0.micro)" } ?? "",
           entry.f1.map { "\($0.weighted)" } ?? "", entry.perplexity.map { "\($0)" } ?? "",
-          "\(payloadBytes)",
+          "\(totals.payloadBytes)",
         ] + clocked(["\(modelledSeconds)"]) + [fixed(entry.seconds, 6)])
     }
     for entry in record.clientEvaluation { clientEvaluation?.append(entry) }

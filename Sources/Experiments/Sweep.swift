@@ -1,12 +1,16 @@
 // A sweep: one experiment at many points. A file names an experiment, what is set for all points, and
-// the points: named ones, the product of lists, or both.
+// the points: named ones, the product of lists, random draws, or the product of these.
 //
 //   experiment: x.yaml                        # relative to this file
 //   set: {federation.rounds: 30}
 //   points: {dense: {method.upload.select: all}, flasc: {}}
 //   grid: {seed: [0, 1, 2]}
+//   random: {count: 20, values: {local.learning_rate: {log_uniform: [0.01, 1]}}}
 //
-// gives dense.seed-0, dense.seed-1, ..., flasc.seed-2.
+// gives dense.seed-0.random-00, dense.seed-0.random-01, ..., flasc.seed-2.random-19. A search over ranks and
+// densities (PairwiseSearch.swift) takes the place of all three and plays a few of its points.
+//
+//   search: {ranks: [1, 4, 16], densities: [0.0625, 0.25, 1], by: accuracy}
 
 import Foundation
 internal import Yams
@@ -29,6 +33,8 @@ public struct Sweep: Sendable, Equatable {
   let directory: String
   /// The points in the order of the file, the last list of the grid running fastest.
   public let points: [Point]
+  /// Which of the points are played; nil for all.
+  let search: PairwiseSearch?
 
   /// What to run at a point.
   func request(_ point: Point) -> ExperimentRequest {
@@ -54,11 +60,13 @@ public struct Sweep: Sendable, Equatable {
     }
     let reader = SweepReader(path: path)
     guard let root = document.root, let sections = root.mapping else {
-      throw reader.failure(nil, "a sweep has the keys experiment, set, points and grid")
+      throw reader.failure(nil, "a sweep has the keys \(SweepReader.keys)")
     }
     var common: [String] = []
     var named: [(name: String, settings: [String])] = []
     var lists: [(key: String, values: [(name: String, setting: String)])] = []
+    var draws: [(name: String, settings: [String])] = []
+    var search: PairwiseSearch?
     var base: String?
     for (key, value) in sections {
       switch key.scalar?.string {
@@ -77,11 +85,12 @@ public struct Sweep: Sendable, Equatable {
         for (key, values) in try reader.mapping(value, "grid") {
           lists.append(try reader.list(key, values))
         }
+      case "random": draws = try reader.draws(value)
+      case "search": search = try reader.search(value)
       default:
         throw reader.failure(
           key,
-          "unknown key \(key.scalar?.string ?? ""); a sweep has experiment, set, points and grid"
-        )
+          "unknown key \(key.scalar?.string ?? ""); a sweep has the keys \(SweepReader.keys)")
       }
     }
     guard let base else { throw reader.failure(nil, "experiment is missing; give a file") }
@@ -96,6 +105,20 @@ public struct Sweep: Sendable, Equatable {
         }
       }
     }
+    if !draws.isEmpty {
+      points = points.flatMap { point in
+        draws.map { draw in
+          (point.0.isEmpty ? draw.name : point.0 + "." + draw.name, point.1 + draw.settings)
+        }
+      }
+    }
+    if let search {
+      guard named.isEmpty, lists.isEmpty, draws.isEmpty else {
+        throw reader.failure(nil, "search stands alone: without points, grid and random")
+      }
+      points = search.points
+    }
+    self.search = search
     self.points = points.map {
       Point(name: $0.0.isEmpty ? "point" : $0.0, settings: common + $0.1)
     }
@@ -111,74 +134,5 @@ public struct Sweep: Sendable, Equatable {
     alignedText(
       [["point", "name", "settings"]]
         + points.enumerated().map { ["\($0)", $1.name, $1.settings.joined(separator: " ")] })
-  }
-}
-
-/// Reads the parts of a sweep file.
-private struct SweepReader {
-  let path: String
-
-  func failure(_ node: Node?, _ text: String) -> CommandFailure {
-    let line = node?.mark.map { ":\($0.line)" } ?? ""
-    return CommandFailure(ExitCode.usage, "\(path)\(line): \(text)")
-  }
-
-  func mapping(_ node: Node, _ what: String) throws -> Node.Mapping {
-    guard let mapping = node.mapping else {
-      throw failure(node, "\(what): give keys with values")
-    }
-    return mapping
-  }
-
-  func settings(_ node: Node, _ what: String) throws -> [String] {
-    try mapping(node, what).map { key, value in "\(try text(of: key))=\(try yaml(value))" }
-  }
-
-  func list(_ key: Node, _ values: Node) throws -> (
-    key: String, values: [(name: String, setting: String)]
-  ) {
-    let path = try text(of: key)
-    guard let nodes = values.sequence, !nodes.isEmpty else {
-      throw failure(values, "grid.\(path): give a list of values")
-    }
-    let last = path.split(separator: ".").last.map(String.init) ?? path
-    return (
-      path,
-      try nodes.enumerated().map { index, node in
-        let word = node.scalar.map { Self.plain($0.string) } ?? "\(index)"
-        return ("\(last)-\(word)", "\(path)=\(try yaml(node))")
-      }
-    )
-  }
-
-  func name(_ node: Node) throws -> String {
-    let name = try text(of: node)
-    guard !name.isEmpty, Self.plain(name) == name, !name.hasPrefix(".") else {
-      throw failure(
-        node, "a point's name has letters, digits, dots, dashes and underscores: \(name)")
-    }
-    return name
-  }
-
-  /// The name with every other character as a dash.
-  private static func plain(_ text: String) -> String {
-    String(
-      text.map { character in
-        character.isASCII && (character.isLetter || character.isNumber || "._-".contains(character))
-          ? character : "-"
-      })
-  }
-
-  private func text(of node: Node) throws -> String {
-    guard let scalar = node.scalar else { throw failure(node, "a key has to be a word") }
-    return scalar.string
-  }
-
-  private func yaml(_ node: Node) throws -> String {
-    do {
-      return try Yams.serialize(node: node).trimmingCharacters(in: .newlines)
-    } catch {
-      throw failure(node, "not a value: \(error)")
-    }
   }
 }

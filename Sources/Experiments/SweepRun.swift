@@ -14,6 +14,10 @@ public struct SweepOutcome: Sendable {
   public var finished: [String] = []
   /// Points that failed, with their exit codes.
   public var failed: [(name: String, exitCode: Int32)] = []
+  /// Wall seconds in which this group played points.
+  public var playingSeconds = 0.0
+  /// Wall seconds in which it looked for the next one, or waited for it, until none was free.
+  public var claimingSeconds = 0.0
   /// 0, that of the first point that failed, or 75 where the sweep was asked to stop.
   public var exitCode: Int32 = 0
 }
@@ -49,15 +53,23 @@ public func runSweep(
   let name = try communicator.broadcast(sweep?.name ?? "", root: 0)
   let directory = output ?? "runs/\(name)"
   let claims = try communicator.agreed {
-    try sweep.map { try Claims(directory: directory, points: $0.points.map(\.name)) }
+    try sweep.map { try SweepClaims(directory: directory, sweep: $0) }
   }
   var outcome = SweepOutcome(directory: directory)
+  var mark = ContinuousClock.now
+  func lap() -> Double {
+    let start = mark
+    mark = .now
+    return (mark - start) / .seconds(1)
+  }
   while true {
     var next = [try communicator.agreed { try claims?.next(only: only) ?? -1 }]
     try communicator.broadcast(&next)
+    outcome.claimingSeconds += lap()
     guard next[0] >= 0 else { break }
     let pointName = try communicator.broadcast(sweep?.points[next[0]].name ?? "", root: 0)
     let request = sweep.map { $0.request($0.points[next[0]]) } ?? ExperimentRequest()
+    defer { outcome.playingSeconds += lap() }
     do {
       _ = try runExperiment(
         request, output: "\(directory)/\(pointName)", resume: true, label: pointName,
@@ -65,12 +77,12 @@ public func runSweep(
       outcome.finished.append(pointName)
       claims?.release(next[0])
     } catch let failure as RunFailure where !failure.needsAbort {
+      for line in failure.lines { writeToStandardError("cellm-mpi: \(pointName): \(line)\n") }
       if failure.exitCode == ExitCode.stopped {
-        for line in failure.lines { writeToStandardError("cellm-mpi: \(pointName): \(line)\n") }
         outcome.exitCode = ExitCode.stopped
         break
       }
-      for line in failure.lines { writeToStandardError("cellm-mpi: \(pointName): \(line)\n") }
+      claims?.fail(next[0])
       outcome.failed.append((pointName, failure.exitCode))
       if outcome.exitCode == 0 { outcome.exitCode = failure.exitCode }
     }
@@ -81,47 +93,7 @@ public func runSweep(
   return outcome
 }
 
-/// Which points are free, by locks on files.
-private final class Claims {
-  private let directory: String
-  private let points: [String]
-  private var held: [Int: OutputFile] = [:]
-
-  init(directory: String, points: [String]) throws {
-    self.directory = directory
-    self.points = points
-    do {
-      try FileManager.default.createDirectory(
-        atPath: directory + "/.claims", withIntermediateDirectories: true)
-    } catch {
-      throw CommandFailure(ExitCode.inputOutput, "\(directory): cannot be made")
-    }
-  }
-
-  /// Claims the first point that is neither finished nor claimed; nil where none is left.
-  func next(only: Int?) throws -> Int? {
-    for (index, point) in points.enumerated() where only == nil || only == index {
-      if held[index] != nil || isFinished(point) { continue }
-      let file = try OutputFile(creating: "\(directory)/.claims/\(point)")
-      // Another group may have finished it since.
-      if file.lock(), !isFinished(point) {
-        held[index] = file
-        return index
-      }
-    }
-    return nil
-  }
-
-  /// Lets a finished point go; a failed one stays claimed, so that no group of this job repeats it.
-  func release(_ index: Int) { held[index] = nil }
-
-  private func isFinished(_ point: String) -> Bool {
-    FileManager.default.contents(atPath: "\(directory)/\(point)/manifest.json")
-      .flatMap { try? Manifest.read($0) }?.status == "finished"
-  }
-}
-
-/// points.csv: a row for each point with its settings and how far it is.
+/// points.csv: a row for each point with its settings, how far it is and what it came to.
 private struct SweepTable {
   let sweep: Sweep
   let directory: String
@@ -135,22 +107,28 @@ private struct SweepTable {
     let keys = sweep.points.flatMap(\.settings).map { String($0.prefix { $0 != "=" }) }
     var columns: [String] = []
     for key in keys where !columns.contains(key) { columns.append(key) }
-    var rows = [["point", "name", "status", "digest", "rounds", "wall_seconds"] + columns]
+    var rows = [
+      [
+        "point", "name", "status", "digest", "rounds", "wall_seconds", "split", "accuracy", "loss",
+        "payload_bytes", "dense_payload_bytes",
+      ] + columns
+    ]
     for (index, point) in sweep.points.enumerated() {
-      let manifest = FileManager.default.contents(
-        atPath: "\(directory)/\(point.name)/manifest.json"
-      ).flatMap { try? Manifest.read($0) }
+      let manifest = Manifest.read(in: "\(directory)/\(point.name)")
       var values: [String: String] = [:]
       for setting in point.settings {
         guard let equals = setting.firstIndex(of: "=") else { continue }
         values[String(setting[..<equals])] = String(setting[setting.index(after: equals)...])
       }
-      rows.append(
-        [
-          "\(index)", point.name, manifest?.status ?? "not begun", manifest?.digest ?? "",
-          manifest.map { "\($0.totals.rounds)" } ?? "",
-          manifest?.wallSeconds.map { fixed($0, 3) } ?? "",
-        ] + columns.map { values[$0] ?? "" })
+      var row = ["\(index)", point.name, manifest?.status ?? "not begun", manifest?.digest ?? ""]
+      row.append(manifest.map { "\($0.totals.rounds)" } ?? "")
+      row.append(manifest?.wallSeconds.map { fixed($0, 3) } ?? "")
+      row.append(manifest?.evaluation?.split ?? "")
+      row.append(manifest?.evaluation.map { "\($0.accuracy)" } ?? "")
+      row.append(manifest?.evaluation.map { "\($0.loss)" } ?? "")
+      row.append(manifest.map { "\($0.totals.payloadBytes)" } ?? "")
+      row.append(manifest.map { "\($0.totals.densePayloadBytes)" } ?? "")
+      rows.append(row + columns.map { values[$0] ?? "" })
     }
     let text = rows.map(csvRow).joined()
     try OutputFile.replace(directory + "/points.csv", with: text)

@@ -100,7 +100,7 @@ struct PreparedModel {
           + "\(experiment.data.maximumLength) would have no effect; give at most \(cut), or prepare it anew"
           + " with --length \(experiment.data.maximumLength)")
     }
-    for split in experiment.evaluation.splits.map(\.plan)
+    for split in experiment.evaluation.splits
     where split == .validation && corpus.validation == nil {
       throw CommandFailure(
         ExitCode.usage, "evaluation.splits: \(path) has no split \(split.rawValue)")

@@ -1,8 +1,10 @@
 // The forms of a method's own values: densities and tiers.
 
+internal import Federation
+internal import Sparsity
 internal import Yams
 
-extension ValueForm where Value == Experiment.MethodSection.Density {
+extension ValueForm where Value == DensitySchedule {
   /// A share, or a schedule of shares that changes by a factor every so many rounds.
   static var density: ValueForm {
     let share = ValueForm<Double>.number(above: 0, atMost: 1)
@@ -36,7 +38,7 @@ extension ValueForm where Value == Experiment.MethodSection.Density {
   }
 }
 
-extension ValueForm where Value == [Experiment.MethodSection.Tier] {
+extension ValueForm where Value == [Tier] {
   /// A list of tiers, each a mapping of what differs.
   static var tiers: ValueForm {
     let share = ValueForm<Double>.number(above: 0)
@@ -48,10 +50,10 @@ extension ValueForm where Value == [Experiment.MethodSection.Tier] {
         + " share: 1}, each with any of these",
       read: { node, context in
         guard let nodes = node.sequence else { return nil }
-        var tiers: [Experiment.MethodSection.Tier] = []
+        var tiers: [Tier] = []
         for node in nodes {
           guard let mapping = node.mapping, !mapping.isEmpty else { return nil }
-          var tier = Experiment.MethodSection.Tier()
+          var tier = Tier()
           for (key, value) in mapping {
             switch key.scalar?.string {
             case "share":

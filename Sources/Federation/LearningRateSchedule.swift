@@ -12,6 +12,8 @@
 // CosineAnnealingLR (T_max = T - w) or StepLR. No round has the final factor f itself: it is what a
 // round after the last one would have, so that no round is spent on a rate of 0.
 
+internal import Sparsity
+
 /// A factor on a learning rate as a function of the round.
 public struct LearningRateSchedule: Sendable, Equatable {
   /// The rounds in which the rate rises to the given one.

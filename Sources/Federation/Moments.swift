@@ -1,6 +1,8 @@
-// What the server's and the clients' optimizers share: moments, Adam's step on one coordinate, and a
-// power without libm. Element by element in Float without fused multiply-add: the same bits
+// What the server's and the clients' optimizers share: moments and Adam's step on one
+// coordinate. Element by element in Float without fused multiply-add: the same bits
 // everywhere.
+
+internal import Sparsity
 
 /// The moving averages of a gradient and of its square.
 struct MomentRates {
@@ -69,17 +71,6 @@ struct AdamWStep {
     let scale = second.squareRoot() / correction + epsilon
     parameter = parameter * decay - rate * first / scale
   }
-}
-
-/// `base` to a whole power by squaring: no libm, so the same bits on every machine.
-func power(_ base: Double, _ exponent: Int) -> Double {
-  var (result, square, rest) = (1.0, base, exponent)
-  while rest > 0 {
-    if rest & 1 == 1 { result *= square }
-    square *= square
-    rest >>= 1
-  }
-  return result
 }
 
 /// Collects what is wrong with an optimizer's values, one line each.

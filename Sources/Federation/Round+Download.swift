@@ -46,9 +46,6 @@ struct Download {
 }
 
 extension FederatedRun {
-  /// The number of different downloads of a round.
-  var tierCount: Int { max(plan.method.tiers.count, 1) }
-
   /// Whether all clients of a round receive the same.
   var hasOneDownload: Bool { plan.method.tiers.isEmpty && plan.method.rankPruning == nil }
 

@@ -36,6 +36,8 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     case device
     /// Whether a client is there in a round, and stays.
     case availability
+    /// Points of a sweep.
+    case search
   }
 
   private let key: SIMD2<UInt32>

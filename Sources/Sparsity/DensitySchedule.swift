@@ -52,8 +52,8 @@ public enum DensitySchedule: Sendable, Equatable {
   }
 }
 
-/// base^exponent by repeated squaring.
-private func power(_ base: Double, _ exponent: Int) -> Double {
+/// `base` to a whole power of at least 0 by squaring: no libm, so the same bits on every machine.
+public func power(_ base: Double, _ exponent: Int) -> Double {
   var result = 1.0
   var square = base
   var bits = exponent

@@ -41,7 +41,8 @@ extension PretrainedModel {
     }
     let blocks = self.blocks.enumerated().map { layer, block in
       var block = block
-      for role in LinearRole.allCases {
+      // A layer after the blocks is none of block 0.
+      for role in LinearRole.allCases where block.linears[role.rawValue] != nil {
         block.linears[role.rawValue] = replaced(block.linears[role.rawValue], role, layer: layer)
       }
       return block

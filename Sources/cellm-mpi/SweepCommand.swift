@@ -9,12 +9,18 @@ struct SweepCommand: ExecutableCommand {
     commandName: "sweep",
     abstract: "Run an experiment at many points; under mpirun or srun on all ranks.",
     discussion: """
-      The file names an experiment and the points: named ones, the product of lists, or both.
+      The file names an experiment and the points: named ones, the product of lists, random draws, or the product of these.
 
         experiment: x.yaml                  (relative to this file)
         set: {federation.rounds: 30}        (for all points)
         points: {dense: {method.upload.select: all}, flasc: {}}
         grid: {seed: [0, 1, 2]}
+        random: {count: 20, values: {local.learning_rate: {log_uniform: [0.01, 1]}}}
+
+      Draws are uniform, log_uniform or a choice. Or a search that plays a few of the points of ranks and \
+      densities, from the smallest on, by pairs of neighbours (FLASC-Search):
+
+        search: {ranks: [1, 4, 16], densities: [0.0625, 0.25, 1], by: accuracy}
 
       Each point is a run in OUTPUT/NAME, and OUTPUT/points.csv says how far each is. Groups of \
       --group-size ranks take one free point after the other. Claims are locks on files in OUTPUT, \
@@ -59,6 +65,15 @@ struct SweepCommand: ExecutableCommand {
       let outcome = try runSweep(
         path: sweep, output: output, only: point, environment: environment, communicator: group,
         assemble: assembleTransformer)
+      let groups = try world.gather(
+        group.rank == 0 ? [outcome.playingSeconds, outcome.claimingSeconds] : [])
+      if let busy = groups?.filter({ !$0.isEmpty }), !outcome.finished.isEmpty {
+        let (playing, claiming) = busy.reduce((0, 0)) { ($0.0 + $1[0], $0.1 + $1[1]) }
+        let share = 100 * claiming / max(playing + claiming, 1e-9)
+        writeToStandardError(
+          "cellm-mpi: \(busy.count) group\(busy.count == 1 ? "" : "s") of ranks, idle "
+            + String(format: "%.1f", share) + " % of the time until no point was free\n")
+      }
       if group.rank == 0 {
         var text = "\(outcome.finished.count) points finished here"
         if !outcome.failed.isEmpty {

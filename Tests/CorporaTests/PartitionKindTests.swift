@@ -5,19 +5,6 @@ import Foundation
 import RandomStreams
 import Testing
 
-/// Labels in random order, some rarer than others.
-private func labels(_ count: Int, classes: Int, seed: UInt64 = 9) -> [Int32] {
-  var stream = RandomStream(seed: seed, purpose: .split)
-  return (0..<count).map { _ in
-    Int32(min(stream.integer(below: classes), stream.integer(below: classes)))
-  }
-}
-
-private func isExact(_ partition: Partition, _ count: Int) -> Bool {
-  partition.clients.flatMap(\.self).sorted() == Array(0..<count)
-    && partition.clients.allSatisfy { $0 == $0.sorted() }
-}
-
 @Suite("shards of sorted labels")
 struct ShardTests {
   @Test(

@@ -8,19 +8,6 @@ import Testing
 
 @Suite("partitions")
 struct PartitionTests {
-  /// Labels in random order, some rarer than others.
-  private func labels(_ count: Int, classes: Int, seed: UInt64 = 9) -> [Int32] {
-    var stream = RandomStream(seed: seed, purpose: .split)
-    return (0..<count).map { _ in
-      Int32(min(stream.integer(below: classes), stream.integer(below: classes)))
-    }
-  }
-
-  private func isExact(_ partition: Partition, _ count: Int) -> Bool {
-    partition.clients.flatMap(\.self).sorted() == Array(0..<count)
-      && partition.clients.allSatisfy { $0 == $0.sorted() }
-  }
-
   @Test("a Dirichlet partition gives every example to one client and keeps the minimum")
   func properties() throws {
     for seed: UInt64 in 0..<40 {

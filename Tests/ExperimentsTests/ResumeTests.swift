@@ -115,6 +115,23 @@ struct ResumeTests {
     #expect(try scratch.read("r/rounds.csv") == before)
   }
 
+  @Test("a finished run goes on to more rounds as if it had had them from the start")
+  func moreRounds() throws {
+    let scratch = try Scratch()
+    let whole = try #require(try run(scratch, "whole", ranks: 1, settings: ["federation.rounds=9"]))
+    _ = try run(scratch, "r", ranks: 1)
+    let longer = try #require(try run(scratch, "r", ranks: 2, settings: ["federation.rounds=9"]))
+    #expect(longer.digest == whole.digest)
+    try expectSame(scratch, "r", "whole")
+    #expect(try scratch.read("r/config.yaml") == scratch.read("whole/config.yaml"))
+    // Not where the rounds so far would have been others.
+    let cosine = "federation.server.schedule.kind=cosine"
+    _ = try run(scratch, "cosine", ranks: 1, settings: [cosine])
+    #expect(throws: RunFailure.self) {
+      try run(scratch, "cosine", ranks: 1, settings: [cosine, "federation.rounds=9"])
+    }
+  }
+
   @Test("where the newest checkpoint is damaged the one before is taken, and where all are, none")
   func damaged() throws {
     let scratch = try Scratch()
@@ -154,10 +171,10 @@ struct ResumeTests {
     let scratch = try Scratch()
     _ = try? run(scratch, "r", ranks: 1, breakingAt: 2)
     #expect {
-      try run(scratch, "r", ranks: 1, settings: ["seed=3", "federation.rounds=9"])
+      try run(scratch, "r", ranks: 1, settings: ["seed=3", "federation.rounds=5"])
     } throws: { error in
       let text = "\(error)"
-      return text.contains("federation.rounds is 9, there 7") && text.contains("seed is 3, there 0")
+      return text.contains("federation.rounds is 5, there 7") && text.contains("seed is 3, there 0")
     }
     // What changes no result may differ.
     #expect(

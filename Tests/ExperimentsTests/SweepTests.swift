@@ -58,6 +58,17 @@ struct SweepTests {
       ("experiment: x.yaml\npoints: {'a/b': {}}", "a point's name"),
       ("experiment: x.yaml\ngrid: {seed: ['1', '1']}", "two points are named seed-1"),
       ("- 1", "a sweep has the keys"),
+      ("experiment: x.yaml\nrandom: {count: 3}", ":2: random: give count and values"),
+      ("experiment: x.yaml\nrandom: {count: 0, values: {seed: {choice: [1]}}}", "at least 1"),
+      (
+        "experiment: x.yaml\nrandom: {count: 1, values: {local.learning_rate: {uniform: [1, 0]}}}",
+        "give {uniform: [low, high]}"
+      ),
+      ("experiment: x.yaml\nsearch: {ranks: [4, 1], densities: [1]}", "ascending integers"),
+      (
+        "experiment: x.yaml\ngrid: {seed: [1]}\nsearch: {ranks: [1], densities: [1]}",
+        "search stands alone"
+      ),
     ])
   func malformed(_ text: String, _ expected: String) throws {
     let scratch = try Scratch()
@@ -134,5 +145,97 @@ struct SweepTests {
     #expect(outcome.failed.map(\.name) == ["bad"])
     #expect(outcome.exitCode == 66)
     #expect(try scratch.read("out/points.csv").contains("1,bad,not begun,"))
+  }
+
+  @Test("mappings are written on one line, whatever lines the file has them on")
+  func flow() throws {
+    let scratch = try Scratch()
+    let found = try sweep(
+      scratch,
+      """
+      experiment: x.yaml
+      set:
+        method.download.density:
+          initial: 1
+          factor: 0.5
+          period: 1
+        method.tiers: [{lora_rank: 1}, {share: 2}]
+      """)
+    #expect(
+      found.points[0].settings == [
+        "method.download.density={initial: 1, factor: 0.5, period: 1}",
+        "method.tiers=[{lora_rank: 1}, {share: 2}]",
+      ])
+  }
+
+  @Test("random draws are the same every time, within their ranges, and new for each point and key")
+  func random() throws {
+    let scratch = try Scratch()
+    let text = """
+      experiment: x.yaml
+      random:
+        count: 200
+        seed: 7
+        values:
+          local.learning_rate: {log_uniform: [0.001, 1]}
+          local.momentum: {uniform: [0.5, 0.9]}
+          local.epochs: {choice: [1, 2, 4]}
+      """
+    let points = try sweep(scratch, text).points
+    #expect(try sweep(scratch, text).points == points)
+    #expect(try sweep(scratch, text.replacing("seed: 7", with: "seed: 8")).points != points)
+    #expect(points.count == 200 && points[3].name == "random-003")
+    func values(_ key: Int) throws -> [Double] {
+      try points.map { try #require(Double($0.settings[key].split(separator: "=")[1])) }
+    }
+    let rates = try values(0)
+    #expect(rates.allSatisfy { (0.001...1).contains($0) } && Set(rates).count > 190)
+    // A third of the draws in each decade, within four standard errors.
+    for low in [0.001, 0.01, 0.1] {
+      let share = Double(rates.count { $0 >= low && $0 < 10 * low }) / 200
+      #expect(abs(share - 1 / 3) < 4 * 0.0333, "\(low)")
+    }
+    #expect(try values(1).allSatisfy { (0.5...0.9).contains($0) })
+    #expect(Set(try values(2)) == [1, 2, 4])
+  }
+
+  @Test("a search plays pairs of neighbours and goes on from the better one, whatever groups play")
+  func search() throws {
+    for (ranks, groups) in [(1, 1), (2, 1), (1, 2), (1, 3)] {
+      let scratch = try Scratch()
+      let found = try sweep(
+        scratch,
+        """
+        experiment: x.yaml
+        search: {ranks: [1, 2, 4], densities: [0.125, 0.25, 0.5, 1], by: loss, alpha_over_rank: 2}
+        """)
+      #expect(found.points.count == 12)
+      #expect(found.points[5].name == "lora_rank-2.density-0.25")
+      #expect(
+        found.points[5].settings == [
+          "adapter.lora_rank=2", "adapter.alpha=4", "method.download.density=0.25",
+          "method.upload.density=0.25",
+        ])
+      let outcomes = try play(scratch, ranks: ranks, groups: groups)
+      #expect(outcomes.allSatisfy { $0.exitCode == 0 })
+      let finished = groups == 1 ? outcomes[0].finished : outcomes.flatMap(\.finished)
+      // Along the losses of the table: from a point to its better neighbour, ties to the density.
+      let rows = try scratch.read("out/points.csv").split(separator: "\n").dropFirst().map {
+        $0.split(separator: ",", omittingEmptySubsequences: false)
+      }
+      let losses = rows.map { Double($0[8]) }
+      var (rank, density, expected) = (0, 0, Set([0]))
+      while rank < 2 || density < 3 {
+        let up = density < 3 ? rank * 4 + density + 1 : nil
+        let down = rank < 2 ? (rank + 1) * 4 + density : nil
+        expected.formUnion([up, down].compactMap(\.self))
+        let upLoss = try up.map { try #require(losses[$0]) } ?? .infinity
+        let downLoss = try down.map { try #require(losses[$0]) } ?? .infinity
+        if downLoss < upLoss { rank += 1 } else { density += 1 }
+      }
+      #expect(finished.sorted() == expected.map { found.points[$0].name }.sorted())
+      #expect(rows.count { $0[2] == "not begun" } == 12 - expected.count)
+      #expect(try play(scratch, ranks: 1)[0].finished.isEmpty)
+    }
   }
 }

@@ -1,7 +1,10 @@
 // The objective of the tests: example e has a center c_e, and its loss is
 //   f_e(x) = 1/2 sum_i s_i (x_i - c_e,i)^2,   gradient s_i (x_i - c_e,i),
 // closed forms that are exact in Float when all numbers are small fractions of powers of two.
+import Communication
+import Corpora
 import Federation
+import Testing
 
 final class QuadraticObjective: LocalObjective {
   let scales: [Float]
@@ -94,4 +97,16 @@ func plan(
   FederationPlan(
     rounds: rounds, cohort: cohort, weighting: weighting, method: method, server: server,
     local: local, evaluation: evaluation, seed: seed, schedule: schedule, uploads: uploads)
+}
+
+/// All rounds of a plan in one process.
+func play(
+  _ plan: FederationPlan, clients: [[Int]], _ objective: QuadraticObjective, from start: [Float]
+) throws -> (records: [RoundRecord], state: ServerState) {
+  let run = try FederatedRun(
+    plan: plan, partition: Partition(clients: clients), objective: objective,
+    initialVector: start, communicator: SingleProcessCommunicator())
+  var records: [RoundRecord] = []
+  let final = try run.run { records.append($0) }
+  return (records, try #require(final.state))
 }

@@ -6,18 +6,6 @@ import Sparsity
 import Testing
 
 @Suite struct RoundTests {
-  /// Plays all rounds in one process.
-  private func play(
-    _ plan: FederationPlan, clients: [[Int]], _ objective: QuadraticObjective, from start: [Float]
-  ) throws -> (records: [RoundRecord], state: ServerState) {
-    let run = try FederatedRun(
-      plan: plan, partition: Partition(clients: clients), objective: objective,
-      initialVector: start, communicator: SingleProcessCommunicator())
-    var records: [RoundRecord] = []
-    let final = try run.run { records.append($0) }
-    return (records, try #require(final.state))
-  }
-
   @Test("a dense round of averaging moves the server by the mean of the clients' moves")
   func dense() throws {
     let objective = QuadraticObjective(scales: [1, 2], train: [[1, 4], [3, 0]])

@@ -11,19 +11,6 @@ private func device(
 ) -> ClientSystem {
   ClientSystem(download: down, upload: up, latency: latency, tokensPerSecond: tokens)
 }
-
-/// Plays all rounds in one process.
-private func play(
-  _ plan: FederationPlan, clients: [[Int]], _ objective: QuadraticObjective, from start: [Float]
-) throws -> (records: [RoundRecord], state: ServerState) {
-  let run = try FederatedRun(
-    plan: plan, partition: Partition(clients: clients), objective: objective,
-    initialVector: start, communicator: SingleProcessCommunicator())
-  var records: [RoundRecord] = []
-  let final = try run.run { records.append($0) }
-  return (records, try #require(final.state))
-}
-
 @Suite struct SystemRoundTests {
   /// Three clients with an example each: 1, 8 and 2 tokens; messages of 16 + 4 bytes.
   private static var objective: QuadraticObjective {

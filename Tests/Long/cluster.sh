@@ -78,21 +78,50 @@ else
   skip "srun: this SLURM has no PMIx"
 fi
 
-# A time limit: SLURM itself sends the signal 30 to 90 s before the end of the second minute.
-endless=(--set federation.rounds=100000 --set evaluation.every=100000)
-job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --preemptible --time 2 "${endless[@]}" --output "$scratch/limit")
-again() { # it runs a second time, further on than the first
+# A job array over a sweep of twelve points, beside the same sweep in one process.
+cat > "$scratch/twelve.sweep.yaml" << YAML
+experiment: tiny.yaml
+grid: {method.upload.density: [0.125, 0.25, 1], seed: [0, 1, 2, 3]}
+YAML
+"$program" sweep "$scratch/twelve.sweep.yaml" --output "$scratch/twelve-here" > "$scratch/log" 2>&1
+job=$(submit "$scratch/twelve.sweep.yaml" --array --ranks-per-node 2 --output "$scratch/twelve")
+array_ended() { # all of its tasks are gone from the queue
   local from=$SECONDS
-  while [ $((SECONDS - from)) -lt 240 ]; do
-    [ "$(field "$job" Restarts)" = 1 ] && [ "$(field "$job" JobState)" = RUNNING ] &&
-      [ "$(grep -c '"start"' "$scratch/limit/manifest.json")" -ge 2 ] && return
+  while [ $((SECONDS - from)) -lt 300 ]; do
+    [ -z "$(on node1 squeue -h -j "$job" 2> /dev/null)" ] && return
+    sleep 0.5
+  done
+  return 1
+}
+check "an array of twelve tasks ends" array_ended
+# A task writes the table when it ends: the last one to end has all of it.
+"$program" sweep "$scratch/twelve.sweep.yaml" --output "$scratch/twelve" > "$scratch/log" 2>&1
+cut -d , -f 1-5 "$scratch/twelve-here/points.csv" > "$scratch/expected"
+cut -d , -f 1-5 "$scratch/twelve/points.csv" | tee "$scratch/found"
+check "its twelve points have the digests of one process" same_text "$scratch/expected" "$scratch/found"
+check "and nothing was left to play" grep -q '^0 points finished here' "$scratch/log"
+places "$scratch/twelve/upload.density-1.seed-3" 2> /dev/null || ls "$scratch/twelve"
+
+# A time limit: SLURM itself sends the signal 30 to 90 s before the end of the second minute.
+enough=(--set federation.rounds=12000 --set evaluation.every=6000 --set checkpoint.every_rounds=500)
+alone "$scratch/enough" "${enough[@]}"
+job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --preemptible --time 2 "${enough[@]}" --output "$scratch/limited")
+limited() {
+  local from=$SECONDS
+  while [ $((SECONDS - from)) -lt 900 ]; do
+    case $(field "$job" JobState) in
+      COMPLETED) return ;;
+      FAILED | CANCELLED | TIMEOUT | NODE_FAIL) break ;;
+    esac
     sleep 1
   done
   return 1
 }
-check "a job saves itself before its time limit, and SLURM starts it again" again
-check "by exit code 75" grep -q 'start 1: the run ended with 75' "$scratch"/limit/job-*.log
-on node1 scancel "$job"
+check "a job that needs longer than its time limit ends by requeues" limited
+restarts=$(field "$job" Restarts)
+check "$restarts of them, each by exit code 75" \
+  test "${restarts:-0}" -ge 1 -a "$(cat "$scratch"/limited/job-*.log | grep -c 'the run ended with 75')" = "$restarts"
+same_run "it has the digest of the run that was left alone" "$scratch/enough" "$scratch/limited"
 
 # A node dies: the launcher ends, the script requeues its job, and it goes on on other nodes.
 job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --preemptible "${long[@]}" --output "$scratch/node-lost")

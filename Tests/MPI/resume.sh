@@ -33,6 +33,7 @@ echo "left alone: digest $(cat "$scratch/expected")"
 number=0 done_kills=0 equal=0 ended=0
 compare() {
   ended=$((ended + 1))
+  check "$case: the kill left something to do" grep -q ', from round [0-9]' "$scratch/log"
   sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
   for table in rounds evaluation clients; do
     without_seconds "$scratch/whole/$table.csv" > "$scratch/expected.csv"
@@ -73,9 +74,9 @@ data: {path: $golden/$case/corpus, max_length: 16}
 partition: {kind: file, path: $golden/$case/partition.json}
 adapter: {lora_rank: 4, alpha: 8, initial: $golden/$case/initial_adapter}
 method: {download: {select: all}, upload: {select: all}, $method}
-federation: {rounds: 60, cohort_size: 4, server: {optimizer: sgd, learning_rate: 0.5}}
+federation: {rounds: 400, cohort_size: 4, server: {optimizer: sgd, learning_rate: 0.5}}
 local: {epochs: 1, batch_size: 4, learning_rate: 0.02, momentum: 0.9}
-evaluation: {every: 20, splits: [test]}
+evaluation: {every: 100, splits: [test]}
 compute: {micro_batch_tokens: 20}
 checkpoint: {every_rounds: 7, keep: 2}
 YAML
@@ -91,6 +92,7 @@ YAML
   for _ in $(seq 100); do pgrep -f "output $scratch/$case-killed " > /dev/null || break; sleep 0.1; done
   timeout -k 5 300 mpirun -np 2 "$program" run "$scratch/$case.yaml" --output "$scratch/$case-killed" --resume \
     > "$scratch/log" 2>&1 < /dev/null
+  check "$case: the kill left something to do" grep -q ', from round [0-9]' "$scratch/log"
   sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
   for table in rounds evaluation clients; do
     without_seconds "$scratch/$case-whole/$table.csv" > "$scratch/expected.csv"

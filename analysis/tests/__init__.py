@@ -1,1 +1,3 @@
-"""Checks of load.py, of the figures' arithmetic and of the sweep files; run: python -m analysis.tests"""
+"""Checks of load.py, of the figures' arithmetic and of the sweep files; all of them:
+python scripts/python-tests.py analysis/tests
+"""

@@ -44,11 +44,13 @@ def write(
     start: str = "2026-01-01T00:00:00Z",
     epsilon: float | None = None,
     tiers: int = 1,
+    clock: float | None = None,
     **changes: object,
 ) -> Path:
     """A run of two clients a round, evaluated after each; every message has the same size.
 
-    A message: 4 bytes for each of `nonzeros` values, `index_bytes`, and a header of 16.
+    A message: 4 bytes for each of `nonzeros` values, `index_bytes`, and a header of 16. With `clock` a round
+    takes so many modelled seconds, and client 1 is late in every second one.
     """
     folder.mkdir(parents=True)
     rounds = len(accuracies)
@@ -68,9 +70,12 @@ def write(
     ]
     clients = [
         f"round,client,tier,tokens,download_nonzeros,{columns[0]},upload_nonzeros,{columns[1]},"
-        "client_seconds"
+        "client_seconds" + ("" if clock is None else ",status")
     ]
-    evaluation = ["round,split,masked,items,accuracy,total_payload_bytes"]
+    evaluation = [
+        "round,split,masked,items,accuracy,total_payload_bytes"
+        + ("" if clock is None else ",total_modelled_time_s")
+    ]
     for number, accuracy in enumerate(accuracies):
         mark = digest if number == rounds - 1 else "other"
         table.append(
@@ -80,8 +85,11 @@ def write(
             clients.append(
                 f"{number},{client},{client % tiers},{100 * (client + 1)},{nonzeros},{parts},"
                 f"{nonzeros},{parts},{client + 1}"
+                + ("" if clock is None else ",late" if client * number % 2 else ",used")
             )
-        total = 4 * message * (number + 1)
+        total = f"{4 * message * (number + 1)}"
+        if clock is not None:
+            total += f",{clock * (number + 1)}"
         evaluation.append(f"{number},validation,true,50,0.99,{total}")
         evaluation.append(f"{number},test,false,50,0.98,{total}")
         evaluation.append(f"{number},test,true,50,{accuracy},{total}")

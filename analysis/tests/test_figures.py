@@ -78,6 +78,13 @@ class FigureTests(unittest.TestCase):
                     method__download=half(density=down),
                     method__upload=half(density=up),
                 )
+        for name, seconds in (("dense", 60.0), ("dense-deadline", 6.0)):
+            made_up.write(
+                self.runs / f"system.tiny/{name}",
+                [0.1, 0.5 if name == "dense" else 0.48],
+                clock=seconds,
+                system={"kind": "drawn", "deadline": seconds},
+            )
         made_up.write(self.runs / "tiers.tiny/all", [0.1, 0.5])
         made_up.write(
             self.runs / "tiers.tiny/rank-tiers",
@@ -119,6 +126,11 @@ class FigureTests(unittest.TestCase):
         self.assertEqual(set(table["label"]), {"dense"})
         table = pd.read_csv(folder / "rank-density.tiny.csv")
         self.assertEqual(len(table), 4)
+        table = pd.read_csv(folder / "modelled-time.tiny.csv").set_index(["label", "round"])
+        self.assertAlmostEqual(table.loc[("dense", 1), "modelled_minutes"], 2)
+        self.assertAlmostEqual(table.loc[("dense-deadline", 0), "modelled_minutes"], 0.1)
+        table = pd.read_csv(folder / "modelled-time.tiny.clients.csv").set_index("label")
+        self.assertEqual(list(table.loc["dense", ["used", "late", "dropped"]]), [0.75, 0.25, 0])
 
     def test_a_partition_counts_each_clients_examples_by_label(self) -> None:
         self.study()

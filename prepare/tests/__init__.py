@@ -1,3 +1,3 @@
-"""Checks of prepare, on tiny made-up files and without network; python -m prepare.tests runs them
-all.
+"""Checks of prepare, on tiny made-up files and without network; all of them:
+python scripts/python-tests.py prepare/tests
 """

@@ -140,6 +140,10 @@ CASES = {
         "FLoRA without a head: language modelling, all clients of rank 2",
         method=method(ALL, ALL, aggregation="stacked"), server=SGD,
         local=local(learning_rate=0.02), task="language_modelling", label_count=None, rounds=3)),
+    "flora_bert": ("bert", plan(
+        "FLoRA on BERT, whose pooler is merged too; half of the clients have the first of two ranks",
+        method=method(ALL, ALL, tiers=HALVES, aggregation="stacked"), server=SGD, rounds=3,
+        max_length=8)),
     "rank_pruning": ("llama", plan(
         "HetLoRA in full: tiers of rank 2 and 4, weighted by the norm of B A, clients prune to 0.7 of "
         "their ranks",

@@ -1,4 +1,4 @@
-"""Runs every check and ends with the line that scripts/test adds up."""
+"""python scripts/python-tests.py FOLDER: runs its checks and ends with the line that scripts/test adds up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def main() -> int:
     """Exit code 0 where nothing failed and something ran."""
-    folder = Path(__file__).parent
+    folder = Path(sys.argv[1]).resolve()
     suite = unittest.defaultTestLoader.discover(str(folder), top_level_dir=str(folder.parents[1]))
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     failed = len({case.id() for case, _ in result.failures + result.errors})
