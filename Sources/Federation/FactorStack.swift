@@ -1,4 +1,4 @@
-// FLoRA's stacking (Wang et al. 2024, arXiv 2409.05976, equations 3 to 5). With the clients' shares s_k of the
+// FLoRA's stacking (Wang et al. 2024, arXiv 2409.05976). With the clients' shares s_k of the
 // weights, for each adapted layer
 //
 //   A = [A_1; A_2; ...; A_K],   B = [s_1 B_1, s_2 B_2, ..., s_K B_K],   B A = sum_k s_k B_k A_k

@@ -93,7 +93,7 @@ public enum Aggregation: String, Sendable, CaseIterable {
   case productMean = "product_mean"
   /// The factors of all clients side by side, whose product is the weighted mean of B_k A_k; everybody
   /// adds it to the base weights and starts from new factors (FLoRA, Wang et al. 2024, arXiv
-  /// 2409.05976, equations 3 to 5; FactorStack.swift). The mean elsewhere.
+  /// 2409.05976; FactorStack.swift). The mean elsewhere.
   case stacked
 
   /// Whether every client's own upload is needed, and not only a sum.

@@ -2,7 +2,7 @@
 //
 // A client of rank r trains with the penalty of its last ranks, those from r' = max(1, floor(gamma r)) on,
 //
-//   F(B, A) + lambda sum_l ||B_l[:, r':r]||_F ||A_l[r':r, :]||_F          (equation 5)
+//   F(B, A) + lambda sum_l ||B_l[:, r':r]||_F ||A_l[r':r, :]||_F
 //
 // and compares the sum over the adapted layers l with its value at what it received. Where it became
 // smaller, the client sends the first r' ranks alone and has rank r' in all later rounds; otherwise it
