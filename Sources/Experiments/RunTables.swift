@@ -1,4 +1,4 @@
-// rounds.csv, evaluation.csv, clients.csv and wire.csv, and where clients are evaluated one by one
+// rounds.csv, evaluation.csv, confusion.csv (a classifier's predictions by label), clients.csv and wire.csv, and where clients are evaluated one by one
 // client_evaluation.csv (a row a client) and evaluation_clients.csv (a row a group). Columns that end in `_seconds` come from a
 // clock; all others but wire.csv's are the same for any number of ranks. What depends on the
 // ranks is in wire.csv. Times by the virtual clock (docs/system-model.md) are such others: their columns
@@ -12,6 +12,7 @@ internal import Sparsity
 final class RunTables {
   private let rounds: Table
   private let evaluation: Table
+  private let confusion: Table
   private let clients: Table
   private let wire: Table
   private let clientEvaluation: ClientEvaluationTables?
@@ -74,6 +75,10 @@ final class RunTables {
         "examples", "items", "correct", "accuracy", "loss",
         "f1_macro", "f1_micro", "f1_weighted", "perplexity", "total_payload_bytes",
       ] + clocked("total_modelled_time_s") + ["evaluate_seconds"], keepingRoundsBelow: round)
+    confusion = try Table(
+      creating: directory.file("confusion.csv"),
+      columns: ["round", "split", "masked"] + (evaluatesTiers ? ["tier"] : [])
+        + ["label", "predicted", "count"], keepingRoundsBelow: round)
     clientEvaluation =
       evaluatesClients ? try ClientEvaluationTables(directory, from: round) : nil
     clients = try Table(
@@ -138,6 +143,14 @@ final class RunTables {
           "\(totals.payloadBytes)",
         ] + clocked(["\(modelledSeconds)"]) + [fixed(entry.seconds, 6)])
     }
+    for entry in record.evaluation {
+      for pair in entry.confusion {
+        confusion.append(
+          ["\(entry.round)", entry.split.rawValue, entry.vector.column]
+            + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : [])
+            + ["\(pair.label)", "\(pair.predicted)", "\(pair.count)"])
+      }
+    }
     for entry in record.clientEvaluation { clientEvaluation?.append(entry) }
     for client in clients {
       self.clients.append(
@@ -163,6 +176,7 @@ final class RunTables {
     // clients.csv first: a row of rounds.csv says that everything of that round is there.
     try self.clients.flush()
     try evaluation.flush()
+    try confusion.flush()
     try clientEvaluation?.flush()
     try self.wire.flush()
     try rounds.flush()

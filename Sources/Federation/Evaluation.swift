@@ -77,7 +77,7 @@ extension FederatedRun {
     return EvaluationRecord(
       round: round, split: split, examples: sums.examples, count: sums.count,
       correct: sums.correct, loss: sums.meanLoss, vector: vector,
-      f1: sums.labelCounts.map(F1Scores.init),
+      f1: sums.labelCounts.map(F1Scores.init), confusion: sums.confusion,
       perplexity: objective.labelCount == 0 ? exp(sums.meanLoss) : nil,
       seconds: (ContinuousClock.now - began).seconds)
   }

@@ -99,6 +99,9 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var tier: Int?
   /// The F1 of a classifier; nil for other objectives.
   public var f1: F1Scores?
+  /// The examples by label and prediction, of pairs that were there; empty for other objectives, and with
+  /// more than 1000 labels.
+  public var confusion: [ConfusionCount] = []
   /// exp(mean loss) of a language model; nil for a classifier.
   public var perplexity: Double?
   /// Wall seconds on rank 0.

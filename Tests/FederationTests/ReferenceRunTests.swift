@@ -201,6 +201,23 @@ struct ReferenceRunTests {
       // One label an example: F1 over all of them together is the accuracy.
       #expect((test.f1 == nil) == (test.perplexity != nil))
       if let f1 = test.f1 { #expect(abs(f1.micro - test.accuracy) < 1e-15) }
+      try Self.compareConfusion(test, run, reference)
+    }
+  }
+
+  /// The pairs of label and prediction are those of the examples, evaluated one by one.
+  private static func compareConfusion(
+    _ record: EvaluationRecord, _ run: FederatedRun, _ reference: ReferenceRun
+  ) throws {
+    guard record.f1 != nil else { return #expect(record.confusion.isEmpty) }
+    #expect(record.confusion.reduce(0) { $0 + $1.count } == record.examples)
+    #expect(
+      record.confusion.reduce(0) { $0 + ($1.label == $1.predicted ? $1.count : 0) }
+        == record.correct)
+    let labels = (0..<record.examples).compactMap { reference.testLabel(of: $0).map(Int.init) }
+    for (label, examples) in Dictionary(grouping: labels, by: { $0 }) {
+      let row = record.confusion.filter { $0.label == label }
+      #expect(row.reduce(0) { $0 + $1.count } == examples.count)
     }
   }
 
