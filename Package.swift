@@ -28,6 +28,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     .systemLibrary(
@@ -50,6 +51,10 @@ let package = Package(
     library("Communication", ["Sparsity"]),
     library("MPICommunication", ["Communication", "CMPIShim"]),
     library("Corpora", ["Safetensors", "RandomStreams"]),
+    .target(
+      name: "EventFiles",
+      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["event.proto"], swiftSettings: settings),
     library(
       "Federation",
       [
@@ -60,7 +65,8 @@ let package = Package(
       "Experiments",
       [
         "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
-        "Sparsity", "Safetensors", "RandomStreams", .product(name: "Yams", package: "Yams"),
+        "Sparsity", "Safetensors", "RandomStreams", "EventFiles",
+        .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
@@ -97,6 +103,7 @@ let package = Package(
       "Federation",
       ["Sparsity", "Communication", "Corpora", "Adapters", "Transformers", "Safetensors"]),
     tests("Corpora", ["Safetensors", "RandomStreams"]),
-    tests("Experiments", ["Federation", "Communication", "Corpora"]),
+    tests("EventFiles"),
+    tests("Experiments", ["Federation", "Communication", "Corpora", "EventFiles"]),
   ]
 )

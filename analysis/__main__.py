@@ -19,6 +19,7 @@ from . import (
     partition,
     privacy,
     rank_density,
+    scaling,
     sweeps,
     tiers,
     time_to_accuracy,
@@ -37,6 +38,7 @@ FIGURES = {
     "cost-ratio": cost_ratio,
     "tiers": tiers,
     "privacy": privacy,
+    "scaling": scaling,
 }
 
 
@@ -75,7 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     folders = studies(options.runs)
     made, missing, loaded = 0, 0, {}
     for study in dict.fromkeys(module.STUDY for module in FIGURES.values()):
-        data = load(*folders.get(study, []))
+        # The same settings on other ranks are what scaling is of.
+        data = load(*folders.get(study, []), repeats=study == scaling.STUDY)
         for problem in data.problems:
             print(f"warning: {problem}")
         loaded[study] = by_model(data)

@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 # Settings that change who computes and what is kept, but no result.
-WITHOUT_EFFECT = ("compute.threads", "federation.uploads", "checkpoint.")
+WITHOUT_EFFECT = ("compute.threads", "federation.uploads", "checkpoint.", "watchdog.", "output.")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -124,6 +124,8 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
         "label": without_seed(path.name),
         "group": json.dumps(decisive, sort_keys=True),
         "parameters": manifest["parameters"],
+        "ranks": manifest.get("rank_count"),
+        "cores": manifest.get("cores"),
         "digest": manifest["digest"],
         "start": manifest.get("start", ""),
         **settings,
@@ -155,8 +157,8 @@ def tell_apart(rows: list[dict]) -> list[str]:
     return problems
 
 
-def load(*folders: Path | str) -> Runs:
-    """All sound runs at and below the given folders."""
+def load(*folders: Path | str, repeats: bool = False) -> Runs:
+    """All sound runs at and below the given folders; with `repeats` also those that repeat another one."""
     rows, tables, problems = [], {}, []
     for path in find([Path(folder) for folder in folders]):
         try:
@@ -168,7 +170,7 @@ def load(*folders: Path | str) -> Runs:
     kept = {}
     # Of runs that repeat each other the one that started last is kept.
     for row in sorted(rows, key=lambda row: (row["start"], row["run"])):
-        same = (row["group"], row.get("seed"))
+        same = (row["group"], row.get("seed"), row["run"] if repeats else "")
         other = kept.get(same)
         if other is not None:
             equal = "the same digest" if other["digest"] == row["digest"] else "ANOTHER DIGEST"

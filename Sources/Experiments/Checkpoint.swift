@@ -53,6 +53,7 @@ struct Checkpoint {
       "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
     ]
     if state.emptyRounds > 0 { metadata["empty_rounds"] = "\(state.emptyRounds)" }
+    if state.refusedRounds > 0 { metadata["refused_rounds"] = "\(state.refusedRounds)" }
     // The shortest text that reads back as the same number.
     metadata["clip"] = state.clip.map { "\($0)" }
     try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
@@ -93,6 +94,7 @@ struct Checkpoint {
       secondMoment: try floats("second_moment"), support: support,
       clip: file.metadata["clip"].flatMap(Double.init),
       emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0,
+      refusedRounds: file.metadata["refused_rounds"].flatMap(Int.init) ?? 0,
       mergedBase: file["merged_base"] == nil ? [] : try floats("merged_base"),
       lastStack: try integers("last_stack").flatMap(StackSize.init),
       clientRanks: Dictionary(

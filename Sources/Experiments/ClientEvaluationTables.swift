@@ -23,7 +23,7 @@ final class ClientEvaluationTables {
         ], keepingRoundsBelow: round)
   }
 
-  func append(_ record: ClientEvaluationRecord) {
+  func append(_ record: ClientEvaluationRecord, _ metrics: MetricsFile) {
     let place = ["\(record.round)", record.group.rawValue, record.vector.column]
     for client in record.clients {
       clients.append(
@@ -33,13 +33,15 @@ final class ClientEvaluationTables {
         ])
     }
     let accuracy = record.accuracy
-    groups.append(
+    let row =
       place + [
         "\(record.clients.count)", "\(record.clients.reduce(0) { $0 + $1.examples })",
         "\(accuracy.mean)",
       ] + accuracy.deciles.map { "\($0)" } + [
         "\(record.worstTenthAccuracy)", "\(record.meanLoss)", fixed(record.seconds, 6),
-      ])
+      ]
+    groups.append(row)
+    metrics.append("evaluation_clients", groups.columns, row)
   }
 
   /// Writes the rows added since.

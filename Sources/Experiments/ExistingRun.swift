@@ -56,6 +56,8 @@ extension Experiment {
   fileprivate func differences(from saved: Experiment) -> [String] {
     var (now, then) = (self, saved)
     now.checkpoint = then.checkpoint
+    now.watchdog = then.watchdog
+    now.output = then.output
     if now.federation.rounds > then.federation.rounds, !then.roundsMatter {
       now.federation.rounds = then.federation.rounds
     }

@@ -20,7 +20,7 @@ extension Experiment {
         maximumExamples: evaluation.maximumExamples, vectors: evaluation.masked.vectors,
         tiers: evaluation.tiers, clients: evaluation.clients, holdout: evaluation.holdout),
       seed: seed, uploads: federation.uploads,
-      system: try systemModel(assets: assets))
+      system: try systemModel(assets: assets), nonFinite: federation.nonFinite)
   }
 
   private func cohortPlan(assets: AssetDirectory) throws -> CohortPlan {

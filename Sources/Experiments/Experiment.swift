@@ -30,6 +30,10 @@ public struct Experiment: Sendable, Equatable {
   public var compute = ComputeSection()
   /// When the state is saved; changes no result.
   public var checkpoint = CheckpointSection()
+  /// When a run that hangs is ended; changes no result.
+  public var watchdog = WatchdogSection()
+  /// What is written besides the tables; changes no result.
+  public var output = OutputSection()
   /// What clients' devices and links can do, and who is there and in time by that.
   public var system = SystemSection()
   /// The one number that all randomness is derived from.
@@ -200,6 +204,8 @@ public struct Experiment: Sendable, Equatable {
     public var weighting = Weighting.uniform
     /// How the clients' messages reach rank 0.
     public var uploads = UploadCollective.gather
+    /// What becomes of a client whose update is not finite.
+    public var nonFinite = NonFinitePolicy.refuse
     /// The optimizer that steps the server's vector.
     public var server = Server()
 
@@ -370,5 +376,17 @@ public struct Experiment: Sendable, Equatable {
     public var everyMinutes = 15.0
     /// How many checkpoints stay.
     public var keep = 2
+  }
+
+  /// When a run that hangs is ended; changes no result.
+  public struct WatchdogSection: Sendable, Equatable {
+    /// Minutes in which a rank gets nothing done; 0 for no watching.
+    public var minutes = 30.0
+  }
+
+  /// What is written besides the tables; changes no result.
+  public struct OutputSection: Sendable, Equatable {
+    /// Whether there are curves for TensorBoard.
+    public var tensorBoard = true
   }
 }

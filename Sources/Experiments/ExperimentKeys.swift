@@ -178,6 +178,10 @@ extension ExperimentKey {
       "federation.uploads", \.federation.uploads, .choice,
       "how uploads move between MPI ranks: to rank 0, or to all as without a server;"
         + " changes no result"),
+    ExperimentKey(
+      "federation.non_finite", \.federation.nonFinite, .choice,
+      "a client whose update is not finite: left out of the round and reported, or the end of the run"
+    ),
   ]
 
   private static let serverKeys: [ExperimentKey] = [
@@ -368,6 +372,13 @@ extension ExperimentKey {
     ExperimentKey(
       "checkpoint.keep", \.checkpoint.keep, .integer(atLeast: 1, atMost: 1 << 20),
       "checkpoints that stay: where the newest is damaged, the one before is taken"),
+    ExperimentKey(
+      "watchdog.minutes", \.watchdog.minutes, .number(atLeast: 0, atMost: 1_000_000),
+      "minutes without progress after which a rank that hangs ends the run (exit code 76); 0 for never;"
+        + " off by itself under a debugger"),
+    ExperimentKey(
+      "output.tensorboard", \.output.tensorBoard, .boolean,
+      "whether the run directory gets curves for TensorBoard"),
   ]
 }
 

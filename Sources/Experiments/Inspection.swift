@@ -8,10 +8,13 @@ internal import Transformers
 
 /// Describes a model, a corpus, an adapter, a run directory or a safetensors file.
 ///
-/// - Parameter path: A path, or the name of a model or corpus in the asset directory.
+/// - Parameters:
+///   - path: A path, or the name of a model or corpus in the asset directory.
+///   - style: Of a run's curves.
 /// - Throws: 66 where there is nothing, 65 where it is malformed or of no known kind.
-public func inspection(of path: String, assets: AssetDirectory = AssetDirectory()) throws -> String
-{
+public func inspection(
+  of path: String, assets: AssetDirectory = AssetDirectory(), style: TextStyle = TextStyle()
+) throws -> String {
   var place = path
   let files = FileManager.default
   if !files.fileExists(atPath: place), !path.hasPrefix("/"), !path.hasPrefix(".") {
@@ -30,7 +33,7 @@ public func inspection(of path: String, assets: AssetDirectory = AssetDirectory(
     return try safetensorsText(place)
   }
   func has(_ name: String) -> Bool { files.fileExists(atPath: place + "/" + name) }
-  if has("config.yaml"), has("manifest.json") { return try runText(place) }
+  if has("config.yaml"), has("manifest.json") { return try runText(place, style: style) }
   if has("adapter_config.json") { return try adapterText(place) }
   if has("train.safetensors") { return try corpusText(place) }
   if has("config.json") { return try modelText(place) }
@@ -118,56 +121,4 @@ private func adapterText(_ path: String) throws -> String {
   ]
   return "PEFT adapter \(path)\n" + alignedText(rows, indent: "  ")
     + (try safetensorsText(path + "/adapter_model.safetensors"))
-}
-
-private func runText(_ path: String) throws -> String {
-  let manifestPath = path + "/manifest.json"
-  guard
-    let object = try? JSONSerialization.jsonObject(
-      with: Data(readText(manifestPath, what: "manifest").utf8)),
-    let manifest = object as? [String: Any]
-  else { throw CommandFailure(ExitCode.data, "\(manifestPath) is not a JSON object") }
-  var rows = [["property", "value"]]
-  for key in [
-    "experiment", "status", "failure", "model", "data", "start", "end", "wall_seconds",
-    "rank_count", "parameters", "population", "digest",
-  ] {
-    if let value = manifest[key] { rows.append([key, "\(value)"]) }
-  }
-  for (key, value) in (manifest["totals"] as? [String: Any] ?? [:]).sorted(by: { $0.key < $1.key })
-  {
-    rows.append([key, "\(value)"])
-  }
-  var text = "run \(path)\n" + alignedText(rows, indent: "  ")
-  text += tableText(
-    path + "/evaluation.csv",
-    columns: [
-      "round", "split", "masked", "tier", "examples", "accuracy", "f1_macro", "perplexity", "loss",
-      "total_payload_bytes", "total_modelled_time_s",
-    ])
-  text += tableText(
-    path + "/evaluation_clients.csv",
-    columns: [
-      "round", "group", "masked", "clients", "accuracy_mean", "accuracy_p10", "accuracy_p50",
-      "accuracy_p90", "accuracy_worst_tenth",
-    ])
-  return text
-}
-
-/// Some columns of a run's table, those without any content left out; empty where there are no rows.
-private func tableText(_ path: String, columns: [String]) -> String {
-  guard let content = try? readText(path, what: "table") else { return "" }
-  let table = content.split(separator: "\n").map {
-    $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-  }
-  guard let header = table.first, table.count > 1 else { return "" }
-  // A row that a crash cut short is left out.
-  let whole = table.filter { $0.count == header.count }
-  let places = columns.compactMap { header.firstIndex(of: $0) }.filter { place in
-    whole.dropFirst().contains { !$0[place].isEmpty }
-  }
-  func short(_ cell: String) -> String {
-    cell.contains(".") ? Double(cell).map { fixed($0, 4) } ?? cell : cell
-  }
-  return "\n" + alignedText(whole.map { row in places.map { short(row[$0]) } }, indent: "  ")
 }

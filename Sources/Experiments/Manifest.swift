@@ -41,6 +41,8 @@ struct Manifest: Codable, Sendable, Equatable {
     var mpi: String?
     var blas: String?
     var system = ProgramVersion.system
+    /// The executable.
+    var program = ProgramVersion.program
   }
 
   struct Totals: Codable, Sendable, Equatable {
@@ -55,6 +57,8 @@ struct Manifest: Codable, Sendable, Equatable {
     var wireMessages = 0
     /// Seconds by the virtual clock, where one runs.
     var modelledSeconds: Double?
+    /// Uploads that were not finite; nil while there was none.
+    var refusedUploads: Int?
   }
 
   /// The last evaluation: of the test split where there is one, else of the first.
@@ -82,6 +86,8 @@ struct Manifest: Codable, Sendable, Equatable {
   struct RankPlace: Codable, Sendable, Equatable {
     var rank: Int
     var host: String
+    /// The kind of CPU, on which the last bits depend.
+    var processor: String?
     var wireBytesSent: Int?
     var wireBytesReceived: Int?
   }
@@ -91,12 +97,18 @@ struct Manifest: Codable, Sendable, Equatable {
   var experiment: String
   var model: String
   var data: String
+  /// The SHA-256 of config.yaml.
+  var configSha256: String?
+  /// What was read.
+  var inputs: [InputFile]?
   var software: Software
   var commandLine: [String]
   var workingDirectory = FileManager.default.currentDirectoryPath
   var environment: [String: String]
   var hosts: [String]
   var rankCount: Int
+  /// Cores of rank 0's host that this process may use.
+  var cores: Int? = ProcessInfo.processInfo.activeProcessorCount
   var ranks: [RankPlace]
   var parameters: Int
   var population: Int
@@ -186,6 +198,23 @@ public enum ProgramVersion {
     #else
       "Swift 6.1"
     #endif
+  }
+
+  /// The file of this program, with its digest: nothing else tells one build from another.
+  static var program: InputFile? {
+    (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+      .flatMap { try? InputFile($0) }
+  }
+
+  /// The kind of CPU, in the kernel's words.
+  static var processor: String? {
+    guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8) else {
+      return nil
+    }
+    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+    return line?.split(separator: ":", maxSplits: 1).last.map {
+      $0.trimmingCharacters(in: .whitespaces)
+    }
   }
 
   /// Operating system and processor.

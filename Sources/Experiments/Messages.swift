@@ -23,14 +23,16 @@ struct LineLogHandler: LogHandler {
 }
 
 /// What the user sees while a run goes on: on a terminal a line that is redrawn, otherwise one
-/// line per round.
+/// line per round, and one every ten minutes of a long round.
 final class ProgressReporter {
   private let isTerminal: Bool
+  private let width: Int
   private let prefix: String
   private let sink: @Sendable (String) -> Void
   private let logger: Logger
   private let start = ContinuousClock.now
   private var lastDrawn: ContinuousClock.Instant?
+  private var lastSaid = ContinuousClock.now
   private var lastLoss: Double?
   private var roundsPlayed = 0
   private var isLineOpen = false
@@ -38,11 +40,14 @@ final class ProgressReporter {
   /// - Parameters:
   ///   - isQuiet: Says nothing; for all ranks but the first.
   ///   - label: Stands before every message; there is no line to be redrawn then.
+  ///   - width: The characters of the terminal's line, which a longer text would break.
   init(
     isTerminal: Bool, isQuiet: Bool, label: String? = nil,
+    width: Int = terminalWidth(STDERR_FILENO) ?? 80,
     sink: @escaping @Sendable (String) -> Void = { writeToStandardError($0) }
   ) {
     self.isTerminal = isTerminal && !isQuiet && label == nil
+    self.width = width
     prefix = label.map { $0 + ": " } ?? ""
     let silent: @Sendable (String) -> Void = { _ in }
     self.sink = isQuiet ? silent : sink
@@ -52,6 +57,7 @@ final class ProgressReporter {
 
   func say(_ text: String) {
     clear()
+    lastSaid = ContinuousClock.now
     logger.info("\(prefix)\(text)")
   }
 
@@ -62,10 +68,19 @@ final class ProgressReporter {
 
   /// Something was done within a round.
   func update(_ progress: RoundProgress) {
-    guard isTerminal else { return }
     let now = ContinuousClock.now
+    guard isTerminal else {
+      if now - lastSaid >= .seconds(600) { say(text(of: progress, now)) }
+      return
+    }
     if let lastDrawn, now - lastDrawn < .milliseconds(200) { return }
     lastDrawn = now
+    sink("\r\u{1b}[2K" + text(of: progress, now).prefix(max(20, width - 1)))
+    isLineOpen = true
+  }
+
+  /// Where a round is, and how long the run will take.
+  private func text(of progress: RoundProgress, _ now: ContinuousClock.Instant) -> String {
     let stage =
       switch progress.stage {
       case .training: "client \(progress.clientsFinished)/\(progress.clientCount)"
@@ -84,8 +99,7 @@ final class ProgressReporter {
       let left = Double(progress.rounds - (progress.round - roundsPlayed)) - done
       parts.append("about \(durationText(elapsed / done * max(0, left))) left")
     }
-    sink("\r\u{1b}[2K" + parts.joined(separator: "  "))
-    isLineOpen = true
+    return parts.joined(separator: "  ")
   }
 
   /// A round is finished.
@@ -105,6 +119,7 @@ final class ProgressReporter {
       parts.append("\(counting) of \(record.clients.count) clients count")
       parts.append("modelled \(durationText(seconds))")
     }
+    if !record.refused.isEmpty { parts.append("\(record.refused.count) left out") }
     // The first vector's: a line is for a glance, the tables have them all.
     for entry in record.evaluation
     where entry.vector == record.evaluation.first?.vector && entry.tier == nil {

@@ -54,10 +54,13 @@ final class OutputFile {
   }
 
   /// Appends all of `text`, or nothing: what was written of it before an error is taken back.
-  func append(_ text: String) throws {
+  func append(_ text: String) throws { try append(bytes: Array(text.utf8)) }
+
+  /// Appends all of `bytes`, or nothing.
+  func append(bytes: [UInt8]) throws {
     do {
-      try writeAll(text, to: descriptor, path: path)
-      length += text.utf8.count
+      try writeAll(bytes, to: descriptor, path: path)
+      length += bytes.count
     } catch {
       _ = ftruncate(descriptor, off_t(length))
       throw error
@@ -88,10 +91,9 @@ final class OutputFile {
   }
 }
 
-/// Writes all of `text` to a file descriptor.
-func writeAll(_ text: String, to descriptor: Int32, path: String) throws {
-  var text = text
-  try text.withUTF8 { bytes in
+/// Writes all of `bytes` to a file descriptor.
+func writeAll(_ bytes: [UInt8], to descriptor: Int32, path: String) throws {
+  try bytes.withUnsafeBytes { bytes in
     var start = 0
     while start < bytes.count {
       let count = write(descriptor, bytes.baseAddress! + start, bytes.count - start)
@@ -107,10 +109,10 @@ func writeAll(_ text: String, to descriptor: Int32, path: String) throws {
 /// Prints results.
 /// - Throws: `CommandFailure` (74) where standard output is closed or full.
 public func writeToStandardOutput(_ text: String) throws {
-  try writeAll(text, to: STDOUT_FILENO, path: "standard output")
+  try writeAll(Array(text.utf8), to: STDOUT_FILENO, path: "standard output")
 }
 
 /// Prints messages; where standard error is closed there is no one left to tell.
 public func writeToStandardError(_ text: String) {
-  try? writeAll(text, to: STDERR_FILENO, path: "standard error")
+  try? writeAll(Array(text.utf8), to: STDERR_FILENO, path: "standard error")
 }

@@ -34,10 +34,12 @@ public func runExperiment(
   assets: AssetDirectory = AssetDirectory(), communicator: any Communicator,
   assemble: Assembler
 ) throws -> RunOutcome? {
+  let heartbeat = Heartbeat()
+  let communicator = WatchedCommunicator(communicator, heartbeat)
   do {
     return try Launch(
       output: output, resume: resume, label: label, environment: environment, assets: assets,
-      communicator: communicator
+      communicator: communicator, heartbeat: heartbeat
     ).run(request, assemble)
   } catch let failure as RunFailure {
     throw failure
@@ -53,6 +55,7 @@ private struct Launch {
   let environment: RunEnvironment
   let assets: AssetDirectory
   let communicator: any Communicator
+  let heartbeat: Heartbeat
 
   var isFirst: Bool { communicator.rank == 0 }
 
@@ -82,12 +85,18 @@ private struct Launch {
         .experiment
       return (experiment, try experiment.federationPlan(assets: assets))
     }
+    let watchdog = Watchdog(
+      limit: 60 * experiment.watchdog.minutes, heartbeat: heartbeat, communicator: communicator,
+      label: label)
+    defer { watchdog?.stop() }
+    heartbeat.begin("loading the model and the corpus")
     // A rank's threads take a micro-batch each; a product stays on one thread.
     BLAS.setThreads(1)
 
     let began = ContinuousClock.now
     let assembly = try assemble(experiment, assets, communicator)
     for notice in assembly.notices { progress.warn(notice) }
+    assembly.objective.watch { [heartbeat] in heartbeat.beat() }
     let counting = CountingCommunicator(communicator)
     let residuals = plan.method.residual == .kept ? ResidualFiles() : nil
     let federated: FederatedRun
@@ -102,6 +111,7 @@ private struct Launch {
     } catch {
       throw RunFailure(agreed: error, communicator: communicator)
     }
+    federated.onActivity = { [heartbeat] in heartbeat.begin("\($0)") }
     let privacy = PrivacyReport(federated.plan, population: assembly.partition.clientCount)
     for notice in privacy?.notices ?? [] { progress.warn(notice) }
     progress.say(
@@ -111,18 +121,22 @@ private struct Launch {
         + durationText((ContinuousClock.now - began) / .seconds(1)))
 
     let places = try communicator.gather(
-      Manifest.RankPlace(rank: communicator.rank, host: communicator.hostName))
+      Manifest.RankPlace(
+        rank: communicator.rank, host: communicator.hostName, processor: ProgramVersion.processor))
+    heartbeat.begin("making the run directory")
     let record = try communicator.agreed { () -> RunRecord? in
       guard let places, let loaded else { return nil }
       return try RunRecord(
         name: loaded.name, experiment: experiment, yaml: text, output: output, existing: existing,
-        manifest: manifest(loaded, experiment, assembly, places, privacy), assembly: assembly)
+        manifest: try manifest(loaded, experiment, text, assembly, places, privacy),
+        assembly: assembly)
     }
     if let record {
       let from = existing == nil ? "" : ", from round \(federated.round + 1)"
       progress.say("writing to \(record.directory.path)\(from)")
     }
     let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
+    watchdog?.use(directory: directory)
     do {
       try residuals?.place(in: directory + "/residuals")
       return try play(federated, assembly, counting, residuals, record, progress, privacy)
@@ -132,7 +146,7 @@ private struct Launch {
       progress.clear()
       if let record {
         record.fail("\(error)")
-      } else if !(error is RankFailure) {
+      } else if !(error is RankFailure || error is RunFailure) {
         // Rank 0 waits in a collective and is about to be ended: it cannot say it.
         Manifest.markFailed(
           in: directory, "rank \(communicator.rank) on \(communicator.hostName): \(error)")
@@ -155,14 +169,26 @@ private struct Launch {
       let ledger = counting.ledger
       // Book-keeping goes over the communicator that counts nothing.
       let wire = try WireSummary(ledger - before, over: communicator)
+      let memory = try MemoryUse(over: communicator)
+      heartbeat.begin("writing the tables of round \(federated.round - 1)")
       before = ledger
       let isStopping = end.isStopRequested && !federated.isFinished
       if let record, let state = federated.state {
         if let round = end.record {
-          try record.add(round, wire: wire, of: plan.rounds)
+          try record.add(round, wire: wire, memory: memory, of: plan.rounds)
+          for line in record.refusals(round) { progress.warn(line) }
           if !round.evaluation.isEmpty { try save(state, assembly, record) }
           progress.finished(round, of: plan.rounds)
         }
+      }
+      if let divergence = federated.divergence {
+        throw RunFailure(
+          agreed: isFirst
+            ? divergence
+            : RankFailure(rank: 0, reason: divergence.reason, exitCode: divergence.exitCode),
+          communicator: communicator)
+      }
+      if let record, let state = federated.state {
         if isStopping || !federated.isFinished {
           try record.saveIfDue(state, federated.knowledge, now: isStopping)
         }
@@ -184,7 +210,8 @@ private struct Launch {
     let places = try communicator.gather(
       Manifest.RankPlace(
         rank: communicator.rank, host: communicator.hostName,
-        wireBytesSent: total.wireBytesSent, wireBytesReceived: total.wireBytesReceived))
+        processor: ProgramVersion.processor, wireBytesSent: total.wireBytesSent,
+        wireBytesReceived: total.wireBytesReceived))
     progress.clear()
     guard let record, let state = final.state else { return nil }
     try save(state, assembly, record)
@@ -214,14 +241,16 @@ private struct Launch {
   }
 
   private func manifest(
-    _ loaded: ExperimentRequest.Loaded, _ experiment: Experiment, _ assembly: Assembly,
-    _ places: [Manifest.RankPlace], _ privacy: PrivacyReport?
-  ) -> Manifest {
+    _ loaded: ExperimentRequest.Loaded, _ experiment: Experiment, _ text: String,
+    _ assembly: Assembly, _ places: [Manifest.RankPlace], _ privacy: PrivacyReport?
+  ) throws -> Manifest {
     var hosts: [String] = []
     for place in places where !hosts.contains(place.host) { hosts.append(place.host) }
     return Manifest(
       experiment: loaded.name, model: assets.resolve(experiment.model.path),
       data: assets.resolve(experiment.data.path),
+      configSha256: SHA256.hexDigits(of: Array(text.utf8)),
+      inputs: try experiment.inputFiles(assets).map { try InputFile($0) { heartbeat.beat() } },
       software: Manifest.Software(mpi: environment.mpiLibrary, blas: BLAS.description),
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
@@ -237,6 +266,7 @@ private final class RunRecord {
   /// The round of the oldest checkpoint; 0 while there is none.
   private(set) var oldestCheckpoint = 0
   private let tables: RunTables
+  private let curves: TensorBoardFile?
   private let lock: OutputFile
   private let rules: Experiment.CheckpointSection
   /// The split of which tables for people and the manifest tell.
@@ -263,6 +293,8 @@ private final class RunRecord {
     guard lock.lock() else {
       throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
     }
+    // What ranks of an earlier start said of themselves.
+    try? FileManager.default.removeItem(atPath: directory.file(".watch"))
     if existing?.isExtended == true {
       try OutputFile.replace(directory.file("config.yaml"), with: yaml)
     }
@@ -275,6 +307,7 @@ private final class RunRecord {
     // Again after a resume: it is a function of the experiment, and may have been cut.
     unlink(partition)
     try assembly.writePartition?(partition)
+    curves = experiment.output.tensorBoard ? try TensorBoardFile(directory, from: round) : nil
     summary = progress.summary
     self.manifest.totals = progress.totals
     self.manifest.starts = existing?.starts ?? []
@@ -289,6 +322,9 @@ private final class RunRecord {
     guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
       return
     }
+    // Once a checkpoint, not once a round: that takes longer than a short round.
+    try tables.synchronize()
+    try curves?.synchronize()
     let progress = RunProgress(totals: manifest.totals, summary: summary)
     oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
       .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
@@ -302,7 +338,7 @@ private final class RunRecord {
     try manifest.write(to: directory)
   }
 
-  func add(_ round: RoundRecord, wire: WireSummary, of rounds: Int) throws {
+  func add(_ round: RoundRecord, wire: WireSummary, memory: MemoryUse, of rounds: Int) throws {
     summary.add(round, of: rounds)
     manifest.totals = summary.totals(after: manifest.totals, wire: wire)
     manifest.digest = round.digest
@@ -311,8 +347,27 @@ private final class RunRecord {
         round: entry.round, split: entry.split.rawValue, masked: entry.vector == .masked,
         accuracy: entry.accuracy, loss: entry.loss)
     }
-    try tables.append(round, totals: manifest.totals, wire: wire)
+    try tables.append(round, totals: manifest.totals, wire: wire, memory: memory)
+    try curves?.append(round, memory: memory, totals: manifest.totals)
     if !round.evaluation.isEmpty { try manifest.write(to: directory) }
+  }
+
+  /// A line for each of the first clients that were left out of a round, and how many more there are.
+  func refusals(_ round: RoundRecord) -> [String] {
+    let shown = 5
+    let refused = round.refused
+    var lines = refused.prefix(shown).map { client in
+      let host = manifest.ranks.first { $0.rank == client.rank }?.host ?? "?"
+      return
+        "round \(round.round), client \(client.client) left out (rank \(client.rank) on \(host)): "
+        + (client.refusal.map { "\($0)" } ?? "its update is not finite")
+    }
+    if refused.count > shown {
+      lines.append(
+        "round \(round.round), \(refused.count - shown) more clients left out; clients.csv has them"
+      )
+    }
+    return lines
   }
 
   func finish(

@@ -21,12 +21,14 @@ public enum ExitCode {
   public static let inputOutput: Int32 = 74
   /// The run was asked to stop, has saved itself and goes on with `--resume`.
   public static let stopped: Int32 = 75
+  /// The watchdog ended a run of which a rank hung.
+  public static let hung: Int32 = 76
 
   /// The exit codes as the help shows them.
   public static let help = """
     Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that \
     diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk \
-    full); 75 stopped by SIGUSR1, to go on with --resume.
+    full); 75 stopped by SIGUSR1, to go on with --resume; 76 a rank hung (watchdog.minutes).
     """
 
   /// The exit code of an error.

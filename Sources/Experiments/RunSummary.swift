@@ -38,6 +38,9 @@ struct RunSummary: Codable, Equatable {
     if let seconds = record.modelledSeconds {
       totals.modelledSeconds = (totals.modelledSeconds ?? 0) + seconds
     }
+    if !record.refused.isEmpty {
+      totals.refusedUploads = (totals.refusedUploads ?? 0) + record.refused.count
+    }
     let isEvaluated = !record.evaluation.isEmpty || !record.clientEvaluation.isEmpty
     guard isEvaluated || record.round + 1 == rounds else { return }
     rows.append(
@@ -101,7 +104,11 @@ struct RunSummary: Codable, Equatable {
       ),
     ]
     let shown = columns.filter { column in rows.contains { column.cell($0) != nil } }
+    let refused = totals.refusedUploads.map {
+      "\($0) clients left out of their rounds, their updates were not finite\n"
+    }
     return alignedText(
       [shown.map(\.name)] + rows.map { row in shown.map { $0.cell(row) ?? "-" } })
+      + (refused ?? "")
   }
 }

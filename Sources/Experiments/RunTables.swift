@@ -1,6 +1,7 @@
 // rounds.csv, evaluation.csv, confusion.csv (a classifier's predictions by label), clients.csv and wire.csv, and where clients are evaluated one by one
-// client_evaluation.csv (a row a client) and evaluation_clients.csv (a row a group). Columns that end in `_seconds` come from a
-// clock; all others but wire.csv's are the same for any number of ranks. What depends on the
+// client_evaluation.csv (a row a client) and evaluation_clients.csv (a row a group); most of it also in metrics.jsonl.
+// Columns that end in `_seconds` come from a clock, those that end in `_mb` are memory;
+// all others but wire.csv's are the same for any number of ranks. What depends on the
 // ranks is in wire.csv. Times by the virtual clock (docs/system-model.md) are such others: their columns
 // are there only where that clock runs, and end in `_time_s`.
 
@@ -16,6 +17,7 @@ final class RunTables {
   private let clients: Table
   private let wire: Table
   private let clientEvaluation: ClientEvaluationTables?
+  private let metrics: MetricsFile
   private let evaluatesTiers: Bool
   private let hasClock: Bool
   private let prunesRanks: Bool
@@ -60,12 +62,13 @@ final class RunTables {
       ] + Self.payloadColumns("download") + Self.payloadColumns("upload") + [
         "dense_payload_bytes", "entropy_bound_bytes", "download_parameters", "upload_parameters",
         "total_payload_bytes", "total_dense_payload_bytes",
-      ] + Self.privacyColumns + ["digest"]
+      ] + Self.privacyColumns + ["digest", "refused_clients"]
         + clocked(
           "used_clients", "unavailable_clients", "dropped_clients", "late_clients",
           "modelled_time_s", "total_modelled_time_s") + [
           "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
           "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
+          "memory_mb", "peak_memory_mb",
         ], keepingRoundsBelow: round)
     evaluation = try Table(
       creating: directory.file("evaluation.csv"),
@@ -89,8 +92,10 @@ final class RunTables {
         "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
-        + ["entropy_bound_bytes", "upload_norm"] + clocked("status", "modelled_time_s")
+        + ["entropy_bound_bytes", "upload_norm", "status"] + clocked("modelled_time_s")
         + ["client_seconds"], keepingRoundsBelow: round)
+    metrics = try MetricsFile(
+      creating: directory.file("metrics.jsonl"), keepingRoundsBelow: round)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
@@ -99,19 +104,24 @@ final class RunTables {
       ], keepingRoundsBelow: round)
   }
 
+  /// Has all of it on the disk, also what a run does not go on from.
+  func synchronize() throws { try metrics.synchronize() }
+
   /// Cells of columns that are there only with a virtual clock.
   private func clocked(_ cells: [String]) -> [String] { hasClock ? cells : [] }
 
   /// Adds one round and has it on the disk.
   /// - Parameter totals: What all rounds up to this one come to.
-  func append(_ record: RoundRecord, totals: Manifest.Totals, wire: WireSummary) throws {
+  func append(
+    _ record: RoundRecord, totals: Manifest.Totals, wire: WireSummary, memory: MemoryUse
+  ) throws {
     let modelledSeconds = totals.modelledSeconds ?? 0
     let (download, upload) = (record.downloadPayload, record.uploadPayload)
     let clients = record.clients
     let trained = clients.filter(\.isTrained)
     let isEmpty = record.count(.used) == 0
     let seconds = record.seconds
-    rounds.append(
+    let row =
       [
         "\(record.round)", "\(clients.count)", "\(trained.reduce(0) { $0 + $1.examples })",
         "\(trained.reduce(0) { $0 + $1.steps })", "\(trained.reduce(0) { $0 + $1.tokens })",
@@ -122,17 +132,20 @@ final class RunTables {
         "\(clients.reduce(0) { $0 + $1.downloadNonzeros })",
         "\(clients.reduce(0) { $0 + $1.uploadNonzeros })", "\(totals.payloadBytes)",
         "\(totals.densePayloadBytes)",
-      ] + Self.privacy(record.privacy) + [record.digest]
-        + clocked(
-          ["\(record.count(.used))", "\(record.count(.unavailable))"]
-            + ["\(record.count(.dropped))", "\(record.count(.late))"]
-            + ["\(record.modelledSeconds ?? 0)", "\(modelledSeconds)"]) + [
-          fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
-          fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
-          fixed(seconds.evaluate, 6), fixed(seconds.idle, 6), fixed(seconds.total, 6),
-        ])
+      ] + Self.privacy(record.privacy) + [record.digest, "\(record.refused.count)"]
+      + clocked(
+        ["\(record.count(.used))", "\(record.count(.unavailable))"]
+          + ["\(record.count(.dropped))", "\(record.count(.late))"]
+          + ["\(record.modelledSeconds ?? 0)", "\(modelledSeconds)"]) + [
+        fixed(seconds.download, 6), fixed(seconds.train, 6), fixed(seconds.encode, 6),
+        fixed(seconds.wait, 6), fixed(seconds.transfer, 6), fixed(seconds.server, 6),
+        fixed(seconds.evaluate, 6), fixed(seconds.idle, 6), fixed(seconds.total, 6),
+        fixed(memory.megabytes, 1), fixed(memory.peakMegabytes, 1),
+      ]
+    rounds.append(row)
+    metrics.append("round", rounds.columns, row)
     for entry in record.evaluation {
-      evaluation.append(
+      let row =
         [
           "\(entry.round)", entry.split.rawValue, entry.vector.column,
         ] + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : []) + [
@@ -141,7 +154,9 @@ final class RunTables {
           entry.f1.map { "\($0.macro)" } ?? "", entry.f1.map { "\($0.micro)" } ?? "",
           entry.f1.map { "\($0.weighted)" } ?? "", entry.perplexity.map { "\($0)" } ?? "",
           "\(totals.payloadBytes)",
-        ] + clocked(["\(modelledSeconds)"]) + [fixed(entry.seconds, 6)])
+        ] + clocked(["\(modelledSeconds)"]) + [fixed(entry.seconds, 6)]
+      evaluation.append(row)
+      metrics.append("evaluation", evaluation.columns, row)
     }
     for entry in record.evaluation {
       for pair in entry.confusion {
@@ -151,19 +166,20 @@ final class RunTables {
             + ["\(pair.label)", "\(pair.predicted)", "\(pair.count)"])
       }
     }
-    for entry in record.clientEvaluation { clientEvaluation?.append(entry) }
+    for entry in record.clientEvaluation { clientEvaluation?.append(entry, metrics) }
     for client in clients {
       self.clients.append(
         [
           "\(client.round)", "\(client.client)", "\(client.tier)",
         ] + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : []) + [
           "\(client.examples)", "\(client.steps)",
-          "\(client.tokens)", client.isTrained ? "\(client.loss)" : "",
-          client.isTrained ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
+          "\(client.tokens)", client.hasUpdate ? "\(client.loss)" : "",
+          client.hasUpdate ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
           + Self.payload(client.upload)
-          + [fixed(client.entropyBound, 1), client.isTrained ? "\(client.uploadNorm)" : ""]
-          + clocked([client.status.rawValue, client.modelledSeconds.map { "\($0)" } ?? ""])
+          + [fixed(client.entropyBound, 1), client.hasUpdate ? "\(client.uploadNorm)" : ""]
+          + [client.status.rawValue]
+          + clocked([client.modelledSeconds.map { "\($0)" } ?? ""])
           + [fixed(client.seconds, 6)])
     }
     for (collective, entry) in wire.entries {
@@ -179,6 +195,7 @@ final class RunTables {
     try confusion.flush()
     try clientEvaluation?.flush()
     try self.wire.flush()
+    try metrics.flush()
     try rounds.flush()
   }
 }

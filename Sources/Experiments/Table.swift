@@ -3,7 +3,7 @@
 /// A CSV file that grows by rows.
 final class Table {
   private let file: OutputFile
-  private let columns: [String]
+  let columns: [String]
   private var pending = ""
 
   /// Creates the file with its header.

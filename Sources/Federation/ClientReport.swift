@@ -21,9 +21,11 @@ struct ClientReport: Equatable {
   /// The L2 norm of what the upload selection kept, before any clipping.
   var uploadNorm: Double
   /// The ranks that it sent, where it has pruned some for good; 0 where it has not.
-  var prunedRank: Int
+  var prunedRank = 0
+  /// Why it sends nothing; nil where it sends its upload.
+  var refusal: NonFiniteUpdate?
 
-  static let wordCount = 17
+  static let wordCount = 20
 
   var words: [UInt64] {
     let numbers = [
@@ -33,6 +35,8 @@ struct ClientReport: Equatable {
     return numbers.map { UInt64(bitPattern: Int64($0)) } + [
       sums.loss.bitPattern, seconds.bitPattern, UInt64(largestMagnitude.bitPattern),
       productNorm.bitPattern, uploadNorm.bitPattern,
+      refusal.map { UInt64($0.place.rawValue + 1) } ?? 0, UInt64(refusal?.steps ?? 0),
+      UInt64(refusal?.largestGradient.bitPattern ?? 0),
     ]
   }
 }
@@ -61,6 +65,12 @@ extension ClientReport {
     largestMagnitude = Float(bitPattern: UInt32(rest.removeFirst()))
     productNorm = Double(bitPattern: rest.removeFirst())
     uploadNorm = Double(bitPattern: rest.removeFirst())
+    let (place, planned, gradient) = (number() - 1, number(), number())
+    refusal = NonFiniteUpdate.Place(rawValue: place).map {
+      NonFiniteUpdate(
+        place: $0, step: steps, steps: planned,
+        largestGradient: Float(bitPattern: UInt32(gradient)), tokens: sums.tokens)
+    }
   }
 }
 
@@ -68,7 +78,7 @@ extension Communicator {
   /// Gives every rank the reports of all, in cohort order.
   ///
   /// - Parameter assigned: The cohort positions of each rank, the same on every rank.
-  /// - Communication: One all-gather of 136 bytes a client; the counts are known.
+  /// - Communication: One all-gather of 160 bytes a client; the counts are known.
   func exchange(_ reports: [ClientReport], assigned: [[Int]]) throws -> [ClientReport] {
     let own = reports.flatMap(\.words)
     let byteCounts = assigned.map { $0.count * ClientReport.wordCount * 8 }

@@ -32,9 +32,14 @@ public struct ClientSystem: Sendable, Equatable {
     latency + Double(bytes) / download
   }
 
+  /// Seconds from the round's beginning until so many tokens are computed.
+  public func modelledSeconds(download: Int, tokens: Int) -> Double {
+    modelledSeconds(download: download) + Double(tokens) / tokensPerSecond
+  }
+
   /// Seconds from the round's beginning until the upload has arrived.
   public func modelledSeconds(download: Int, tokens: Int, upload: Int) -> Double {
-    modelledSeconds(download: download) + Double(tokens) / tokensPerSecond + latency
+    modelledSeconds(download: download, tokens: tokens) + latency
       + Double(upload) / self.upload
   }
 

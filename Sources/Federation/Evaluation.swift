@@ -100,6 +100,7 @@ extension FederatedRun {
       stageSeconds: 0)
     do {
       for block in share {
+        onActivity(.evaluation(round: round, split))
         try objective.evaluate(
           split, examples: block.examples, at: UnsafeBufferPointer(trainer.start)
         ) { example, outcome in

@@ -10,7 +10,7 @@ internal import Sparsity
 /// Every rank makes one with the same plan and partition and makes the same calls. Rank 0 holds the
 /// server's state; a rank's memory is a trainer's vectors and its encoded uploads of one round.
 ///
-/// An error on one rank, such as a client whose update is not finite, is thrown there at once as a
+/// An error on one rank, such as an example that cannot be read, is thrown there at once as a
 /// `FederationError`; the other ranks cannot go on and learn of it from their communicator (threads)
 /// or are ended by the program's abort (MPI).
 public final class FederatedRun {
@@ -22,6 +22,10 @@ public final class FederatedRun {
   public internal(set) var round: Int
   /// The server's state after `round` rounds; on rank 0 only.
   public internal(set) var state: ServerState?
+  /// The last rounds in a row in which every upload was refused; the same on every rank.
+  public internal(set) var refusedRounds: Int
+  /// Called with what this rank begins to do, from client to client and step to step.
+  public var onActivity: (Activity) -> Void = { _ in }
 
   let residuals: (any ResidualStore)?
   /// What clients remember of their downloads, on rank 0, where the method's messages build on it.
@@ -91,9 +95,9 @@ public final class FederatedRun {
     population = plan.evaluation.training(partition, seed: plan.seed)
     evaluated = plan.evaluation.evaluation(partition, seed: plan.seed)
     self.state = isServer ? state : nil
-    var round = [isServer ? state?.round ?? 0 : 0]
-    try communicator.broadcast(&round)
-    self.round = round[0]
+    var counts = [isServer ? state?.round ?? 0 : 0, isServer ? state?.refusedRounds ?? 0 : 0]
+    try communicator.broadcast(&counts)
+    (round, refusedRounds) = (counts[0], counts[1])
     trainer = LocalTrainer(objective: objective)
     self.knowledge = knowledge
     self.residuals =
@@ -120,6 +124,7 @@ public final class FederatedRun {
   ) throws -> FinalState {
     while !isFinished {
       if let record = try advance(onProgress: onProgress).record { try onRound(record) }
+      if let divergence { throw divergence }
     }
     return try finalState()
   }

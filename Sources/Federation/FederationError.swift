@@ -28,6 +28,11 @@ public struct FederationError: ErrorWithExitCode, CustomStringConvertible {
     self.exitCode = code ?? exitCode
   }
 
+  /// What was not finite in a client's round.
+  init(round: Int, client: Int, _ update: NonFiniteUpdate) {
+    self.init(round: round, client: client, reason: update.description, underlying: update)
+  }
+
   /// For example `round 3, client 17: the update is not finite (...)`.
   public var description: String {
     let place = [round.map { "round \($0)" }, client.map { "client \($0)" }].compactMap { $0 }

@@ -101,6 +101,8 @@ public struct FederationPlan: Sendable, Equatable {
   public var uploads: UploadCollective
   /// What clients' devices and links can do; nil where no virtual clock runs and everybody counts.
   public var system: SystemModel?
+  /// What becomes of a client whose update is not finite.
+  public var nonFinite: NonFinitePolicy
 
   /// A plan of these values.
   public init(
@@ -108,7 +110,7 @@ public struct FederationPlan: Sendable, Equatable {
     server: ServerOptimizer, serverSchedule: LearningRateSchedule = .constant,
     local: LocalTraining, privacy: Privacy? = nil, evaluation: EvaluationPlan, seed: UInt64,
     schedule: ClientSchedule = .longestFirst, uploads: UploadCollective = .gather,
-    system: SystemModel? = nil
+    system: SystemModel? = nil, nonFinite: NonFinitePolicy = .refuse
   ) {
     self.rounds = rounds
     self.cohort = cohort
@@ -123,6 +125,7 @@ public struct FederationPlan: Sendable, Equatable {
     self.schedule = schedule
     self.uploads = uploads
     self.system = system
+    self.nonFinite = nonFinite
   }
 
   /// The server's state before round 0, with the vector that training starts from.

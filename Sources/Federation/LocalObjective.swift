@@ -139,6 +139,9 @@ public protocol LocalObjective: AnyObject {
     _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
     each: (Int, ExampleOutcome) throws -> Void
   ) throws
+
+  /// Has `onProgress` called whenever a part of a long call is done, on the thread of the call.
+  func watch(_ onProgress: @escaping () -> Void)
 }
 
 extension LocalObjective {
@@ -154,4 +157,6 @@ extension LocalObjective {
   }
   /// One tensor.
   public var tensorEnds: [Int] { [parameterCount] }
+  /// Every call is short.
+  public func watch(_ onProgress: @escaping () -> Void) {}
 }

@@ -42,6 +42,8 @@ public final class LocalTrainer {
     public let sums: LossSums
     /// The local steps made.
     public let steps: Int
+    /// The largest |gradient| of them.
+    public let largestGradient: Float
   }
 
   /// Trains `client` on `examples` from `start`.
@@ -51,7 +53,7 @@ public final class LocalTrainer {
   ///   - tail: Ranks whose norms are a part of the loss; nil for none.
   ///   - onBatch: Called after each step with the examples in it; what it throws ends the training.
   /// - Throws: `FederationError` naming round and client when the objective throws, or when a loss,
-  ///   a gradient or the delta is not finite.
+  ///   a gradient or the delta is not finite (around a `NonFiniteUpdate`).
   public func train(
     _ local: LocalTraining, examples: [Int], support: SupportMask? = nil, tail: RankTail? = nil,
     round: Int, client: Int, seed: UInt64, onBatch: ([Int]) throws -> Void = { _ in }
@@ -64,11 +66,11 @@ public final class LocalTrainer {
     var step = 0
     var largest: Float = 0
     let steps = local.stepCount(examples: examples.count)
-    func notFinite(_ what: String) -> FederationError {
+    func notFinite(_ place: NonFiniteUpdate.Place) -> FederationError {
       FederationError(
         round: round, client: client,
-        reason: "\(what) is not finite (largest |gradient| \(largest) up to local step \(step) "
-          + "of \(steps); try a lower learning_rate)")
+        NonFiniteUpdate(
+          place: place, step: step, steps: steps, largestGradient: largest, tokens: sums.tokens))
     }
     for epoch in 0..<local.epochs {
       let batches = local.batches(
@@ -91,16 +93,17 @@ public final class LocalTrainer {
         let magnitude = update(local, rate: rate, step: step)
         guard magnitude.isFinite else {
           if largest == 0 { largest = magnitude }
-          throw notFinite("the update")
+          throw notFinite(.update)
         }
         largest = max(largest, magnitude)
-        guard found.loss.isFinite else { throw notFinite("the training loss") }
+        guard found.loss.isFinite else { throw notFinite(.loss) }
         try onBatch(batch)
       }
     }
-    guard writeDelta().isFinite else { throw notFinite("the update") }
+    guard writeDelta().isFinite else { throw notFinite(.update) }
     return Outcome(
-      clientDelta: gradient, trained: UnsafeBufferPointer(parameters), sums: sums, steps: step)
+      clientDelta: gradient, trained: UnsafeBufferPointer(parameters), sums: sums, steps: step,
+      largestGradient: largest)
   }
 
   /// One optimizer step on `parameters`, the `step`-th from 1 of this client; returns the largest

@@ -51,6 +51,9 @@ public final class PartialObjective: LocalObjective {
     whole.tokenCount(ofTrainingExample: example)
   }
 
+  /// As the whole.
+  public func watch(_ onProgress: @escaping () -> Void) { whole.watch(onProgress) }
+
   /// The part's coordinates of the whole gradient.
   public func gradient(
     ofTrainingExamples examples: [Int], at parameters: UnsafeBufferPointer<Float>,

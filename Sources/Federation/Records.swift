@@ -74,9 +74,13 @@ public struct ClientRecord: Sendable, Equatable {
   public var modelledSeconds: Double?
   /// The ranks that it sent, where clients prune theirs and its upload counted; nil otherwise.
   public var loraRank: Int?
+  /// What was not finite, where it was refused for that.
+  public var refusal: NonFiniteUpdate?
 
-  /// Whether it trained.
-  public var isTrained: Bool { status == .used || status == .late }
+  /// Whether it trained, as far as it could.
+  public var isTrained: Bool { status == .used || status == .late || status == .refused }
+  /// Whether it has a loss, an accuracy and an update.
+  public var hasUpdate: Bool { status == .used || status == .late }
 }
 
 /// One evaluation of the server's vector on one split.
@@ -151,6 +155,8 @@ public struct RoundRecord: Sendable, Equatable {
   public var densePayloadBytes: Int {
     (clients.count - count(.unavailable) + count(.used)) * denseMessage.total
   }
+  /// Those of the clients that were refused.
+  public var refused: [ClientRecord] { clients.filter { $0.status == .refused } }
   /// How many clients it became this of.
   public func count(_ status: ClientStatus) -> Int {
     clients.reduce(0) { $0 + ($1.status == status ? 1 : 0) }

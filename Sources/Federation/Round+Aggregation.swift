@@ -14,6 +14,8 @@ struct Uploads {
   var clients: [Int]
   /// The places in `clients` of each rank's messages.
   var assigned: [[Int]]
+  /// The clients that count as an upload of zeros.
+  var zeros = 0
 
   /// Those of the clients that trained whose upload `isUsed`.
   init(
@@ -41,7 +43,7 @@ extension FederatedRun {
     _ clock: inout PhaseClock
   ) throws {
     let (reports, cohort) = (uploads.reports, uploads.clients)
-    if reports.isEmpty {
+    if reports.isEmpty, uploads.zeros == 0 {
       state?.skipRound()
       return
     }
@@ -52,7 +54,7 @@ extension FederatedRun {
       sum = FixedPointSum(
         length: objective.parameterCount,
         largestMagnitude: reports.reduce(0) { max($0, $1.largestMagnitude) },
-        totalWeight: weights.reduce(0, +))
+        totalWeight: weights.reduce(0, +) + uploads.zeros)
       if plan.method.aggregation.needsEach {
         each = Array(repeating: nil, count: cohort.count)
       }
@@ -60,6 +62,7 @@ extension FederatedRun {
     try plan.uploads.move(uploads.messages, over: communicator) { rank, index, message in
       guard communicator.rank == 0 else { return }
       clock.mark(\.transfer)
+      onActivity(.server(round: round))
       let position = uploads.assigned[rank][index]
       let client = cohort[position]
       let download = readDownload(of: client, reports[position], downloads)
@@ -103,7 +106,8 @@ extension FederatedRun {
         }
       }
       try step(pseudoGradient, downloads)
-      state?.clip = try adaptedClip(clip, norms: reports.map(\.uploadNorm))
+      state?.clip = try adaptedClip(
+        clip, norms: reports.map(\.uploadNorm) + Array(repeating: 0, count: uploads.zeros))
     }
     if plan.method.aggregation.mergesFactors {
       try merge(stack, rankCount: cohort.reduce(0) { $0 + rankCount(of: kind(of: $1)) })

@@ -34,11 +34,11 @@ extension FederatedRun {
     -> RoundVerdict
   {
     guard let system = plan.system else {
-      return RoundVerdict(isUsed: reports.map { _ in true })
+      return RoundVerdict(isUsed: reports.map { $0.refusal == nil })
     }
     var verdict = RoundVerdict(isUsed: [])
     if communicator.rank == 0 {
-      var reports = reports[...]
+      var left = reports[...]
       var (arrivals, losses): ([Double], [Double]) = ([], [])
       for (member, download) in zip(members, downloadSizes) {
         let device = system.system(of: member.client, tier: member.tier, seed: plan.seed)
@@ -47,8 +47,14 @@ extension FederatedRun {
         case .dropped:
           losses.append(device.modelledSeconds(download: download.total))
           verdict.memberSeconds.append(losses.last)
-        case .used, .late:
-          let report = reports.removeFirst()
+        case .used, .late, .refused:
+          let report = left.removeFirst()
+          if report.refusal != nil {
+            losses.append(
+              device.modelledSeconds(download: download.total, tokens: report.sums.tokens))
+            verdict.memberSeconds.append(losses.last)
+            continue
+          }
           arrivals.append(
             device.modelledSeconds(
               download: download.total, tokens: report.sums.tokens, upload: report.upload.total))
@@ -56,7 +62,8 @@ extension FederatedRun {
         }
       }
       let found = system.verdict(arrivals: arrivals, losses: losses, wanted: plan.wantedUploads)
-      verdict.isUsed = found.isUsed
+      var isUsed = found.isUsed[...]
+      verdict.isUsed = reports.map { $0.refusal == nil ? isUsed.removeFirst() : false }
       verdict.seconds = found.seconds
     }
     // Decided once: another rank's C library could round a device's draw otherwise.

@@ -27,7 +27,8 @@ extension FederatedRun {
       records.append(
         ClientRecord(
           round: round, client: member.client, tier: member.tier,
-          status: member.fate == .used && !isUsed ? .late : member.fate,
+          status: member.fate == .used && !isUsed
+            ? report?.refusal == nil ? .late : .refused : member.fate,
           rank: report?.rank ?? -1,
           examples: report?.examples ?? population.exampleCount(of: member.client),
           steps: report?.steps ?? 0, tokens: report?.sums.tokens ?? 0,
@@ -42,7 +43,8 @@ extension FederatedRun {
           } ?? 0)
             + (isUsed ? entropyBound(report?.uploadNonzeros ?? 0, values.upload) : 0),
           modelledSeconds: verdict.memberSeconds.isEmpty ? nil : verdict.memberSeconds[index],
-          loraRank: isUsed ? report.map { sentRank(of: member.kind, $0) } ?? nil : nil))
+          loraRank: isUsed ? report.map { sentRank(of: member.kind, $0) } ?? nil : nil,
+          refusal: report?.refusal))
     }
     return RoundRecord(
       round: round, parameterCount: state.vector.count, clients: records,

@@ -26,6 +26,7 @@ extension FederatedRun {
     shouldStop: () -> Bool, onProgress: (RoundProgress) -> Void
   ) throws -> RoundEnd {
     var clock = PhaseClock()
+    onActivity(.download(round: round))
     let members = plan.participants(round: round, population: population.clientCount).map {
       Member(client: $0.client, kind: kind(of: $0.client), fate: $0.fate)
     }
@@ -60,16 +61,18 @@ extension FederatedRun {
     let stack = state?.lastStack
     let verdict = try judge(members, sizes, reports)
     if plan.method.residual == .kept, verdict.isUsed.contains(false) {
-      for position in own where !verdict.isUsed[position] {
+      for position in own where !verdict.isUsed[position] && reports[position].refusal == nil {
         try residuals?.withdraw(trained[position].client, round: round)
       }
       // Another rank may train the client in the next round.
       try communicator.barrier()
     }
-    try aggregate(
-      Uploads(
-        messages: messages, reports: reports, clients: trained.map(\.client), assigned: assigned,
-        rank: communicator.rank, isUsed: verdict.isUsed), downloads, clip, &clock)
+    var uploads = Uploads(
+      messages: messages, reports: reports, clients: trained.map(\.client), assigned: assigned,
+      rank: communicator.rank, isUsed: verdict.isUsed)
+    if plan.privacy != nil { uploads.zeros = reports.count { $0.refusal != nil } }
+    try aggregate(uploads, downloads, clip, &clock)
+    countRefusals(reports)
     let played = round
     round += 1
 
@@ -118,22 +121,38 @@ extension FederatedRun {
       writeNewFactors(of: client, download.kind, to: trainer.start)
       let tail = rankTail(of: download.kind)
       let outcome: LocalTrainer.Outcome
+      let examples = population.examples(of: client)
+      let steps = plan.local.stepCount(examples: examples.count)
+      var step = 0
+      let workBefore = progress.workFinished
       do {
+        onActivity(.training(round: round, client: client, step: step, steps: steps))
         outcome = try trainer.train(
-          plan.local, examples: population.examples(of: client), support: download.trained,
-          tail: tail, round: round, client: client, seed: plan.seed
+          plan.local, examples: examples, support: download.trained, tail: tail, round: round,
+          client: client, seed: plan.seed
         ) { batch in
+          step += 1
+          onActivity(.training(round: round, client: client, step: step, steps: steps))
           for example in batch {
             progress.workFinished += objective.tokenCount(ofTrainingExample: example)
           }
           report()
           if 2 * progress.workFinished < progress.workCount, shouldStop() { throw RoundDropped() }
         }
+        try addResidual(of: client, to: outcome)
       } catch is RoundDropped {
         return (messages, reports)
+      } catch {
+        reports.append(
+          try refusal(of: client, position: position, error, seconds: clock.mark(\.train)))
+        messages.append([])
+        progress.workFinished = workBefore + plan.local.epochs * tokens(of: client)
+        progress.clientsFinished += 1
+        report()
+        continue
       }
       let trainSeconds = clock.mark(\.train)
-      try addResidual(of: client, to: outcome.clientDelta)
+      onActivity(.encoding(round: round, client: client))
       let tier = download.tier
       let prunedRank = tail.flatMap { ranksLeft($0, after: outcome.trained) }
       let mask = uploadMask(
@@ -191,12 +210,20 @@ extension FederatedRun {
   }
 
   /// Adds what the client kept back in earlier rounds, where the method keeps it.
-  private func addResidual(of client: Int, to delta: UnsafeMutableBufferPointer<Float>) throws {
+  private func addResidual(of client: Int, to outcome: LocalTrainer.Outcome) throws {
     guard plan.method.residual == .kept,
       let kept = try residuals?.residual(of: client, before: round)
     else { return }
+    let delta = outcome.clientDelta
     precondition(kept.count == delta.count, "a residual of \(kept.count) for \(delta.count)")
     for i in 0..<delta.count { delta[i] += kept[i] }
+    guard firstNonFinite(in: UnsafeBufferPointer(delta)) == nil else {
+      throw FederationError(
+        round: round, client: client,
+        NonFiniteUpdate(
+          place: .residual, step: outcome.steps, steps: outcome.steps,
+          largestGradient: outcome.largestGradient, tokens: outcome.sums.tokens))
+    }
   }
 
   /// Keeps what was not sent, where the method keeps it; `delta` is used up.

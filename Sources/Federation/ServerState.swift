@@ -18,6 +18,8 @@ public struct ServerState: Sendable, Equatable {
   public internal(set) var clip: Double?
   /// Of the rounds finished, those in which the server made no step.
   public private(set) var emptyRounds = 0
+  /// The last rounds in a row in which every upload was refused.
+  public internal(set) var refusedRounds = 0
   /// The base matrices with all that was merged into them, one after the other in the order of the
   /// factors' pairs; empty while nothing was.
   public internal(set) var mergedBase: [Float]
@@ -47,6 +49,7 @@ public struct ServerState: Sendable, Equatable {
   public init(
     round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float],
     support: SupportMask? = nil, clip: Double? = nil, emptyRounds: Int = 0,
+    refusedRounds: Int = 0,
     mergedBase: [Float] = [], lastStack: StackSize? = nil, clientRanks: [Int: Int] = [:]
   ) throws {
     guard round >= 0, (0...round).contains(emptyRounds) else {
@@ -77,6 +80,7 @@ public struct ServerState: Sendable, Equatable {
     self.support = support
     self.clip = clip
     self.emptyRounds = emptyRounds
+    self.refusedRounds = refusedRounds
     self.mergedBase = mergedBase
     self.lastStack = lastStack
     self.clientRanks = clientRanks

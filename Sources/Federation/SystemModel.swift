@@ -17,6 +17,8 @@ public enum ClientStatus: String, Sendable, CaseIterable {
   case dropped
   /// It trained, but its upload did not come in time: it does not count and is not charged.
   case late
+  /// It trained, but its update is not finite (NonFiniteUpdate.swift): it sent nothing.
+  case refused
 }
 
 /// The clients' systems and what the server makes of them.

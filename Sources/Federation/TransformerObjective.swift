@@ -16,6 +16,7 @@ public final class TransformerObjective: LocalObjective {
   private let workers: [Worker]
   private let corpus: TokenCorpus
   private let maximumLength: Int
+  private var onProgress: () -> Void = {}
   private var layout: TrainableLayout { workers[0].model.layout }
   /// The model as it was given, of which base matrices are replaced.
   private let base: PretrainedModel
@@ -128,6 +129,9 @@ public final class TransformerObjective: LocalObjective {
     }
   }
 
+  /// Has `onProgress` called after each micro-batch.
+  public func watch(_ onProgress: @escaping () -> Void) { self.onProgress = onProgress }
+
   private var isClassification: Bool { labelCount > 0 }
 
   private func dataset(_ split: Split) -> TokenDataset? {
@@ -181,6 +185,7 @@ public final class TransformerObjective: LocalObjective {
         }
       }
       for index in 0..<count { try finish(workers[index], microBatches[first + index]) }
+      onProgress()
     }
   }
 }

@@ -44,16 +44,26 @@ struct Inspect: ExecutableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show what a model, corpus, adapter, run directory or safetensors file holds.",
     discussion: """
+      A run, finished or going on, is shown with its curves: losses, accuracies, bytes, seconds, memory.
+
       Examples:
         cellm-mpi inspect smollm2-135m      (a name in $CELLM_HOME)
         cellm-mpi inspect runs/x-20261122-130500
+        watch -n 10 cellm-mpi inspect --plain runs/x-20261122-130500
         cellm-mpi inspect adapter/adapter_model.safetensors
       """)
 
   @Argument(help: "A path, or the name of a model or corpus in $CELLM_HOME.")
   var path: String
 
-  func execute() throws -> Int32 { try onFirstProcess { try inspection(of: path) } }
+  @Flag(help: "No curves as blocks, only their numbers, in ASCII.")
+  var plain = false
+
+  func execute() throws -> Int32 {
+    try onFirstProcess {
+      try inspection(of: path, style: TextStyle.standardOutput(isPlain: plain))
+    }
+  }
 }
 
 struct Export: ExecutableCommand {

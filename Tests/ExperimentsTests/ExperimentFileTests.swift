@@ -193,13 +193,14 @@ struct ExperimentProblemTests {
     #expect(
       problems(minimal + "federation:\n  cohort_sise: 3\nlearning_rate: 1\nadaptor: {a: 1}\n") == [
         "x.yaml:4: federation.cohort_sise: unknown key; did you mean federation.cohort_size?"
-          + " allowed in federation: rounds, cohort, cohort_size, weighting, uploads, server",
+          + " allowed in federation: rounds, cohort, cohort_size, weighting, uploads,"
+          + " non_finite, server",
         "x.yaml:5: learning_rate: unknown key; did you mean federation.server.learning_rate?"
           + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
-          + " local, evaluation, compute, checkpoint, system, seed",
+          + " local, evaluation, compute, checkpoint, watchdog, output, system, seed",
         "x.yaml:6: adaptor: unknown key; did you mean adapter?"
           + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
-          + " local, evaluation, compute, checkpoint, system, seed",
+          + " local, evaluation, compute, checkpoint, watchdog, output, system, seed",
       ])
   }
 

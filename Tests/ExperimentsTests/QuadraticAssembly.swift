@@ -12,6 +12,8 @@ final class QuadraticObjective: LocalObjective {
   let examples = 24
   /// Throws in the training of this example.
   var poison: Int?
+  /// Is not finite in the training of these examples, where a client has them in such a round.
+  var notFinite: (_ example: Int, _ round: Int) -> Bool = { _, _ in false }
 
   init(parameterCount: Int) { self.parameterCount = parameterCount }
 
@@ -34,6 +36,7 @@ final class QuadraticObjective: LocalObjective {
     var sums = LossSums()
     for example in examples {
       if example == poison { throw Poisoned() }
+      if let dropout, notFinite(example, dropout.round) { sums.loss = .nan }
       for i in gradient.indices {
         let difference = parameters[i] - target(example, i)
         gradient[i] += difference / Float(examples.count)
@@ -61,10 +64,16 @@ final class QuadraticObjective: LocalObjective {
   }
 }
 
+/// Whether a column or key is measured: it differs from run to run and from rank to rank.
+func isMeasured(_ column: some StringProtocol) -> Bool {
+  column.hasSuffix("_seconds") || column.hasSuffix("_mb")
+}
+
 /// Assembles a quadratic; `failing` is a rank on which that throws.
 func quadratic(
   parameters: Int = 40, failing: Int? = nil, poison: Int? = nil,
-  onSave: @escaping @Sendable (_ directory: String) throws -> Void = { _ in }
+  onSave: @escaping @Sendable (_ directory: String) throws -> Void = { _ in },
+  notFinite: @escaping @Sendable (_ example: Int, _ round: Int) -> Bool = { _, _ in false }
 ) -> Assembler {
   { experiment, _, communicator in
     if let failing {
@@ -76,6 +85,7 @@ func quadratic(
     }
     let objective = QuadraticObjective(parameterCount: parameters)
     objective.poison = poison
+    objective.notFinite = notFinite
     let clients = experiment.partition.clients
     let owned = (0..<clients).map { client in
       Array(stride(from: client, to: objective.examples, by: clients))

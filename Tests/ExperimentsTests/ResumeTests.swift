@@ -1,6 +1,7 @@
 // A run that is broken off and goes on ends as one that was left alone: digest and tables.
 
 import Communication
+import EventFiles
 import Experiments
 import Foundation
 import Synchronization
@@ -58,11 +59,31 @@ struct ResumeTests {
     let rows = try scratch.read(path).split(separator: "\n").map {
       $0.split(separator: ",", omittingEmptySubsequences: false)
     }
-    let kept = rows[0].indices.filter { !rows[0][$0].hasSuffix("_seconds") }
+    let kept = rows[0].indices.filter { !isMeasured(rows[0][$0]) }
     return rows.map { row in kept.map { row[$0] } }
   }
 
+  /// The lines of metrics.jsonl without what is measured.
+  private func metrics(_ scratch: Scratch, _ run: String) throws -> [NSDictionary] {
+    try scratch.read("\(run)/metrics.jsonl").split(separator: "\n").map {
+      let object = try #require(
+        try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+      return object.filter { !isMeasured($0.key) } as NSDictionary
+    }
+  }
+
+  /// The points of all of a run's event files without what is measured.
+  private func points(_ scratch: Scratch, _ run: String) throws -> [ScalarEvents.Point] {
+    let folder = "\(scratch.path)/\(run)/tensorboard"
+    return try FileManager.default.contentsOfDirectory(atPath: folder).sorted().flatMap {
+      try ScalarEvents.points(
+        in: Array(Data(contentsOf: URL(fileURLWithPath: folder + "/" + $0))))
+    }.filter { !isMeasured($0.tag) && !$0.tag.hasPrefix("seconds/") }
+  }
+
   private func expectSame(_ scratch: Scratch, _ a: String, _ b: String) throws {
+    #expect(try metrics(scratch, a) == metrics(scratch, b))
+    #expect(try points(scratch, a) == points(scratch, b))
     for name in ["rounds.csv", "clients.csv", "evaluation.csv"] {
       #expect(try table(scratch, "\(a)/\(name)") == table(scratch, "\(b)/\(name)"), "\(name)")
     }

@@ -33,7 +33,7 @@ private func withoutSeconds(_ csv: String) -> [[Substring]] {
   let rows = csv.split(separator: "\n").map {
     $0.split(separator: ",", omittingEmptySubsequences: false)
   }
-  let kept = rows[0].indices.filter { !rows[0][$0].hasSuffix("_seconds") }
+  let kept = rows[0].indices.filter { !isMeasured(rows[0][$0]) }
   return rows.map { row in kept.map { row[$0] } }
 }
 
@@ -49,8 +49,7 @@ struct RunTests {
     #expect(
       names == [
         ".lock", "adapter", "clients.csv", "config.yaml", "evaluation.csv", "manifest.json",
-        "rounds.csv",
-        "wire.csv",
+        "metrics.jsonl", "rounds.csv", "tensorboard", "wire.csv",
       ])
     #expect(try scratch.read("r/rounds.csv").split(separator: "\n").count == 5)
     #expect(try scratch.read("r/clients.csv").split(separator: "\n").count == 13)

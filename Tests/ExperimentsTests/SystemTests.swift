@@ -175,7 +175,7 @@ struct SystemTests {
       }[0]
       text.append(try #require(outcome).text.replacing("/r\(ranks)", with: "/r1"))
       for name in ["rounds", "clients", "evaluation"] {
-        let clock = { (row: [String: String]) in row.filter { !$0.key.hasSuffix("_seconds") } }
+        let clock = { (row: [String: String]) in row.filter { !isMeasured($0.key) } }
         #expect(
           try table(scratch.read("r\(ranks)/\(name).csv")).map(clock)
             == table(scratch.read("r1/\(name).csv")).map(clock), "\(name), \(ranks) ranks")
@@ -248,7 +248,7 @@ struct SystemTests {
       communicator: SingleProcessCommunicator(), assemble: quadratic())
     for name in ["rounds", "clients", "evaluation"] {
       let header = try scratch.read("r/\(name).csv").prefix { $0 != "\n" }
-      #expect(!header.contains("modelled") && !header.contains("status"))
+      #expect(!header.contains("modelled") && !header.contains("dropped"))
     }
     #expect(try !scratch.read("r/manifest.json").contains("modelled"))
   }

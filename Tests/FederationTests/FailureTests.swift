@@ -47,11 +47,14 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
     }
   }
 
-  @Test("a gradient that is not a number ends all ranks, naming round and client")
+  @Test(
+    "where the plan wants it, a gradient that is not a number ends all ranks, naming the client")
   func notANumber() throws {
+    var stopping = plan(rounds: 4, cohort: .uniform(size: 6))
+    stopping.nonFinite = .stop
     for ranks in [1, 3, 8] {
       let found = Self.errors(
-        ranks: ranks, plan(rounds: 4, cohort: .uniform(size: 6)),
+        ranks: ranks, stopping,
         beforeBatch: { _, key in key!.round == 2 && key!.client == 4 ? .nan : 1 })
       #expect(found.all.count == ranks)
       for text in found.all {
@@ -65,11 +68,11 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
 
   @Test("training that overflows says how large the gradient had become")
   func overflow() throws {
-    let found = Self.errors(
-      ranks: 2,
-      plan(
-        cohort: .uniform(size: 6),
-        local: LocalTraining(epochs: 60, batchSize: 1, learningRate: 100, momentum: 0.9)))
+    var stopping = plan(
+      cohort: .uniform(size: 6),
+      local: LocalTraining(epochs: 60, batchSize: 1, learningRate: 100, momentum: 0.9))
+    stopping.nonFinite = .stop
+    let found = Self.errors(ranks: 2, stopping)
     let error = try #require(found.first as? FederationError)
     #expect(error.round == 0 && error.client != nil)
     #expect(error.description.contains("largest |gradient|"))

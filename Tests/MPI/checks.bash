@@ -75,9 +75,9 @@ digest_of() {
 # Both files say the same, and something.
 same_text() { [ -s "$1" ] && cmp -s "$1" "$2"; }
 
-# A table without the columns that end in _seconds.
+# A table without the columns that are measured: those that end in _seconds or _mb.
 without_seconds() {
-  awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) keep[i] = $i !~ /_seconds$/ }
+  awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) keep[i] = $i !~ /_(seconds|mb)$/ }
     { line = ""; for (i = 1; i <= NF; i++) if (keep[i]) line = line "," $i; print line }' "$1"
 }
 

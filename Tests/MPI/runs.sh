@@ -45,6 +45,12 @@ same_bits clock "$yaml" "1 2 3" --set federation.cohort.kind=uniform --set feder
 check "the clock has clients of each status" test 3 = \
   "$(grep -oE ",(used|dropped|late)," "$scratch/clock-0/clients.csv" | sort -u | wc -l)"
 
+# At this rate some clients' updates are not finite.
+same_bits refused "$yaml" "1 2 3" --set local.learning_rate=1e5 --set federation.cohort.kind=uniform --set federation.cohort_size=4 \
+  --set federation.rounds=6 --set method.residual=kept
+check "some clients are refused and others are not" test 2 = \
+  "$(grep -oE ",(used|refused)," "$scratch/refused-0/clients.csv" | sort -u | wc -l)"
+
 # Clients that are functions of the seed, evaluated one by one; and the same clients from a file.
 drawn=(--set federation.cohort.kind=uniform --set federation.cohort_size=5
   --set evaluation.clients=4 --set evaluation.holdout=0.2 --set evaluation.masked=both)
@@ -89,9 +95,14 @@ digest_of "$scratch/again" "$program" run "$scratch/root/config.yaml" > "$scratc
 check "the run directory's config.yaml repeats the run" same_text "$scratch/a" "$scratch/b"
 
 # Failures.
-ends "a client that diverges names round, client and rank" 65 'client' 10 \
-  mpirun -np 3 "$program" run "$yaml" --set local.learning_rate=1e30 --output "$scratch/diverged"
+ends "a client that diverges ends a run that wants it, naming round, client and rank" 65 'client' 10 \
+  mpirun -np 3 "$program" run "$yaml" --set local.learning_rate=1e30 --set federation.non_finite=stop
 check "the line names the rank" grep -qE 'rank [0-9]+ on .*: round [0-9]+, client [0-9]+' "$scratch/log"
+ends "clients that all diverge end the run" 65 "no client's update was finite in 3 rounds in a row" 20 \
+  mpirun -np 3 "$program" run "$yaml" --set local.learning_rate=1e30 --set local.epochs=3 --output "$scratch/diverged"
+check "each is named with round, rank and host" \
+  grep -qE 'warning: round [0-9]+, client [0-9]+ left out \(rank [0-9]+ on .*\): the .* is not finite' "$scratch/log"
+check "the reason is printed once" test "$(grep -c 'rounds in a row' "$scratch/log")" = 1
 check "the tables are there" test -s "$scratch/diverged/rounds.csv"
 check "the manifest says that it failed" grep -q '"status" : "failed"' "$scratch/diverged/manifest.json"
 ends "processes that srun does not connect" 64 'srun --mpi=pmix' 10 \
@@ -125,6 +136,90 @@ killed() {
     [ "$(wc -l < "$scratch/killed/rounds.csv")" -gt 1 ]
 }
 check "kill -9 of a rank ends the job in seconds and leaves the tables" killed
+
+# The watchdog, with 3 s in place of 30 min. A rank that is stopped cannot tell; the rank before it does after 6 s.
+endless=(--set federation.rounds=1000000 --set 'federation.cohort={kind: uniform}'
+  --set federation.cohort_size=4 --set watchdog.minutes=0.05)
+# stopped LABEL RANK: stops that rank of three, and the job ends by itself with 76.
+stopped() {
+  local directory=$scratch/stopped$1 start=$SECONDS victim code
+  timeout -k 5 60 mpirun -np 3 "$program" run "$yaml" "${endless[@]}" --output "$directory" \
+    > "$scratch/log" 2>&1 < /dev/null &
+  local job=$!
+  while [ ! -s "$directory/.watch/rank-$1.json" ] && [ $((SECONDS - start)) -lt 30 ]; do sleep 0.1; done
+  victim=$(sed -nE 's/.*"process":([0-9]+).*/\1/p' "$directory/.watch/rank-$1.json")
+  sleep 1.5
+  kill -STOP "$victim" || return 1
+  start=$SECONDS
+  wait $job
+  code=$?
+  [ $code = 76 ] && [ $((SECONDS - start)) -ge 4 ] && [ $((SECONDS - start)) -le 20 ] || { tail -n 5 "$scratch/log"; return 1; }
+  grep -qE "rank $1 on .*: no sign of life for [0-9]+ s, process $victim is in state T \(stopped\); it was " "$scratch/log" &&
+    grep -q 'no sign of life' "$directory/manifest.json" || return 1
+  # The launcher kills it, which takes a moment.
+  for _ in $(seq 50); do kill -0 "$victim" 2> /dev/null || return 0; sleep 0.1; done
+  return 1
+}
+check "a stopped rank 1 ends the job with 76 and its name" stopped 1
+check "a stopped rank 0 does too" stopped 0
+# A run that was broken off, whose lock is a pipe that nobody reads: opening it takes for ever, as on a dead file server.
+cp -r "$scratch/root" "$scratch/hangs"
+sed -i 's/"status" : "finished"/"status" : "running"/' "$scratch/hangs/manifest.json"
+rm "$scratch/hangs/.lock"
+mkfifo "$scratch/hangs/.lock"
+hanging=(run "$yaml" --set watchdog.minutes=0.05 --output "$scratch/hangs" --resume)
+ends "a rank that hangs in its own work ends the job" 76 'nothing got done for 3 s while making the run directory' 30 \
+  mpirun -np 2 "$program" "${hanging[@]}"
+check "its line names rank and host" grep -qE '^cellm-mpi: rank 0 on .*: nothing got done' "$scratch/log"
+ends "the watchdog can be off" 124 '' 8 "$program" "${hanging[@]}" --set watchdog.minutes=0
+suspended() {
+  local start=$SECONDS job leader
+  setsid mpirun -np 2 "$program" run "$yaml" "${endless[@]}" --output "$scratch/suspended" > "$scratch/log" 2>&1 < /dev/null &
+  job=$!
+  while [ ! -s "$scratch/suspended/rounds.csv" ] && [ $((SECONDS - start)) -lt 30 ]; do sleep 0.1; done
+  leader=$(pgrep -f "output $scratch/suspended" | head -n 1)
+  local all
+  all=$(pgrep -f "run $yaml .*output $scratch/suspended")
+  # shellcheck disable=SC2086
+  kill -STOP $all
+  sleep 10
+  # shellcheck disable=SC2086
+  kill -CONT $all
+  sleep 4
+  kill -0 "$leader" 2> /dev/null || { cat "$scratch/log"; return 1; }
+  # shellcheck disable=SC2086
+  kill -9 $all 2> /dev/null
+  wait $job
+  ! grep -q watchdog "$scratch/log"
+}
+check "a job that was suspended as a whole goes on" suspended
+if command -v gdb > /dev/null && gdb -batch -p $$ > /dev/null 2>&1; then
+  traced() {
+    "$program" "${hanging[@]}" > "$scratch/log" 2>&1 < /dev/null &
+    local job=$! victim=$!
+    timeout 8 gdb -batch -p "$victim" -ex continue > /dev/null 2>&1 < /dev/null
+    kill -0 "$victim" 2> /dev/null || return 1
+    kill -9 "$victim"
+    wait $job
+    ! grep -q watchdog "$scratch/log"
+  }
+  check "under a debugger the watchdog is off" traced
+else
+  skip "the watchdog under a debugger: no gdb, or it may not attach"
+fi
+if command -v script > /dev/null; then
+  ends "on a terminal a line is redrawn with an estimate" 0 'left' 30 \
+    script -qec "stty cols 60; '$program' run '$yaml' --set federation.rounds=60 --set 'federation.cohort={kind: uniform}' --set federation.cohort_size=4 --set local.epochs=8 --output '$scratch/terminal'" /dev/null
+  redrawn() {
+    tr '\r' '\n' < "$scratch/log" | grep -a 'client [0-9]*/' | sed 's/.*\[2K//' > "$scratch/lines"
+    [ "$(wc -l < "$scratch/lines")" -ge 2 ] && [ "$(awk '{ if (length($0) > m) m = length($0) } END { print m }' "$scratch/lines")" -lt 60 ]
+  }
+  check "and never longer than the terminal" redrawn
+else
+  skip "the line on a terminal: no script(1)"
+fi
+"$program" inspect --plain "$scratch/root" > "$scratch/a"
+check "inspect --plain is ASCII" bash -c 'grep -q "train loss" "$0" && ! LC_ALL=C grep -q "[^ -~]" "$0"' "$scratch/a"
 if [ "$(id -u)" = 0 ] && mkdir "$scratch/small" && mount -t tmpfs -o size=200k tmpfs "$scratch/small" 2> /dev/null; then
   ends "a full disk" 74 'No space left' 20 mpirun -np 2 "$program" run "$yaml" \
     --set federation.rounds=2000 --set 'federation.cohort={kind: uniform}' \

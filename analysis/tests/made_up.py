@@ -44,6 +44,7 @@ def write(
     start: str = "2026-01-01T00:00:00Z",
     epsilon: float | None = None,
     tiers: int = 1,
+    ranks: int = 1,
     clock: float | None = None,
     **changes: object,
 ) -> Path:
@@ -57,7 +58,16 @@ def write(
     tree = settings(**{"federation__rounds": rounds, **changes})
     (folder / "config.yaml").write_text(yaml.safe_dump(tree))
     (folder / "manifest.json").write_text(
-        json.dumps({"status": status, "digest": digest, "parameters": LENGTH, "start": start})
+        json.dumps(
+            {
+                "status": status,
+                "digest": digest,
+                "parameters": LENGTH,
+                "start": start,
+                "rank_count": ranks,
+                "cores": 2,
+            }
+        )
     )
     message = 4 * nonzeros + index_bytes + 16
     parts = f"{4 * nonzeros},{index_bytes},16,{message}"
@@ -67,6 +77,7 @@ def write(
     table = [
         f"round,clients,a_new_column,{columns[0]},{columns[1]},digest"
         + ("" if epsilon is None else ",epsilon")
+        + ",train_seconds,encode_seconds,wait_seconds,server_seconds,evaluate_seconds,round_seconds"
     ]
     clients = [
         f"round,client,tier,tokens,download_nonzeros,{columns[0]},upload_nonzeros,{columns[1]},"
@@ -79,7 +90,10 @@ def write(
     for number, accuracy in enumerate(accuracies):
         mark = digest if number == rounds - 1 else "other"
         table.append(
-            f"{number},2,x,{sums},{sums},{mark}" + ("" if epsilon is None else f",{epsilon}")
+            f"{number},2,x,{sums},{sums},{mark}"
+            + ("" if epsilon is None else f",{epsilon}")
+            # Clients of one and two seconds, side by side on two ranks, and a second for the rest.
+            + (",3,0,0,0.5,7,11" if ranks == 1 else ",2,0,0,0.5,7,10")
         )
         for client in (0, 1):
             clients.append(

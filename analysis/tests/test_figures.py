@@ -85,6 +85,13 @@ class FigureTests(unittest.TestCase):
                 clock=seconds,
                 system={"kind": "drawn", "deadline": seconds},
             )
+        for point, ranks in (("strong-1", 1), ("strong-2", 2), ("weak-1", 1), ("pair-a", 1), ("pair-b", 1)):
+            made_up.write(
+                self.runs / f"scaling.tiny/{point}",
+                [0.1, 0.2],
+                ranks=ranks,
+                federation__cohort_size=2,
+            )
         made_up.write(self.runs / "tiers.tiny/all", [0.1, 0.5])
         made_up.write(
             self.runs / "tiers.tiny/rank-tiers",
@@ -131,6 +138,15 @@ class FigureTests(unittest.TestCase):
         self.assertAlmostEqual(table.loc[("dense-deadline", 0), "modelled_minutes"], 0.1)
         table = pd.read_csv(folder / "modelled-time.tiny.clients.csv").set_index("label")
         self.assertEqual(list(table.loc["dense", ["used", "late", "dropped"]]), [0.75, 0.25, 0])
+        # Learnt on one rank (100 tokens a second, a second beside them), right on two.
+        table = pd.read_csv(folder / "scaling.tiny.csv").set_index("point")
+        self.assertAlmostEqual(table.loc["strong-1", "modelled_seconds"], 4, places=4)
+        self.assertAlmostEqual(table.loc["strong-2", "modelled_seconds"], 3, places=4)
+        self.assertAlmostEqual(table.loc["strong-2", "error"], 0, places=4)
+        model = pd.read_csv(folder / "scaling.tiny.model.csv")
+        self.assertEqual(model["ranks"].max(), 4096)
+        # Ten thousand clients of 100 or 200 tokens: on 4096 ranks some have two of two seconds.
+        self.assertEqual(set(model[model["ranks"] == 1]["bottleneck"]), {"training"})
 
     def test_a_partition_counts_each_clients_examples_by_label(self) -> None:
         self.study()
@@ -202,6 +218,9 @@ class SweepTests(unittest.TestCase):
     def test_every_study_has_a_sweep_for_each_of_two_models(self) -> None:
         found = {(file.study, file.model) for file in sweeps.read_all(ROOT / "experiments")}
         for module in figures.FIGURES.values():
+            # Scaling is runs of one experiment on more and more ranks (scripts/scaling).
+            if module.STUDY == "scaling":
+                continue
             for model in ("minilm-l6", "smollm2-135m"):
                 self.assertIn((module.STUDY, model), found)
 

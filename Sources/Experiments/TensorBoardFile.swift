@@ -1,0 +1,86 @@
+// tensorboard/: the curves of a run for `tensorboard --logdir DIRECTORY`. Each start of the run writes a file of its own; one
+// that goes on cuts the earlier files before the round that it plays again, and tells a TensorBoard that has read them.
+
+internal import EventFiles
+internal import Federation
+import Foundation
+
+/// The event file of one start of a run.
+final class TensorBoardFile {
+  private let file: OutputFile
+
+  /// Makes the file of a start at `round`.
+  init(_ directory: RunDirectory, from round: Int, now: Date = Date()) throws {
+    let folder = directory.file("tensorboard")
+    guard mkdir(folder, 0o755) == 0 || errno == EEXIST else {
+      throw CommandFailure.system(folder, errno)
+    }
+    let earlier = try Self.files(in: folder)
+    for path in earlier { try Self.cut(path, before: round) }
+    // TensorBoard reads the files of a folder in the order of their names.
+    let seconds = Int(now.timeIntervalSince1970)
+    let name = "events.out.tfevents.\(seconds).\(earlier.count).cellm-mpi"
+    file = try OutputFile(creating: folder + "/" + name)
+    let start = try ScalarEvents.start(
+      wallTime: now.timeIntervalSince1970, goingOnFrom: earlier.isEmpty ? nil : round)
+    try file.append(bytes: start)
+  }
+
+  private static func files(in folder: String) throws -> [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { $0.contains("tfevents") }.sorted().map { folder + "/" + $0 }
+  }
+
+  private static func cut(_ path: String, before round: Int) throws {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw CommandFailure.system(path, errno)
+    }
+    let length = try ScalarEvents.length(of: Array(data), belowStep: round)
+    if length < data.count, truncate(path, off_t(length)) != 0 {
+      throw CommandFailure.system(path, errno)
+    }
+  }
+
+  /// Adds the points of a round.
+  func append(_ record: RoundRecord, memory: MemoryUse, totals: Manifest.Totals) throws {
+    let sent = totals.downloadPayloadBytes + totals.uploadPayloadBytes
+    var scalars: [(tag: String, value: Double)] = [
+      ("payload/download_bytes", Double(record.downloadPayload.total)),
+      ("payload/upload_bytes", Double(record.uploadPayload.total)),
+      ("payload/total_bytes", Double(sent)),
+      ("density/download", record.downloadDensity),
+      ("clients/used", Double(record.count(.used))),
+      ("clients/refused", Double(record.count(.refused))),
+      ("seconds/round", record.seconds.total), ("seconds/train", record.seconds.train),
+      ("seconds/wait", record.seconds.wait), ("seconds/transfer", record.seconds.transfer),
+      ("seconds/server", record.seconds.server), ("seconds/evaluate", record.seconds.evaluate),
+      ("memory/largest_rank_mb", memory.megabytes),
+    ]
+    if record.count(.used) > 0 {
+      scalars += [
+        ("train/loss", record.trainLoss), ("train/accuracy", record.trainAccuracy),
+        ("density/upload", record.uploadDensity),
+      ]
+    }
+    if let seconds = totals.modelledSeconds { scalars.append(("time/modelled_s", seconds)) }
+    if let privacy = record.privacy {
+      scalars += [("privacy/epsilon", privacy.epsilon), ("privacy/clip", privacy.clip)]
+    }
+    for entry in record.evaluation {
+      var curve = entry.split.rawValue + (entry.vector == .masked ? "" : "_whole")
+      if let tier = entry.tier { curve += "_tier\(tier)" }
+      scalars += [("\(curve)/accuracy", entry.accuracy), ("\(curve)/loss", entry.loss)]
+      if let f1 = entry.f1 { scalars.append(("\(curve)/f1_macro", f1.macro)) }
+      if let perplexity = entry.perplexity { scalars.append(("\(curve)/perplexity", perplexity)) }
+    }
+    for entry in record.clientEvaluation where entry.vector == record.clientEvaluation[0].vector {
+      scalars.append(("\(entry.group.rawValue)_clients/accuracy", entry.accuracy.mean))
+    }
+    try file.append(
+      bytes: ScalarEvents.points(
+        step: record.round, wallTime: Date().timeIntervalSince1970, scalars))
+  }
+
+  /// Has what was written on the disk.
+  func synchronize() throws { try file.synchronize() }
+}
