@@ -21,8 +21,8 @@ public struct SequenceOutcome: Sendable, Equatable {
 /// The model keeps no parameters: every call takes the trainable vector (`layout.parameterCount`). With
 /// full fine-tuning that vector is the weights, and the pretrained model only says their shapes.
 public final class AdaptedModel {
-  /// The pretrained model.
-  public let model: PretrainedModel
+  /// The pretrained model; only one of the same configuration can take its place.
+  public var model: PretrainedModel { didSet { engine.model = model } }
   /// Order of the trainable vector.
   public let layout: TrainableLayout
   /// Most tokens of a micro-batch.

@@ -13,11 +13,13 @@ public enum MergedModel {
   ///
   /// All tensors are written as F32 into one `model.safetensors`; `config.json` names the
   /// architecture and the labels; tokenizer files are copied.
+  /// - Parameter base: weights that take the place of the model's in the adapted layers.
   /// - Throws: `AdapterError` or `SafetensorsError`.
   public static func write(
-    model: PretrainedModel, layout: TrainableLayout, vector: [Float], labelNames: [String],
-    to path: String
+    model: PretrainedModel, base: MergedBase? = nil, layout: TrainableLayout, vector: [Float],
+    labelNames: [String], to path: String
   ) throws {
+    let merged = base?.byName(layout, model.configuration) ?? [:]
     let files = try SafetensorsCollection(directory: model.directory)
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -27,18 +29,19 @@ public enum MergedModel {
     var tensors: [TensorToWrite] = []
     let replaced = layout.replacedSegments
     let outdated = Set(replaced.keys).union(layout.copiesOfTrained(model))
-    for tensor in files.tensors
-    where !outdated.contains(fullName(tensor.name, configuration: model.configuration)) {
+    for tensor in files.tensors {
+      let full = fullName(tensor.name, configuration: model.configuration)
+      if outdated.contains(full) { continue }
       var values = [Float](repeating: 0, count: tensor.elementCount)
       if tensor.elementType == .i64 { continue }  // position_ids of old checkpoints
       try values.withUnsafeMutableBufferPointer {
         try files.readFloats(named: tensor.name, into: $0)
       }
+      if let found = merged[full] { values = found }
       layout.addProduct(to: &values, tensor: tensor.name, vector: vector, model: model)
       tensors.append(
         TensorToWrite(
-          name: fullName(tensor.name, configuration: model.configuration), shape: tensor.shape,
-          floats: values))
+          name: full, shape: tensor.shape, floats: values))
     }
     for (name, segment) in replaced.sorted(by: {
       $0.value.range.lowerBound < $1.value.range.lowerBound

@@ -171,6 +171,14 @@ public struct TrainableLayout: Sendable, Equatable {
     segments.filter { isWanted($0.kind) }.flatMap { $0.range.map { UInt32($0) } }
   }
 
+  /// The adapted layers, in the order of their A's.
+  public var adaptedPlaces: [LinearPlace] {
+    segments.compactMap { segment in
+      guard case .loraA(let role) = segment.kind else { return nil }
+      return LinearPlace(role: role, layer: segment.layer ?? 0)
+    }
+  }
+
   /// The place of one group, nil where nothing of it is adapted.
   func placement(_ group: LinearGroup, layer: Int) -> GroupPlacement? {
     placements[placementIndex(group, layer: layer)]

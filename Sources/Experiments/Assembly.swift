@@ -17,20 +17,27 @@ public struct Assembly {
   public var notices: [String]
   /// The directory of a run that `writeTrained` writes.
   public var trainedName: String
-  /// Writes a trained vector to a directory in a form that other programs read.
-  public var writeTrained: (_ vector: [Float], _ directory: String) throws -> Void
+  /// Writes a trained vector, and the base weights where factors were merged into them, to a directory
+  /// in a form that other programs read.
+  public var writeTrained:
+    (_ vector: [Float], _ mergedBase: [Float], _ directory: String) throws -> Void
+  /// Writes who has how many examples of which label to a new CSV file; nil where nobody can say.
+  public var writePartition: ((_ path: String) throws -> Void)?
 
   /// An assembly of its parts.
   public init(
     partition: any Population, objective: any LocalObjective, initialVector: [Float],
     notices: [String] = [], trainedName: String = RunDirectory.adapterName,
-    writeTrained: @escaping (_ vector: [Float], _ directory: String) throws -> Void
+    writePartition: ((_ path: String) throws -> Void)? = nil,
+    writeTrained:
+      @escaping (_ vector: [Float], _ mergedBase: [Float], _ directory: String) throws -> Void
   ) {
     self.partition = partition
     self.objective = objective
     self.initialVector = initialVector
     self.notices = notices
     self.trainedName = trainedName
+    self.writePartition = writePartition
     self.writeTrained = writeTrained
   }
 }

@@ -47,7 +47,7 @@ struct Checkpoint {
         TensorToWrite(
           name: "support", shape: [support.count], int64s: support.indices.map(Int64.init)))
     }
-    tensors += knowledge.tensors
+    tensors += knowledge.tensors + state.furtherTensors
     var metadata = [
       "format": Self.format, "round": "\(state.round)", "digest": state.digest,
       "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
@@ -77,6 +77,9 @@ struct Checkpoint {
       try values.withUnsafeMutableBufferPointer { try file.readFloats(named: name, into: $0) }
       return values
     }
+    func integers(_ name: String) throws -> [Int]? {
+      file[name] == nil ? nil : try file.readIntegers(named: name).map { Int($0) }
+    }
     let vector = try floats("vector")
     var support: SupportMask?
     if file["support"] != nil {
@@ -91,10 +94,46 @@ struct Checkpoint {
       secondMoment: try floats("second_moment"), support: support,
       clip: file.metadata["clip"].flatMap(Double.init),
       emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0,
-      refusedRounds: file.metadata["refused_rounds"].flatMap(Int.init) ?? 0)
+      refusedRounds: file.metadata["refused_rounds"].flatMap(Int.init) ?? 0,
+      mergedBase: file["merged_base"] == nil ? [] : try floats("merged_base"),
+      lastStack: try integers("last_stack").flatMap(StackSize.init),
+      clientRanks: Dictionary(
+        pairs: try integers("client_ranks") ?? [], uniquingKeysWith: { first, _ in first }))
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
     knowledge = try ClientKnowledge(file, length: vector.count)
     progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))
+  }
+}
+
+extension ServerState {
+  /// What only some methods have: merged weights, the size of the last stack, clients' ranks.
+  fileprivate var furtherTensors: [TensorToWrite] {
+    var tensors: [TensorToWrite] = []
+    if !mergedBase.isEmpty {
+      tensors.append(
+        TensorToWrite(name: "merged_base", shape: [mergedBase.count], floats: mergedBase))
+    }
+    if let lastStack {
+      let numbers = lastStack.numbers.map { Int64($0) }
+      tensors.append(TensorToWrite(name: "last_stack", shape: [numbers.count], int64s: numbers))
+    }
+    if !clientRanks.isEmpty {
+      let rows = clientRanks.sorted { $0.key < $1.key }.flatMap {
+        [Int64($0.key), Int64($0.value)]
+      }
+      tensors.append(
+        TensorToWrite(name: "client_ranks", shape: [rows.count / 2, 2], int64s: rows))
+    }
+    return tensors
+  }
+}
+
+extension [Int: Int] {
+  /// Keys and values by turns.
+  fileprivate init(pairs: [Int], uniquingKeysWith choose: (Int, Int) -> Int) {
+    self.init(
+      stride(from: 0, to: pairs.count - 1, by: 2).map { (pairs[$0], pairs[$0 + 1]) },
+      uniquingKeysWith: choose)
   }
 }
 

@@ -45,7 +45,9 @@ extension Experiment.MethodSection {
       download: download.selection, upload: upload.selection,
       persistence: persistence, trained: trainable, residual: residual, aggregation: aggregation,
       values: MessageValues(download: download.values, upload: upload.values),
-      downloadIndices: download.indices, tiers: tiers, tierAssignment: tierAssignment)
+      downloadIndices: download.indices, tiers: tiers, tierAssignment: tierAssignment,
+      rankPruning: rankPruning.factor < 1
+        ? RankPruning(factor: rankPruning.factor, penalty: rankPruning.penalty) : nil)
   }
 }
 

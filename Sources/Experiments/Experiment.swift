@@ -151,6 +151,8 @@ public struct Experiment: Sendable, Equatable {
     public var tiers: [Tier] = []
     /// Which tier a client is in.
     public var tierAssignment = TierAssignment.modulo
+    /// How clients give up ranks of their own.
+    public var rankPruning = RankPruningSection()
 
     /// Server to client.
     public struct Download: Sendable, Equatable {
@@ -184,6 +186,14 @@ public struct Experiment: Sendable, Equatable {
         case topMagnitude = "top_magnitude"
         case all, random, downloaded
       }
+    }
+
+    /// How clients give up ranks of their own.
+    public struct RankPruningSection: Sendable, Equatable {
+      /// The share of its ranks that a client keeps when it prunes; 1 for no pruning.
+      public var factor = 1.0
+      /// The weight of the last ranks' norms in the local loss.
+      public var penalty = 0.0
     }
   }
 

@@ -141,14 +141,25 @@ extension ExperimentKey {
         + " (error feedback)"),
     ExperimentKey(
       "method.aggregation", \.method.aggregation, .choice,
-      "mean of the uploads; weighted by the norm of B A (HetLoRA); or factors of the mean of B A by"
-        + " singular values (FlexLoRA)"),
+      "mean of the uploads; weighted by the norm of B A (HetLoRA); factors of the mean of B A by"
+        + " singular values (FlexLoRA); or all clients' factors stacked and merged into the base weights"
+        + " (FLoRA)"),
     ExperimentKey(
       "method.tiers", \.method.tiers, .tiers,
       "kinds of clients that differ in lora_rank or densities; [] where all are alike"),
     ExperimentKey(
       "method.tier_assignment", \.method.tierAssignment, .choice,
       "the tier of a client: its number modulo the tiers, or drawn by their shares"),
+    ExperimentKey(
+      "method.rank_pruning.factor", \.method.rankPruning.factor, .number(above: 0, atMost: 1),
+      "share of its ranks that a client keeps for good when the last ones shrank in its training"
+        + " (HetLoRA's self-pruning, gamma); 1 for no pruning"),
+    ExperimentKey(
+      "method.rank_pruning.penalty", \.method.rankPruning.penalty, .number(atLeast: 0),
+      only: ExperimentKey.Condition(
+        path: "method.rank_pruning.factor", values: ["below 1"],
+        current: { $0.method.rankPruning.factor < 1 ? "below 1" : "1" }),
+      "weight of the norms of those ranks in the clients' loss (HetLoRA's lambda)"),
   ]
 
   private static let federationKeys: [ExperimentKey] = [

@@ -25,8 +25,15 @@ public func exportRun(
   let experiment = try ExperimentRequest(path: configuration).load().experiment
   let isFull = experiment.adapter.kind == .full
   let trained = run + "/" + (isFull ? RunDirectory.modelName : RunDirectory.adapterName)
+  let isMerged = !isFull && MergedBase.exists(at: trained)
+  if isMerged, !merge {
+    throw CommandFailure(
+      ExitCode.usage,
+      "\(run) merged its factors into the base weights, so there is no adapter; give --merge for the"
+        + " full model")
+  }
   let weights = trained + (isFull ? "/model.safetensors" : "/adapter_model.safetensors")
-  guard FileManager.default.fileExists(atPath: weights) else {
+  guard isMerged || FileManager.default.fileExists(atPath: weights) else {
     throw CommandFailure(
       ExitCode.missingInput,
       "\(run) has no \(isFull ? "model" : "adapter"); one is written at each evaluation")
@@ -44,25 +51,30 @@ public func exportRun(
   try experiment.checkInputs(assets)
   let directory = try assets.existing(experiment.model.path, what: "model")
   // A fully trained model has the shapes of the one that it was, and its tokenizer.
-  let model = try PretrainedModel(directory: isFull ? trained : directory)
+  var model = try PretrainedModel(directory: isFull ? trained : directory)
   let corpus = try TokenCorpus(directory: try assets.existing(experiment.data.path, what: "data"))
   let layout = try TrainableLayout(
     model: model, adaptation: experiment.adapter.adaptation,
     task: try experiment.trainingTask(model.configuration, corpus))
+  let base =
+    isMerged
+    ? try MergedBase(path: trained, layout: layout, configuration: model.configuration) : nil
   let vector =
     isFull
-    ? try layout.weights(of: model) : try AdapterDirectory.read(trained, layout: layout)
+    ? try layout.weights(of: model)
+    : try base?.vector ?? AdapterDirectory.read(trained, layout: layout)
   do {
     if isFull || merge {
       try MergedModel.write(
-        model: model, layout: layout, vector: vector, labelNames: corpus.train.labelNames,
-        to: target)
+        model: model, base: base, layout: layout, vector: vector,
+        labelNames: corpus.train.labelNames, to: target)
     } else {
       try AdapterDirectory.write(
         vector, layout: layout, configuration: model.configuration, baseModel: directory,
         to: target)
     }
     if let logits {
+      if let base { model = base.replacing(in: model, layout) }
       try writeLogits(
         of: logits, examples: examples, corpus: corpus, limit: experiment.data.maximumLength,
         model: model,

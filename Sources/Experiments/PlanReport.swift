@@ -70,9 +70,7 @@ private struct PlanReport {
   private var isFull: Bool { experiment.adapter.kind == .full }
 
   var sizes: String {
-    let head = prepared.layout.segments.reduce(0) { sum, segment in
-      segment.kind == .headWeight || segment.kind == .headBias ? sum + segment.range.count : sum
-    }
+    let head = headCount
     let model = prepared.model
     return "\nmodel \(model.directory)\n"
       + alignedText(
@@ -131,10 +129,51 @@ private struct PlanReport {
       + " rounds (the cohorts of this seed)"
   }
 
+  /// Coordinates of the head.
+  private var headCount: Int {
+    prepared.layout.segments.reduce(0) { sum, segment in
+      segment.kind == .headWeight || segment.kind == .headBias ? sum + segment.range.count : sum
+    }
+  }
+
+  /// Floats of the base matrices that factors are merged into; 0 where they are not.
+  private var mergedCount: Int {
+    guard plan.method.aggregation.mergesFactors else { return 0 }
+    return prepared.layout.adaptedPlaces.reduce(0) { sum, place in
+      let size = prepared.model.configuration.size(of: place.role)
+      return sum + size.inputs * size.outputs
+    }
+  }
+
+  /// Values of the stack of the first cohort.
+  private var stackCount: Int {
+    let loraRank = prepared.layout.lora.loraRank
+    let width = (length - headCount) / loraRank
+    return plan.participants(round: 0, population: prepared.partition.clientCount)
+      .filter { $0.fate == .used }
+      .reduce(0) { sum, participant in
+        let tier = plan.method.tier(of: participant.client, seed: plan.seed)
+        let tiers = plan.method.tiers
+        return sum + width * (tiers.isEmpty ? loraRank : tiers[tier].loraRank ?? loraRank)
+      }
+  }
+
   var messages: String {
     let dense = message(count: length).total
     var rows = [["message", "round", "density", "coordinates", "bytes", "less than dense"]]
-    for (name, selection) in [("download", plan.method.download), ("upload", plan.method.upload)] {
+    var selections = [("download", plan.method.download), ("upload", plan.method.upload)]
+    if plan.method.aggregation.mergesFactors {
+      // New factors are drawn by their client; the head travels, and what the last cohort sent.
+      selections.removeFirst()
+      for (round, count) in [(0, headCount), (1, headCount + stackCount)] {
+        let bytes = 4 * count + VectorCodec.headerBytes * (1 + round)
+        rows.append([
+          "download", "\(round)", share(count), grouped(count), byteText(bytes),
+          fixed(Double(dense) / Double(bytes), 2) + "x",
+        ])
+      }
+    }
+    for (name, selection) in selections {
       var counts: [Int] = []
       for round in [0, plan.rounds - 1] {
         let received = plan.method.download.count(length: length, round: round)
@@ -187,32 +226,40 @@ private struct PlanReport {
     // Vector, moments, pseudo-gradient, exact sum; one upload as received and as decoded.
     let server =
       (2 + plan.server.momentCount) * vector + 8 * length + message(count: longest).total
-      + 8 * longest
+      + 8 * longest + 8 * mergedCount
     let rank = own.total + uploads
     // Mapped as stored; what is not F32 is widened besides, in shared memory.
     let weights = prepared.model.storedBytes + 4 * prepared.widenedCount
+    // The new matrices are written while the old ones are there, for a moment on each node; rank 0 has
+    // them in its state besides.
+    let merged = 8 * mergedCount
     // Where uploads may be summed by host, the words that its ranks share.
-    let sum = ranks > 1 && (plan.uploads == .auto || plan.uploads.addsUp) ? 8 * length : 0
-    let node = weights + ranksPerNode * rank + server + sum
+    let sums = plan.uploads == .auto || plan.uploads.addsUp
+    let sum = ranks > 1 && sums && !plan.method.aggregation.needsEach ? 8 * length : 0
+    let node = weights + merged + ranksPerNode * rank + server + sum
     return "\nmemory, \(ranks) rank\(ranks == 1 ? "" : "s"), \(ranksPerNode) a node\n"
       + alignedText(
         [
           ["part", "bytes", "of"],
           ["base weights", byteText(weights), "a node, shared by its ranks"],
-          [
-            "activations", byteText(own.activations), "a rank: micro-batches of \(capacity) tokens",
-          ],
-          [
-            "vectors", byteText(own.vectors),
-            "a rank: start, trained, moments, gradients" + (isFull ? ", weights" : ""),
-          ],
-          ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
-          ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
-          ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
-          ["host's sum", byteText(sum), "a node: exact words to which its ranks add uploads"],
-          ["rank", byteText(rank), "sum of a rank"],
-          ["first node", byteText(node), "sum of the node with rank 0"],
-        ], indent: "  ")
+        ]
+          + (merged == 0
+            ? [] : [["merged weights", byteText(merged), "a node: old and new, at a merge"]]) + [
+            [
+              "activations", byteText(own.activations),
+              "a rank: micro-batches of \(capacity) tokens",
+            ],
+            [
+              "vectors", byteText(own.vectors),
+              "a rank: start, trained, moments, gradients" + (isFull ? ", weights" : ""),
+            ],
+            ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
+            ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
+            ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
+            ["host's sum", byteText(sum), "a node: exact words to which its ranks add uploads"],
+            ["rank", byteText(rank), "sum of a rank"],
+            ["first node", byteText(node), "sum of the node with rank 0"],
+          ], indent: "  ")
       + "  bytes: private memory, from the buffers that a run allocates for these shapes\n"
   }
 }

@@ -53,18 +53,22 @@ func populationText(
 
 /// Writes a population to a new file, by the end of its name: `.csv` has a row for each client and
 /// label, `.json` the example indices of each client.
-/// - Parameter limit: The tokens to which an example is cut.
+/// - Parameters:
+///   - limit: The tokens to which an example is cut.
+///   - clientsAtMost: A CSV has so many clients at most; those of a larger population are taken in even
+///     distances.
 /// - Returns: A line for the user.
 /// - Throws: 64 for another name or a file that exists, 74 where writing fails.
 func writePopulation(
-  _ population: any Population, of train: TokenDataset, limit: Int, to path: String
+  _ population: any Population, of train: TokenDataset, limit: Int,
+  clientsAtMost: Int = 10 * examinedClients, to path: String
 ) throws -> String {
   let clients: [Int]
   let lines: (Int) -> String
   let ends: (first: String, last: String)
   switch URL(fileURLWithPath: path).pathExtension {
   case "csv":
-    clients = population.clients(atMost: 10 * examinedClients)
+    clients = population.clients(atMost: clientsAtMost)
     ends = ("client,label,label_name,examples,tokens\n", "")
     lines = { client in rows(client, population, train, limit).map(csvRow).joined() }
   case "json":

@@ -128,7 +128,8 @@ private struct Launch {
       guard let places, let loaded else { return nil }
       return try RunRecord(
         name: loaded.name, experiment: experiment, yaml: text, output: output, existing: existing,
-        manifest: try manifest(loaded, experiment, text, assembly, places, privacy))
+        manifest: try manifest(loaded, experiment, text, assembly, places, privacy),
+        assembly: assembly)
     }
     if let record {
       let from = existing == nil ? "" : ", from round \(federated.round + 1)"
@@ -176,7 +177,7 @@ private struct Launch {
         if let round = end.record {
           try record.add(round, wire: wire, memory: memory, of: plan.rounds)
           for line in record.refusals(round) { progress.warn(line) }
-          if !round.evaluation.isEmpty { try save(state.vector, assembly, record) }
+          if !round.evaluation.isEmpty { try save(state, assembly, record) }
           progress.finished(round, of: plan.rounds)
         }
       }
@@ -213,16 +214,17 @@ private struct Launch {
         wireBytesReceived: total.wireBytesReceived))
     progress.clear()
     guard let record, let state = final.state else { return nil }
-    try save(state.vector, assembly, record)
+    try save(state, assembly, record)
     return try record.finish(
       digest: final.digest, ranks: places ?? [],
       privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
   /// Writes what was trained; whatever fails in that is a failure to write.
-  private func save(_ vector: [Float], _ assembly: Assembly, _ record: RunRecord) throws {
+  private func save(_ state: ServerState, _ assembly: Assembly, _ record: RunRecord) throws {
     do {
-      try assembly.writeTrained(vector, record.directory.file(assembly.trainedName))
+      try assembly.writeTrained(
+        state.vector, state.mergedBase, record.directory.file(assembly.trainedName))
     } catch {
       throw CommandFailure(ExitCode.inputOutput, "\(error)")
     }
@@ -277,7 +279,7 @@ private final class RunRecord {
 
   init(
     name: String, experiment: Experiment, yaml: String, output: String?, existing: ExistingRun?,
-    manifest: Manifest
+    manifest: Manifest, assembly: Assembly
   ) throws {
     self.manifest = manifest
     rules = experiment.checkpoint
@@ -300,7 +302,12 @@ private final class RunRecord {
     tables = try RunTables(
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
+      prunesRanks: experiment.method.rankPruning.factor < 1,
       from: round)
+    let partition = directory.file("partition.csv")
+    // Again after a resume: it is a function of the experiment, and may have been cut.
+    unlink(partition)
+    try assembly.writePartition?(partition)
     curves = experiment.output.tensorBoard ? try TensorBoardFile(directory, from: round) : nil
     summary = progress.summary
     self.manifest.totals = progress.totals

@@ -1,4 +1,4 @@
-// rounds.csv, evaluation.csv, clients.csv and wire.csv, and where clients are evaluated one by one
+// rounds.csv, evaluation.csv, confusion.csv (a classifier's predictions by label), clients.csv and wire.csv, and where clients are evaluated one by one
 // client_evaluation.csv (a row a client) and evaluation_clients.csv (a row a group); most of it also in metrics.jsonl.
 // Columns that end in `_seconds` come from a clock, those that end in `_mb` are memory;
 // all others but wire.csv's are the same for any number of ranks. What depends on the
@@ -13,12 +13,14 @@ internal import Sparsity
 final class RunTables {
   private let rounds: Table
   private let evaluation: Table
+  private let confusion: Table
   private let clients: Table
   private let wire: Table
   private let clientEvaluation: ClientEvaluationTables?
   private let metrics: MetricsFile
   private let evaluatesTiers: Bool
   private let hasClock: Bool
+  private let prunesRanks: Bool
 
   private static func payloadColumns(_ direction: String) -> [String] {
     ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
@@ -43,12 +45,14 @@ final class RunTables {
   ///   - evaluatesClients: Whether there are tables of evaluations on clients.
   ///   - evaluatesTiers: Whether the table of evaluations says the tier.
   ///   - hasClock: Whether there are columns of a virtual clock.
+  ///   - prunesRanks: Whether there is a column of the ranks that a client sent.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
-    from round: Int = 0
+    prunesRanks: Bool, from round: Int = 0
   ) throws {
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
+    self.prunesRanks = prunesRanks
     func clocked(_ columns: String...) -> [String] { hasClock ? columns : [] }
     rounds = try Table(
       creating: directory.file("rounds.csv"),
@@ -74,12 +78,18 @@ final class RunTables {
         "examples", "items", "correct", "accuracy", "loss",
         "f1_macro", "f1_micro", "f1_weighted", "perplexity", "total_payload_bytes",
       ] + clocked("total_modelled_time_s") + ["evaluate_seconds"], keepingRoundsBelow: round)
+    confusion = try Table(
+      creating: directory.file("confusion.csv"),
+      columns: ["round", "split", "masked"] + (evaluatesTiers ? ["tier"] : [])
+        + ["label", "predicted", "count"], keepingRoundsBelow: round)
     clientEvaluation =
       evaluatesClients ? try ClientEvaluationTables(directory, from: round) : nil
     clients = try Table(
       creating: directory.file("clients.csv"),
       columns: [
-        "round", "client", "tier", "examples", "steps", "tokens", "loss", "accuracy",
+        "round", "client", "tier",
+      ] + (prunesRanks ? ["lora_rank"] : []) + [
+        "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
         + ["entropy_bound_bytes", "upload_norm", "status"] + clocked("modelled_time_s")
@@ -148,12 +158,21 @@ final class RunTables {
       evaluation.append(row)
       metrics.append("evaluation", evaluation.columns, row)
     }
+    for entry in record.evaluation {
+      for pair in entry.confusion {
+        confusion.append(
+          ["\(entry.round)", entry.split.rawValue, entry.vector.column]
+            + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : [])
+            + ["\(pair.label)", "\(pair.predicted)", "\(pair.count)"])
+      }
+    }
     for entry in record.clientEvaluation { clientEvaluation?.append(entry, metrics) }
     for client in clients {
       self.clients.append(
         [
-          "\(client.round)", "\(client.client)", "\(client.tier)", "\(client.examples)",
-          "\(client.steps)",
+          "\(client.round)", "\(client.client)", "\(client.tier)",
+        ] + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : []) + [
+          "\(client.examples)", "\(client.steps)",
           "\(client.tokens)", client.hasUpdate ? "\(client.loss)" : "",
           client.hasUpdate ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
         ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
@@ -173,6 +192,7 @@ final class RunTables {
     // clients.csv first: a row of rounds.csv says that everything of that round is there.
     try self.clients.flush()
     try evaluation.flush()
+    try confusion.flush()
     try clientEvaluation?.flush()
     try self.wire.flush()
     try metrics.flush()

@@ -226,13 +226,18 @@ public func assembleTransformer(
       part != nil || communicator.rank == 0
       ? try shared.initialVector(experiment, assets: assets) : []
     let notices = [warning, shared.headNotice(experiment)].compactMap { $0 }
+    func writePartition(to path: String) throws {
+      _ = try writePopulation(
+        shared.partition, of: shared.corpus.train, limit: experiment.data.maximumLength,
+        clientsAtMost: 2000, to: path)
+    }
     if experiment.adapter.kind == .full {
       let difference = DifferenceObjective(
         whole, origin: layout.pretrainedRanges(of: shared.model), owner: shared.model)
       return Assembly(
         partition: shared.partition, objective: difference, initialVector: start,
-        notices: notices, trainedName: RunDirectory.modelName
-      ) { vector, path in
+        notices: notices, trainedName: RunDirectory.modelName, writePartition: writePartition
+      ) { vector, _, path in
         try difference.withWhole(of: vector) { weights in
           try MergedModel.write(
             model: shared.model, layout: layout, vector: Array(weights),
@@ -243,8 +248,13 @@ public func assembleTransformer(
     let partial = part.map { PartialObjective(whole, part: $0, frozen: start) }
     return Assembly(
       partition: shared.partition, objective: partial ?? whole,
-      initialVector: part.map { $0.indices.map { start[Int($0)] } } ?? start, notices: notices
-    ) { vector, path in
+      initialVector: part.map { $0.indices.map { start[Int($0)] } } ?? start, notices: notices,
+      writePartition: writePartition
+    ) { vector, mergedBase, path in
+      guard mergedBase.isEmpty else {
+        return try MergedBase.write(
+          base: mergedBase, vector: vector, layout: layout, configuration: configuration, to: path)
+      }
       try AdapterDirectory.write(
         partial?.whole(with: vector) ?? vector, layout: layout, configuration: configuration,
         baseModel: directory, to: path)

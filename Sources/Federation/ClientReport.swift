@@ -20,15 +20,17 @@ struct ClientReport: Equatable {
   var productNorm: Double
   /// The L2 norm of what the upload selection kept, before any clipping.
   var uploadNorm: Double
+  /// The ranks that it sent, where it has pruned some for good; 0 where it has not.
+  var prunedRank = 0
   /// Why it sends nothing; nil where it sends its upload.
   var refusal: NonFiniteUpdate?
 
-  static let wordCount = 19
+  static let wordCount = 20
 
   var words: [UInt64] {
     let numbers = [
       position, rank, examples, steps, sums.correct, sums.count, sums.tokens, upload.values,
-      upload.indices, upload.header, uploadNonzeros,
+      upload.indices, upload.header, uploadNonzeros, prunedRank,
     ]
     return numbers.map { UInt64(bitPattern: Int64($0)) } + [
       sums.loss.bitPattern, seconds.bitPattern, UInt64(largestMagnitude.bitPattern),
@@ -57,6 +59,7 @@ extension ClientReport {
     upload.indices = number()
     upload.header = number()
     uploadNonzeros = number()
+    prunedRank = number()
     sums.loss = Double(bitPattern: rest.removeFirst())
     seconds = Double(bitPattern: rest.removeFirst())
     largestMagnitude = Float(bitPattern: UInt32(rest.removeFirst()))
@@ -75,7 +78,7 @@ extension Communicator {
   /// Gives every rank the reports of all, in cohort order.
   ///
   /// - Parameter assigned: The cohort positions of each rank, the same on every rank.
-  /// - Communication: One all-gather of 152 bytes a client; the counts are known.
+  /// - Communication: One all-gather of 160 bytes a client; the counts are known.
   func exchange(_ reports: [ClientReport], assigned: [[Int]]) throws -> [ClientReport] {
     let own = reports.flatMap(\.words)
     let byteCounts = assigned.map { $0.count * ClientReport.wordCount * 8 }

@@ -60,7 +60,7 @@ extension FederatedRun {
       return []
     }
     return plan.method.tiers.indices.map { tier in
-      state.map { downloadMask(of: $0, tier: tier, structure: structure(ofTier: tier)) }
+      state.map { downloadMask(of: $0, tier: tier, structure: structure(of: kind(ofTier: tier))) }
     }
   }
 
@@ -77,7 +77,7 @@ extension FederatedRun {
     return EvaluationRecord(
       round: round, split: split, examples: sums.examples, count: sums.count,
       correct: sums.correct, loss: sums.meanLoss, vector: vector,
-      f1: sums.labelCounts.map(F1Scores.init),
+      f1: sums.labelCounts.map(F1Scores.init), confusion: sums.confusion,
       perplexity: objective.labelCount == 0 ? exp(sums.meanLoss) : nil,
       seconds: (ContinuousClock.now - began).seconds)
   }

@@ -12,12 +12,19 @@ struct EvaluationSums: Equatable {
   private static let fixedWords = 5
 
   /// Sums of: whole losses, fractions of losses, items, correct items, examples; then for each label
-  /// the examples that have it, that were predicted to have it, and both.
+  /// the examples that have it, that were predicted to have it, and both; then, for up to
+  /// `mostConfusionLabels` labels, those of each label (rows) and prediction (columns).
   private(set) var words: [Int64]
+  private let labels: Int
+
+  /// With more labels pairs of labels are not counted: their square would outgrow all else.
+  static let mostConfusionLabels = 1000
 
   /// Sums over no example; with `labels` above 0 also by label.
   init(labels: Int = 0) {
-    words = [Int64](repeating: 0, count: Self.fixedWords + 3 * labels)
+    self.labels = labels
+    let pairs = labels <= Self.mostConfusionLabels ? labels * labels : 0
+    words = [Int64](repeating: 0, count: Self.fixedWords + 3 * labels + pairs)
   }
 
   /// Adds one example; returns false, adding nothing, when its loss is not a number that can be
@@ -31,20 +38,23 @@ struct EvaluationSums: Equatable {
     words[2] += Int64(outcome.count)
     words[3] += Int64(outcome.correct)
     words[4] += 1
-    guard words.count > Self.fixedWords else { return true }
+    guard labels > 0 else { return true }
     guard let label = outcome.label, let predicted = outcome.predicted else {
       preconditionFailure("an outcome without label or prediction where labels are counted")
     }
     words[Self.fixedWords + 3 * Int(label)] += 1
     words[Self.fixedWords + 3 * Int(predicted) + 1] += 1
     if label == predicted { words[Self.fixedWords + 3 * Int(label) + 2] += 1 }
+    if labels <= Self.mostConfusionLabels {
+      words[Self.fixedWords + (3 + Int(label)) * labels + Int(predicted)] += 1
+    }
     return true
   }
 
   /// Adds up each of the sums over all ranks, on every rank.
   ///
   /// - Parameter all: as many on every rank, of the same labels.
-  /// - Communication: one all-reduce of 40 bytes for each of the sums, and 24 for a label.
+  /// - Communication: one all-reduce of 40 bytes for each of the sums, 24 for a label and 8 for a pair of labels.
   static func reduce(_ all: inout [EvaluationSums], over communicator: any Communicator) throws {
     var words = all.flatMap(\.words)
     try words.withUnsafeMutableBufferPointer { try communicator.allReduce($0, .sum) }
@@ -69,10 +79,20 @@ struct EvaluationSums: Equatable {
 
   /// The counts of each label; nil where labels are not counted.
   var labelCounts: [LabelCount]? {
-    guard words.count > Self.fixedWords else { return nil }
-    return stride(from: Self.fixedWords, to: words.count, by: 3).map { place in
+    guard labels > 0 else { return nil }
+    return stride(from: Self.fixedWords, to: Self.fixedWords + 3 * labels, by: 3).map { place in
       LabelCount(
         actual: Int(words[place]), predicted: Int(words[place + 1]), both: Int(words[place + 2]))
+    }
+  }
+
+  /// The pairs of label and prediction that were there, by label and then by prediction; empty where
+  /// they are not counted.
+  var confusion: [ConfusionCount] {
+    guard labels > 0, labels <= Self.mostConfusionLabels else { return [] }
+    return words[(Self.fixedWords + 3 * labels)...].enumerated().filter { $0.element > 0 }.map {
+      ConfusionCount(
+        label: $0.offset / labels, predicted: $0.offset % labels, count: Int($0.element))
     }
   }
 }

@@ -24,6 +24,16 @@ public struct LabelCount: Sendable, Equatable {
   }
 }
 
+/// How many examples of one label were predicted to have one label.
+public struct ConfusionCount: Sendable, Equatable {
+  /// The label that they have.
+  public var label: Int
+  /// The label that was predicted.
+  public var predicted: Int
+  /// How many.
+  public var count: Int
+}
+
 /// The averages of F1 over labels.
 public struct F1Scores: Sendable, Equatable {
   /// The mean over the labels that were there or predicted.

@@ -29,13 +29,16 @@ public struct FactorLayout: Sendable, Equatable {
   public let length: Int
   /// r, the same for all pairs.
   public let loraRank: Int
+  /// What a product B A is multiplied by where it is added to its matrix: alpha / r.
+  public let scale: Float
   /// The pairs.
   public let pairs: [Pair]
 
   /// A layout of these pairs in a vector of `length`.
-  public init(length: Int, loraRank: Int, pairs: [Pair]) {
+  public init(length: Int, loraRank: Int, scale: Float = 1, pairs: [Pair]) {
     self.length = length
     self.loraRank = loraRank
+    self.scale = scale
     self.pairs = pairs
   }
 
@@ -54,14 +57,14 @@ public struct FactorLayout: Sendable, Equatable {
       length: length, indices: isKept.indices.lazy.filter { isKept[$0] }.map { UInt32($0) })
   }
 
-  /// The squared Frobenius norm of all products B A together, without forming one: the sum over
-  /// pairs of <B^T B, A A^T>. In Double and in fixed order.
+  /// The squared Frobenius norm of all products B A of the first `count` ranks together, without
+  /// forming one: the sum over pairs of <B^T B, A A^T>. In Double and in fixed order.
   /// - Complexity: O(r n).
-  func squaredProductNorm(of vector: UnsafeBufferPointer<Float>) -> Double {
+  func squaredProductNorm(of vector: UnsafeBufferPointer<Float>, ranksBelow count: Int) -> Double {
     precondition(vector.count == length, "a vector of \(vector.count) for a layout of \(length)")
     var total = 0.0
     for pair in pairs {
-      for i in 0..<loraRank {
+      for i in 0..<count {
         for j in 0...i {
           var a = 0.0
           for input in 0..<pair.inputs {

@@ -30,6 +30,8 @@ public final class FederatedRun {
   let residuals: (any ResidualStore)?
   /// What clients remember of their downloads, on rank 0, where the method's messages build on it.
   public internal(set) var knowledge: ClientKnowledge
+  /// The ranks that are left to clients that have pruned some; the same on every rank.
+  var clientRanks: [Int: Int] = [:]
   /// What clients train on.
   let population: any Population
   /// What clients are evaluated on.
@@ -109,6 +111,12 @@ public final class FederatedRun {
     self.knowledge = knowledge
     self.residuals =
       residuals ?? (plan.method.residual == .kept ? ResidualsInMemory() : nil)
+    try restoreBase()
+    var ranks = (self.state?.clientRanks ?? [:]).flatMap { [$0.key, $0.value] }
+    try communicator.broadcast(&ranks)
+    for place in stride(from: 0, to: ranks.count, by: 2) {
+      clientRanks[ranks[place]] = ranks[place + 1]
+    }
   }
 
   /// Whether all rounds of the plan are finished.
@@ -160,6 +168,7 @@ public final class FederatedRun {
     guard problems.isEmpty else {
       throw FederationError(reason: problems.joined(separator: "; "), exitCode: 64)
     }
+    if plan.method.aggregation.mergesFactors { try checkMerging(objective, state) }
     if let problem = partition.problem(exampleCount: objective.exampleCount(.train)) {
       throw FederationError(reason: problem)
     }
@@ -168,6 +177,29 @@ public final class FederatedRun {
         reason: "the evaluation asks for split \(split.rawValue), which the corpus does not have")
     }
     try check(state, plan, objective)
+  }
+
+  /// Whether factors can be merged into the objective's base, and the state fits it.
+  private static func checkMerging(_ objective: any LocalObjective, _ state: ServerState?) throws {
+    guard let factors = objective.factors, objective.baseMatrices != nil else {
+      throw FederationError(
+        reason: "merging factors needs base weights in fp32; these are packed for other products",
+        exitCode: 64)
+    }
+    guard let state else { return }
+    guard [0, factors.baseCount].contains(state.mergedBase.count) else {
+      throw FederationError(
+        reason: "the server's state has \(state.mergedBase.count) merged base weights; "
+          + "the adapted layers have \(factors.baseCount)")
+    }
+    for pair in factors.pairs {
+      let b = state.vector[pair.bOffset..<(pair.bOffset + pair.outputs * factors.loraRank)]
+      guard b.allSatisfy({ $0 == 0 }) else {
+        throw FederationError(
+          reason: "merging factors starts from the base model; the initial adapter has a B that is "
+            + "not zero: merge it into a model first (export --merge)", exitCode: 64)
+      }
+    }
   }
 
   /// What rank 0 starts from.

@@ -132,6 +132,14 @@ public struct FederationPlan: Sendable, Equatable {
     if population < 1 { found.append("the population is \(population) clients") }
     found += cohort.problems(rounds: rounds, population: population)
     found += method.problems
+    if method.aggregation.mergesFactors, server.momentCount > 0 {
+      found.append(
+        "aggregation \(method.aggregation.rawValue) adds the mean product to the base weights, without "
+          + "moments; the server's optimizer must be sgd (learning_rate 1 is the mean itself)")
+    }
+    if method.rankPruning != nil, privacy != nil {
+      found.append("the ranks that clients prune say something of their data; allow no privacy")
+    }
     found += server.problems
     found += serverSchedule.problems("server", rounds: rounds)
     found += local.problems

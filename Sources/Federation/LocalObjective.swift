@@ -102,8 +102,17 @@ public protocol LocalObjective: AnyObject {
   /// Where LoRA's factors stand in the vector; nil where it does not hold both of every pair.
   var factors: FactorLayout? { get }
 
+  /// The frozen matrices to which the pairs of `factors` are added, (outputs, inputs) each and in their
+  /// order; nil where they cannot be replaced.
+  var baseMatrices: [UnsafePointer<Float>]? { get }
+
   /// Where each tensor of the vector ends, ascending; the last is `parameterCount`.
   var tensorEnds: [Int] { get }
+
+  /// Takes other base matrices from now on, `FactorLayout.baseCount` floats, one matrix after the other.
+  ///
+  /// - Parameter owner: keeps their memory; it lives as long as they are in use.
+  func replaceBase(by matrices: UnsafePointer<Float>, owner: AnyObject)
 
   /// How many examples a split has; 0 where the corpus lacks it.
   func exampleCount(_ split: Split) -> Int
@@ -140,6 +149,12 @@ extension LocalObjective {
   public var labelCount: Int { 0 }
   /// No factors: the vector is just coordinates.
   public var factors: FactorLayout? { nil }
+  /// None that could be replaced.
+  public var baseMatrices: [UnsafePointer<Float>]? { nil }
+  /// Never called, since there are none.
+  public func replaceBase(by matrices: UnsafePointer<Float>, owner: AnyObject) {
+    preconditionFailure("this objective has no base matrices")
+  }
   /// One tensor.
   public var tensorEnds: [Int] { [parameterCount] }
   /// Every call is short.

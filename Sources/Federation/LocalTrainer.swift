@@ -50,12 +50,13 @@ public final class LocalTrainer {
   ///
   /// - Parameters:
   ///   - support: Only these coordinates are trained; nil for all.
+  ///   - tail: Ranks whose norms are a part of the loss; nil for none.
   ///   - onBatch: Called after each step with the examples in it; what it throws ends the training.
   /// - Throws: `FederationError` naming round and client when the objective throws, or when a loss,
   ///   a gradient or the delta is not finite (around a `NonFiniteUpdate`).
   public func train(
-    _ local: LocalTraining, examples: [Int], support: SupportMask? = nil, round: Int, client: Int,
-    seed: UInt64, onBatch: ([Int]) throws -> Void = { _ in }
+    _ local: LocalTraining, examples: [Int], support: SupportMask? = nil, tail: RankTail? = nil,
+    round: Int, client: Int, seed: UInt64, onBatch: ([Int]) throws -> Void = { _ in }
   ) throws -> Outcome {
     _ = parameters.update(fromContentsOf: start)
     while moments.count < local.optimizer.momentCount { moments.append(Self.zeros(start.count)) }
@@ -87,6 +88,7 @@ public final class LocalTrainer {
         }
         step += 1
         sums += found
+        tail?.addGradient(at: UnsafeBufferPointer(parameters), into: gradient)
         support?.apply(to: gradient)
         let magnitude = update(local, rate: rate, step: step)
         guard magnitude.isFinite else {

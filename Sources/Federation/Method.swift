@@ -29,6 +29,8 @@ public struct Method: Sendable, Equatable {
   public var tiers: [Tier]
   /// Which tier a client is in.
   public var tierAssignment: TierAssignment
+  /// How clients give up ranks of their own; nil where they do not.
+  public var rankPruning: RankPruning?
 
   /// A method of these values; those of FLASC where nothing is said.
   public init(
@@ -36,7 +38,7 @@ public struct Method: Sendable, Equatable {
     trained: TrainedCoordinates = .all, residual: Residual = .dropped,
     aggregation: Aggregation = .mean, values: MessageValues = MessageValues(),
     downloadIndices: DownloadIndices = .complete, tiers: [Tier] = [],
-    tierAssignment: TierAssignment = .modulo
+    tierAssignment: TierAssignment = .modulo, rankPruning: RankPruning? = nil
   ) {
     self.download = download
     self.upload = upload
@@ -48,6 +50,7 @@ public struct Method: Sendable, Equatable {
     self.downloadIndices = downloadIndices
     self.tiers = tiers
     self.tierAssignment = tierAssignment
+    self.rankPruning = rankPruning
   }
 }
 
@@ -88,9 +91,16 @@ public enum Aggregation: String, Sendable, CaseIterable {
   /// The factors of largest singular values of the weighted mean of B_k A_k, layer by layer
   /// (FlexLoRA, Bai et al. 2024, arXiv 2402.11505); the mean elsewhere.
   case productMean = "product_mean"
+  /// The factors of all clients side by side, whose product is the weighted mean of B_k A_k; everybody
+  /// adds it to the base weights and starts from new factors (FLoRA, Wang et al. 2024, arXiv
+  /// 2409.05976; FactorStack.swift). The mean elsewhere.
+  case stacked
 
   /// Whether every client's own upload is needed, and not only a sum.
-  var needsEach: Bool { self == .productMean }
+  public var needsEach: Bool { self == .productMean || self == .stacked }
+
+  /// Whether factors are new in each round and what they gave is merged into the base weights.
+  public var mergesFactors: Bool { self == .stacked }
 }
 
 /// The number formats of a method's messages.

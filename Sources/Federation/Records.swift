@@ -72,6 +72,8 @@ public struct ClientRecord: Sendable, Equatable {
   /// Seconds by the virtual clock until its upload would be there or, of a client that was dropped,
   /// until it was; nil where no clock runs or the client was not there.
   public var modelledSeconds: Double?
+  /// The ranks that it sent, where clients prune theirs and its upload counted; nil otherwise.
+  public var loraRank: Int?
   /// What was not finite, where it was refused for that.
   public var refusal: NonFiniteUpdate?
 
@@ -101,6 +103,9 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var tier: Int?
   /// The F1 of a classifier; nil for other objectives.
   public var f1: F1Scores?
+  /// The examples by label and prediction, of pairs that were there; empty for other objectives, and with
+  /// more than 1000 labels.
+  public var confusion: [ConfusionCount] = []
   /// exp(mean loss) of a language model; nil for a classifier.
   public var perplexity: Double?
   /// Wall seconds on rank 0.

@@ -8,7 +8,8 @@ extension FederatedRun {
   /// Brings all uploads together at rank 0, which makes the server's step; where there is none, the
   /// round ends without a step.
   func aggregate(
-    _ uploads: Uploads, _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
+    _ uploads: Uploads, _ downloads: [ClientKind: Download], _ clip: Double?,
+    _ clock: inout PhaseClock
   ) throws {
     let (reports, cohort) = (uploads.reports, uploads.clients)
     if reports.isEmpty, uploads.zeros == 0 {
@@ -18,20 +19,59 @@ extension FederatedRun {
     let weights = weights(reports)
     let (sum, each) = try combine(uploads, weights, downloads, clip, &clock)
     clock.mark(\.transfer)
-    guard let sum else { return }
-    var pseudoGradient = noisyMean(of: sum, clip: clip)
-    if plan.method.aggregation == .productMean, let factors = objective.factors, let state {
-      let clients = zip(cohort, each).map { client, upload in
-        trainedVector(
-          downloads[plan.method.tier(of: client, seed: plan.seed)]!.vector, minus: upload!)
+    var stack: FactorStack?
+    if let sum {
+      var pseudoGradient = noisyMean(of: sum, clip: clip)
+      if plan.method.aggregation.needsEach, let factors = objective.factors, let state {
+        let clients = cohort.indices.map {
+          trainedVector(
+            of: cohort[$0], readDownload(of: cohort[$0], reports[$0], downloads), minus: each[$0]!)
+        }
+        if plan.method.aggregation.mergesFactors {
+          stack = takeStack(
+            of: zip(cohort, clients).map { ($1, rankCount(of: kind(of: $0))) }, weights, factors,
+            from: &pseudoGradient)
+        } else {
+          factors.takeProductMean(
+            of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
+        }
       }
-      factors.takeProductMean(
-        of: clients, weights: weights, from: state.vector, into: &pseudoGradient)
+      try step(pseudoGradient, downloads)
+      state?.clip = try adaptedClip(
+        clip, norms: reports.map(\.uploadNorm) + Array(repeating: 0, count: uploads.zeros))
     }
-    try step(pseudoGradient, downloads)
-    state?.clip = try adaptedClip(
-      clip, norms: reports.map(\.uploadNorm) + Array(repeating: 0, count: uploads.zeros))
+    if plan.method.aggregation.mergesFactors {
+      try merge(stack, rankCount: cohort.reduce(0) { $0 + rankCount(of: kind(of: $1)) })
+    }
+    for (client, report) in zip(cohort, reports) where report.prunedRank > 0 {
+      clientRanks[client] = report.prunedRank
+    }
+    state?.clientRanks = clientRanks
     clock.mark(\.server)
+  }
+
+  /// What a client's upload is read against: its download, with the ranks that it pruned left out.
+  func readDownload(
+    of client: Int, _ report: ClientReport, _ downloads: [ClientKind: Download]
+  ) -> Download {
+    pruned(downloads[kind(of: client)]!, to: report.prunedRank > 0 ? report.prunedRank : nil)
+  }
+
+  /// The stack of the clients' factors, times the server's learning rate, and out of the
+  /// pseudo-gradient what goes into it.
+  private func takeStack(
+    of clients: [(vector: [Float], loraRank: Int)], _ weights: [Int], _ factors: FactorLayout,
+    from pseudoGradient: inout [Float]
+  ) -> FactorStack {
+    for pair in factors.pairs {
+      for i in 0..<factors.loraRank * pair.inputs { pseudoGradient[pair.aOffset + i] = 0 }
+      for i in 0..<factors.loraRank * pair.outputs { pseudoGradient[pair.bOffset + i] = 0 }
+    }
+    let total = Double(weights.reduce(0, +))
+    let rate = plan.server.learningRate * plan.serverSchedule.factor(round: round)
+    return FactorStack(
+      zip(clients, weights).map { ($0.vector, $0.loraRank, Float(rate * Double($1) / total)) },
+      layout: factors)
   }
 
   /// The whole-number weights of the cohort's clients.
@@ -47,18 +87,24 @@ extension FederatedRun {
   }
 
   /// What a client's parameters were after its training, as far as it said so.
-  private func trainedVector(_ start: SparseVector, minus upload: SparseVector) -> [Float] {
-    var vector = start.dense()
+  private func trainedVector(
+    of client: Int, _ download: Download, minus upload: SparseVector
+  ) -> [Float] {
+    var vector = download.vector.dense()
+    vector.withUnsafeMutableBufferPointer { vector in
+      writeNewFactors(of: client, download.kind, to: vector)
+      download.structure?.apply(to: vector)
+    }
     for (index, value) in zip(upload.indices, upload.values) { vector[Int(index)] -= value }
     return vector
   }
 
   /// The server's step, and the pruning that the method asks for.
-  private func step(_ pseudoGradient: [Float], _ downloads: [Int: Download]) throws {
+  private func step(_ pseudoGradient: [Float], _ downloads: [ClientKind: Download]) throws {
     state?.step(
       plan.server, pseudoGradient: pseudoGradient,
       rateFactor: plan.serverSchedule.factor(round: round))
-    if plan.method.persistence == .nested, let mask = downloads[0]?.mask {
+    if plan.method.persistence == .nested, let mask = downloads[kind(ofTier: 0)]?.mask {
       state?.restrict(to: mask)
     }
     if let index = state?.vector.withUnsafeBufferPointer({ firstNonFinite(in: $0) }) {

@@ -6,7 +6,8 @@ internal import Sparsity
 /// A client of the round that is played.
 struct Member {
   let client: Int
-  let tier: Int
+  let kind: ClientKind
+  var tier: Int { kind.tier }
   /// What is known of it before it trains.
   let fate: ClientStatus
 }

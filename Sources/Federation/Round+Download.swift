@@ -1,41 +1,93 @@
-// What the clients of a round receive. Clients of one tier receive the same message: it is selected
-// and encoded once on rank 0, goes to each host once, and is decoded on every rank.
+// What the clients of a round receive. Clients of one kind (of one tier, and of one rank where clients
+// prune theirs) receive the same message: it is selected and encoded once on rank 0, goes to each host once,
+// and is decoded on every rank. Where factors are merged, they receive the last round's stack besides,
+// which all ranks have merged then, and draw the new factors themselves.
 internal import Communication
 internal import RandomStreams
 internal import Sparsity
 
-/// A tier's download as every rank has it.
-struct Download {
-  /// The tier.
+/// Clients that receive the same message.
+struct ClientKind: Hashable, Comparable {
+  /// Their tier.
   let tier: Int
+  /// The ranks of the adapter that they have; nil for all.
+  let loraRank: Int?
+
+  static func < (a: ClientKind, b: ClientKind) -> Bool {
+    (a.tier, a.loraRank ?? .max) < (b.tier, b.loraRank ?? .max)
+  }
+}
+
+/// A kind's download as every rank has it.
+struct Download {
+  /// The kind.
+  let kind: ClientKind
+  /// The tier.
+  var tier: Int { kind.tier }
   /// The decoded message: the clients' start, zeros elsewhere.
   let vector: SparseVector
   /// The coordinates that were sent.
-  let mask: SupportMask
-  /// The coordinates that the tier's adapter has; nil for all.
-  let structure: SupportMask?
+  private(set) var mask: SupportMask
+  /// The coordinates that the kind's adapter has; nil for all.
+  private(set) var structure: SupportMask?
   /// The coordinates that its clients train; nil for all.
-  let trained: SupportMask?
+  private(set) var trained: SupportMask?
   /// The message's size.
   let size: PayloadSize
+
+  /// The same for an upload of fewer coordinates, those of a pruned adapter.
+  func pruned(to structure: SupportMask) -> Download {
+    var pruned = self
+    pruned.mask = mask.intersection(structure)
+    pruned.structure = structure
+    pruned.trained = trained?.intersection(structure) ?? structure
+    return pruned
+  }
 }
 
 extension FederatedRun {
-  /// The coordinates that a tier's adapter has; nil for all.
-  func structure(ofTier tier: Int) -> SupportMask? {
-    guard !plan.method.tiers.isEmpty, let count = plan.method.tiers[tier].loraRank,
-      let factors = objective.factors, count < factors.loraRank
+  /// Whether all clients of a round receive the same.
+  var hasOneDownload: Bool { plan.method.tiers.isEmpty && plan.method.rankPruning == nil }
+
+  /// The kind of a tier's clients that have pruned nothing.
+  func kind(ofTier tier: Int) -> ClientKind {
+    ClientKind(
+      tier: tier, loraRank: plan.method.tiers.isEmpty ? nil : plan.method.tiers[tier].loraRank)
+  }
+
+  /// The kind of a client in this round; the same on every rank.
+  func kind(of client: Int) -> ClientKind {
+    let kind = kind(ofTier: plan.method.tier(of: client, seed: plan.seed))
+    return clientRanks[client].map { ClientKind(tier: kind.tier, loraRank: $0) } ?? kind
+  }
+
+  /// The ranks of the adapter that a kind has.
+  func rankCount(of kind: ClientKind) -> Int { kind.loraRank ?? objective.factors?.loraRank ?? 0 }
+
+  /// The coordinates that a kind's adapter has; nil for all.
+  func structure(of kind: ClientKind) -> SupportMask? {
+    guard let count = kind.loraRank, let factors = objective.factors, count < factors.loraRank
     else { return nil }
     return factors.support(ranksBelow: count)
   }
 
-  /// Selects, encodes, broadcasts and decodes the download of each of `tiers`; the same on every rank.
+  /// Writes what a client starts from where factors are new in each round, on top of its download.
+  func writeNewFactors(
+    of client: Int, _ kind: ClientKind, to start: UnsafeMutableBufferPointer<Float>
+  ) {
+    guard plan.method.aggregation.mergesFactors else { return }
+    objective.factors?.writeNewFactors(
+      to: start, ranksBelow: rankCount(of: kind), seed: plan.seed, round: round, client: client)
+  }
+
+  /// Selects, encodes, broadcasts and decodes the download of each of `kinds`; the same on every rank.
   ///
-  /// - Communication: For each tier, a broadcast of a message along a chain of hosts.
-  func distributeDownloads(tiers: [Int]) throws -> [Int: Download] {
-    var downloads: [Int: Download] = [:]
-    for tier in tiers {
-      let structure = structure(ofTier: tier)
+  /// - Communication: For each kind, a broadcast of a message along a chain of hosts.
+  func distributeDownloads(_ kinds: [ClientKind]) throws -> [ClientKind: Download] {
+    var downloads: [ClientKind: Download] = [:]
+    for kind in kinds {
+      let tier = kind.tier
+      let structure = structure(of: kind)
       var message: [UInt8] = []
       var size = PayloadSize.zero
       if let state {
@@ -56,8 +108,8 @@ extension FederatedRun {
         case .all: structure
         case .downloaded: mask.isAll ? nil : mask
         }
-      downloads[tier] = Download(
-        tier: tier, vector: received, mask: mask, structure: structure, trained: trained, size: size
+      downloads[kind] = Download(
+        kind: kind, vector: received, mask: mask, structure: structure, trained: trained, size: size
       )
     }
     return downloads
@@ -76,7 +128,8 @@ extension FederatedRun {
   /// differs from its tier's in the coding of the indices alone.
   func downloadSizes(_ cohort: [(member: Member, download: Download?)]) throws -> [PayloadSize] {
     guard plan.method.downloadIndices == .difference, communicator.rank == 0 else {
-      return cohort.map { $0.download?.size ?? .zero }
+      let stack = state?.lastStack?.payload ?? .zero
+      return cohort.map { $0.download.map { $0.size + stack } ?? .zero }
     }
     var sizes: [PayloadSize] = []
     for (member, download) in cohort {
@@ -114,6 +167,9 @@ extension FederatedRun {
   func downloadMask(of state: ServerState, tier: Int, structure: SupportMask?)
     -> SupportMask
   {
+    if plan.method.aggregation.mergesFactors, let factors = objective.factors {
+      return factors.support(ranksBelow: 0)
+    }
     var stream = RandomStream(seed: plan.seed, purpose: .selection, round: round)
     return state.vector.withUnsafeBufferPointer { vector in
       plan.method.download(ofTier: tier).mask(
@@ -158,5 +214,16 @@ extension Selection {
     case .all, .downloaded, .topMagnitude: .topMagnitude(.constant(density))
     case .random: .random(.constant(density))
     }
+  }
+}
+
+extension SupportMask {
+  /// The coordinates that both keep.
+  fileprivate func intersection(_ other: SupportMask) -> SupportMask {
+    if other.isAll { return self }
+    if isAll { return other }
+    var isKept = [Bool](repeating: false, count: length)
+    for index in other.indices { isKept[Int(index)] = true }
+    return SupportMask(length: length, indices: indices.filter { isKept[Int($0)] })
   }
 }

@@ -8,10 +8,11 @@ extension FederatedRun {
   ///   - cohort: Its members, with the download of each that received one.
   ///   - downloadSizes: What each is charged for it.
   ///   - reports: Of the members that trained, in their order.
+  ///   - stack: What they received beside it.
   func record(
     _ round: Int, _ cohort: [(member: Member, download: Download?)],
     _ downloadSizes: [PayloadSize], _ reports: [ClientReport], _ verdict: RoundVerdict,
-    _ clip: Double?,
+    _ clip: Double?, stack: StackSize?,
     _ evaluation: RoundEvaluation, _ state: ServerState, _ seconds: PhaseSeconds
   ) -> RoundRecord {
     // In cohort order, whoever trained what: a sum of Doubles depends on its order.
@@ -34,12 +35,15 @@ extension FederatedRun {
           loss: report?.sums.meanLoss ?? 0, accuracy: report?.sums.accuracy ?? 0,
           seconds: report?.seconds ?? 0, download: downloadSizes[index],
           upload: isUsed ? report?.upload ?? .zero : .zero,
-          downloadNonzeros: download?.mask.count ?? 0,
+          downloadNonzeros: download.map { $0.mask.count + (stack?.count ?? 0) } ?? 0,
           uploadNonzeros: isUsed ? report?.uploadNonzeros ?? 0 : 0,
           uploadNorm: report?.uploadNorm ?? 0,
-          entropyBound: (download.map { entropyBound($0.mask.count, values.download) } ?? 0)
+          entropyBound: (download.map {
+            entropyBound($0.mask.count, values.download) + Double(stack?.payload.total ?? 0)
+          } ?? 0)
             + (isUsed ? entropyBound(report?.uploadNonzeros ?? 0, values.upload) : 0),
           modelledSeconds: verdict.memberSeconds.isEmpty ? nil : verdict.memberSeconds[index],
+          loraRank: isUsed ? report.map { sentRank(of: member.kind, $0) } ?? nil : nil,
           refusal: report?.refusal))
     }
     return RoundRecord(
@@ -50,6 +54,12 @@ extension FederatedRun {
         values: 4 * state.vector.count, indices: 0, header: VectorCodec.headerBytes),
       seconds: seconds, digest: state.digest, evaluation: evaluation.splits,
       clientEvaluation: evaluation.clients)
+  }
+
+  /// The ranks that a client sent, where clients prune theirs.
+  private func sentRank(of kind: ClientKind, _ report: ClientReport) -> Int? {
+    guard plan.method.rankPruning != nil else { return nil }
+    return report.prunedRank > 0 ? report.prunedRank : rankCount(of: kind)
   }
 
   private func entropyBound(_ count: Int, _ format: ValueFormat) -> Double {

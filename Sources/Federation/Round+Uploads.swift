@@ -46,7 +46,7 @@ extension FederatedRun {
   /// The exact sum of the uploads at rank 0 and, where the aggregation needs them, each of them in
   /// cohort order; nil and none elsewhere.
   func combine(
-    _ uploads: Uploads, _ weights: [Int], _ downloads: [Int: Download], _ clip: Double?,
+    _ uploads: Uploads, _ weights: [Int], _ downloads: [ClientKind: Download], _ clip: Double?,
     _ clock: inout PhaseClock
   ) throws -> (sum: FixedPointSum?, each: [SparseVector?]) {
     let scale = FixedPointScale(
@@ -68,7 +68,7 @@ extension FederatedRun {
       clock.mark(\.transfer)
       onActivity(.server(round: round))
       let position = uploads.assigned[rank][index]
-      let upload = try decoded(message, of: uploads.clients[position], downloads, clip)
+      let upload = try decoded(message, at: position, of: uploads, downloads, clip)
       words.withUnsafeMutableBufferPointer {
         scale.add(upload, weight: weights[position], to: $0)
       }
@@ -117,13 +117,13 @@ extension FederatedRun {
   /// - Communication: A barrier, and the messages of `sumAlong`.
   private func sumOfHosts(
     _ uploads: Uploads, _ scale: FixedPointScale, _ weights: [Int], _ shape: TreeShape,
-    _ downloads: [Int: Download], _ clip: Double?, _ clock: inout PhaseClock
+    _ downloads: [ClientKind: Download], _ clip: Double?, _ clock: inout PhaseClock
   ) throws -> FixedPointSum? {
     let shared = try wordsOfHosts()
     clock.mark(\.transfer)
     onActivity(.server(round: round))
     for (position, message) in zip(uploads.assigned[communicator.rank], uploads.messages) {
-      let upload = try decoded(message, of: uploads.clients[position], downloads, clip)
+      let upload = try decoded(message, at: position, of: uploads, downloads, clip)
       if shared.isPrivate {
         scale.add(upload, weight: weights[position], to: shared.words)
       } else {
@@ -156,16 +156,19 @@ extension FederatedRun {
     return words
   }
 
-  /// The upload of a client as the server reads it.
+  /// The upload of the client at a place as the server reads it.
   private func decoded(
-    _ message: [UInt8], of client: Int, _ downloads: [Int: Download], _ clip: Double?
+    _ message: [UInt8], at position: Int, of uploads: Uploads,
+    _ downloads: [ClientKind: Download], _ clip: Double?
   ) throws -> SparseVector {
-    let tier = plan.method.tier(of: client, seed: plan.seed)
+    let client = uploads.clients[position]
+    let download = readDownload(of: client, uploads.reports[position], downloads)
+    let tier = download.tier
     // Random coordinates are drawn again here; the values that they are drawn for do not matter.
     let known = knownSupport(
       ofUploadIn: tier,
       uploadMask(
-        of: client, tier: tier, UnsafeBufferPointer(trainer.start), downloads[tier]!))
+        of: client, tier: tier, UnsafeBufferPointer(trainer.start), download))
     do {
       return try VectorCodec.decode(
         message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds,

@@ -28,8 +28,7 @@ extension FederatedRun {
     var clock = PhaseClock()
     onActivity(.download(round: round))
     let members = plan.participants(round: round, population: population.clientCount).map {
-      Member(
-        client: $0.client, tier: plan.method.tier(of: $0.client, seed: plan.seed), fate: $0.fate)
+      Member(client: $0.client, kind: kind(of: $0.client), fate: $0.fate)
     }
     // Who will not send anything need not be trained.
     let trained = members.filter { $0.fate == .used }
@@ -37,7 +36,7 @@ extension FederatedRun {
     let assigned = plan.schedule.assign(
       costs: trained.map { tokens(of: $0.client) }, ranks: communicator.size)
     let downloads = try distributeDownloads(
-      tiers: plan.method.tiers.isEmpty ? [0] : Set(received.map(\.tier)).sorted())
+      hasOneDownload ? [kind(ofTier: 0)] : Set(received.map(\.kind)).sorted())
     let tierMasks = tierMasksToEvaluate()
     let clip = try agreedClip()
     clock.mark(\.download)
@@ -48,7 +47,7 @@ extension FederatedRun {
       ? try MessagesUnderWay(over: communicator, counts: assigned.map(\.count)) : nil
     let (messages, ownReports) = try train(
       own.map {
-        (position: $0, client: trained[$0].client, download: downloads[trained[$0].tier]!)
+        (position: $0, client: trained[$0].client, download: downloads[trained[$0].kind]!)
       },
       clip, underWay, &clock, shouldStop, onProgress)
     // Also the barrier after which nobody trains any more.
@@ -64,9 +63,10 @@ extension FederatedRun {
 
     let reports = try communicator.exchange(ownReports, assigned: assigned)
     let cohort = members.map { member in
-      (member: member, download: member.fate == .unavailable ? nil : downloads[member.tier])
+      (member: member, download: member.fate == .unavailable ? nil : downloads[member.kind])
     }
     let sizes = try downloadSizes(cohort)
+    let stack = state?.lastStack
     let verdict = try judge(members, sizes, reports)
     if plan.method.residual == .kept, verdict.isUsed.contains(false) {
       for position in own where !verdict.isUsed[position] && reports[position].refusal == nil {
@@ -87,7 +87,7 @@ extension FederatedRun {
     var evaluation = RoundEvaluation()
     if plan.evaluation.isDue(after: played, of: plan.rounds) {
       evaluation = try evaluate(
-        after: played, within: plan.method.tiers.isEmpty ? downloads[0]?.mask : nil,
+        after: played, within: hasOneDownload ? downloads[kind(ofTier: 0)]?.mask : nil,
         tierMasks: tierMasks, onProgress)
       clock.mark(\.evaluate)
     }
@@ -95,7 +95,8 @@ extension FederatedRun {
     if let state {
       var seconds = clock.seconds
       seconds.idle = idleSeconds(reports)
-      end.record = record(played, cohort, sizes, reports, verdict, clip, evaluation, state, seconds)
+      end.record = record(
+        played, cohort, sizes, reports, verdict, clip, stack: stack, evaluation, state, seconds)
     }
     return end
   }
@@ -120,12 +121,14 @@ extension FederatedRun {
       progress.stageSeconds = (ContinuousClock.now - began).seconds
       onProgress(progress)
     }
-    var scattered: Int?
+    var scattered: ClientKind?
     for (position, client, download) in own {
-      if scattered != download.tier {
+      if scattered != download.kind {
         download.vector.scatter(into: trainer.start)
-        scattered = download.tier
+        scattered = download.kind
       }
+      writeNewFactors(of: client, download.kind, to: trainer.start)
+      let tail = rankTail(of: download.kind)
       let outcome: LocalTrainer.Outcome
       let examples = population.examples(of: client)
       let steps = plan.local.stepCount(examples: examples.count)
@@ -134,7 +137,7 @@ extension FederatedRun {
       do {
         onActivity(.training(round: round, client: client, step: step, steps: steps))
         outcome = try trainer.train(
-          plan.local, examples: examples, support: download.trained, round: round,
+          plan.local, examples: examples, support: download.trained, tail: tail, round: round,
           client: client, seed: plan.seed
         ) { batch in
           step += 1
@@ -165,8 +168,10 @@ extension FederatedRun {
       let trainSeconds = clock.mark(\.train)
       onActivity(.encoding(round: round, client: client))
       let tier = download.tier
+      let prunedRank = tail.flatMap { ranksLeft($0, after: outcome.trained) }
       let mask = uploadMask(
-        of: client, tier: tier, UnsafeBufferPointer(outcome.clientDelta), download)
+        of: client, tier: tier, UnsafeBufferPointer(outcome.clientDelta),
+        pruned(download, to: prunedRank))
       let known = knownSupport(ofUploadIn: tier, mask)
       let selected = SparseVector(gathering: UnsafeBufferPointer(outcome.clientDelta), at: mask)
       var rounding = roundingStream(client: client, step: 1 << 20)
@@ -193,7 +198,9 @@ extension FederatedRun {
           steps: outcome.steps, sums: outcome.sums, seconds: trainSeconds + encodeSeconds,
           upload: encoded.size, uploadNonzeros: upload.count,
           largestMagnitude: upload.largestMagnitude,
-          productNorm: productNorm(outcome.trained), uploadNorm: selected.euclideanNorm))
+          productNorm: productNorm(
+            outcome.trained, ranksBelow: prunedRank ?? rankCount(of: download.kind)),
+          uploadNorm: selected.euclideanNorm, prunedRank: prunedRank ?? 0))
       progress.clientsFinished += 1
       report()
     }
@@ -247,11 +254,34 @@ extension FederatedRun {
   }
 
   /// ||B A||_F of what a client trained, where the aggregation weighs by it.
-  private func productNorm(_ trained: UnsafeBufferPointer<Float>) -> Double {
+  private func productNorm(
+    _ trained: UnsafeBufferPointer<Float>, ranksBelow count: Int
+  ) -> Double {
     guard plan.method.aggregation == .normWeighted, let factors = objective.factors else {
       return 0
     }
-    return factors.squaredProductNorm(of: trained).squareRoot()
+    return factors.squaredProductNorm(of: trained, ranksBelow: count).squareRoot()
+  }
+
+  /// The ranks that clients of a kind may prune in a round; nil where there are none.
+  private func rankTail(of kind: ClientKind) -> RankTail? {
+    guard let pruning = plan.method.rankPruning, let factors = objective.factors else { return nil }
+    let count = rankCount(of: kind)
+    let kept = pruning.kept(of: count)
+    return kept < count
+      ? RankTail(factors: factors, ranks: kept..<count, penalty: pruning.penalty) : nil
+  }
+
+  /// The ranks that are left to a client whose last ones became smaller than what it received.
+  private func ranksLeft(_ tail: RankTail, after trained: UnsafeBufferPointer<Float>) -> Int? {
+    tail.norm(of: trained) < tail.norm(of: UnsafeBufferPointer(trainer.start))
+      ? tail.ranks.lowerBound : nil
+  }
+
+  /// A download as its reader sees it who has pruned ranks in this round.
+  func pruned(_ download: Download, to loraRank: Int?) -> Download {
+    guard let loraRank, let factors = objective.factors else { return download }
+    return download.pruned(to: factors.support(ranksBelow: loraRank))
   }
 
   /// What a round over `client` costs, in tokens of one local epoch.

@@ -53,6 +53,15 @@ public enum ServerOptimizer: Sendable, Equatable {
     }
   }
 
+  /// The step size before the schedule's factor.
+  var learningRate: Double {
+    switch self {
+    case .sgd(let rate), .fedAvgM(let rate, _), .fedAdagrad(let rate, _, _),
+      .fedYogi(let rate, _, _, _), .fedAdam(let rate, _, _, _), .adamW(let rate, _, _, _, _):
+      rate
+    }
+  }
+
   /// What is wrong with its values, one line each; empty when nothing is.
   public var problems: [String] {
     var checks = ValueChecks("server")

@@ -20,6 +20,13 @@ public struct ServerState: Sendable, Equatable {
   public private(set) var emptyRounds = 0
   /// The last rounds in a row in which every upload was refused.
   public internal(set) var refusedRounds = 0
+  /// The base matrices with all that was merged into them, one after the other in the order of the
+  /// factors' pairs; empty while nothing was.
+  public internal(set) var mergedBase: [Float]
+  /// What was merged last, which the clients of the next round have to receive; nil where nothing was.
+  public internal(set) var lastStack: StackSize?
+  /// The ranks that are left to clients that have pruned some.
+  public internal(set) var clientRanks: [Int: Int]
 
   /// The state before round 0.
   public init(vector: [Float], optimizer: ServerOptimizer, clip: Double? = nil) {
@@ -31,6 +38,8 @@ public struct ServerState: Sendable, Equatable {
     firstMoment = moment(1, 0)
     secondMoment = moment(2, optimizer.initialSecondMoment)
     self.clip = clip
+    mergedBase = []
+    clientRanks = [:]
   }
 
   /// A state that was saved after `round` rounds.
@@ -40,7 +49,8 @@ public struct ServerState: Sendable, Equatable {
   public init(
     round: Int, vector: [Float], firstMoment: [Float], secondMoment: [Float],
     support: SupportMask? = nil, clip: Double? = nil, emptyRounds: Int = 0,
-    refusedRounds: Int = 0
+    refusedRounds: Int = 0,
+    mergedBase: [Float] = [], lastStack: StackSize? = nil, clientRanks: [Int: Int] = [:]
   ) throws {
     guard round >= 0, (0...round).contains(emptyRounds) else {
       throw FederationError(
@@ -71,6 +81,9 @@ public struct ServerState: Sendable, Equatable {
     self.clip = clip
     self.emptyRounds = emptyRounds
     self.refusedRounds = refusedRounds
+    self.mergedBase = mergedBase
+    self.lastStack = lastStack
+    self.clientRanks = clientRanks
   }
 
   /// Ends a round in which nothing came: all stays as it is, and the optimizer counts no step.
@@ -140,7 +153,8 @@ public struct ServerState: Sendable, Equatable {
   }
 
   /// The XXH64, as 16 hex digits, over the bytes of the vector, the first and the second moment, and
-  /// the indices of the support where coordinates are pruned and the clip where there is one.
+  /// the indices of the support where coordinates are pruned, the clip where there is one, the merged
+  /// base matrices with the size of the last stack, and the ranks of clients that pruned some.
   public var digest: String {
     var hash = XXHash64()
     hash.update(vector)
@@ -148,6 +162,9 @@ public struct ServerState: Sendable, Equatable {
     hash.update(secondMoment)
     if let support, !support.isAll { hash.update(support.indices.map(Int.init)) }
     if let clip { hash.update([clip]) }
+    hash.update(mergedBase)
+    if let lastStack { hash.update(lastStack.numbers) }
+    hash.update(clientRanks.sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] })
     return hash.hexDigits
   }
 

@@ -18,6 +18,8 @@ public final class TransformerObjective: LocalObjective {
   private let maximumLength: Int
   private var onProgress: () -> Void = {}
   private var layout: TrainableLayout { workers[0].model.layout }
+  /// The model as it was given, of which base matrices are replaced.
+  private let base: PretrainedModel
 
   /// An objective over `corpus`, whose examples are cut to `maximumLength` tokens.
   ///
@@ -27,6 +29,7 @@ public final class TransformerObjective: LocalObjective {
   public init(models: [AdaptedModel], corpus: TokenCorpus, maximumLength: Int) {
     precondition(!models.isEmpty, "an objective needs a model")
     workers = models.map(Worker.init)
+    base = models[0].model
     self.corpus = corpus
     self.maximumLength = maximumLength
     factors = FactorLayout(models[0].layout)
@@ -44,6 +47,27 @@ public final class TransformerObjective: LocalObjective {
 
   /// The adapter's pairs, where there is one.
   public let factors: FactorLayout?
+
+  /// The weights of the adapted layers; nil where they are packed for products in bf16.
+  public var baseMatrices: [UnsafePointer<Float>]? {
+    let model = workers[0].model.model
+    let matrices = layout.adaptedPlaces.compactMap { place -> UnsafePointer<Float>? in
+      guard case .fp32(let weight) = model.linear(at: place)?.weight else { return nil }
+      return weight
+    }
+    return matrices.count == layout.adaptedPlaces.count ? matrices : nil
+  }
+
+  /// Gives every worker a model with these weights in its adapted layers.
+  public func replaceBase(by matrices: UnsafePointer<Float>, owner: AnyObject) {
+    guard let factors else { preconditionFailure("nothing is adapted") }
+    var weights: [LinearPlace: UnsafePointer<Float>] = [:]
+    for (place, offset) in zip(layout.adaptedPlaces, factors.baseOffsets) {
+      weights[place] = matrices + offset
+    }
+    let model = base.replacing(weights, owner: owner)
+    for worker in workers { worker.model.model = model }
+  }
 
   /// The ends of the adapter's and the head's tensors.
   public var tensorEnds: [Int] { layout.segments.map(\.range.upperBound) }
@@ -214,6 +238,8 @@ extension FactorLayout {
         outputs: b.shape[0])
     }
     guard !pairs.isEmpty else { return nil }
-    self.init(length: layout.parameterCount, loraRank: layout.lora.loraRank, pairs: pairs)
+    self.init(
+      length: layout.parameterCount, loraRank: layout.lora.loraRank, scale: layout.lora.scale,
+      pairs: pairs)
   }
 }

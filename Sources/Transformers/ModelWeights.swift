@@ -33,7 +33,7 @@ public struct BlockWeights: Sendable {
   /// The norm before (or after) the feed-forward part.
   public let feedForwardNorm: NormWeights
   /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
-  let linears: [LinearWeights?]
+  var linears: [LinearWeights?]
 
   /// One linear layer of the block.
   public subscript(role: LinearRole) -> LinearWeights {
@@ -79,13 +79,13 @@ public struct ModelWeights: @unchecked Sendable {
   /// BERT's norm after the embeddings.
   public let embeddingNorm: NormWeights?
   /// The blocks in order.
-  public let blocks: [BlockWeights]
+  public internal(set) var blocks: [BlockWeights]
   /// The norm after the last block of a pre-norm model.
   public let finalNorm: NormWeights?
   /// BERT's pooler.
-  public let pooler: LinearWeights?
+  public internal(set) var pooler: LinearWeights?
   /// The language modelling head.
-  public let languageHead: LanguageHeadWeights?
+  public internal(set) var languageHead: LanguageHeadWeights?
 
   /// Finds every tensor once, always in the same order.
   ///

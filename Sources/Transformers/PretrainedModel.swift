@@ -104,6 +104,22 @@ public final class PretrainedModel: @unchecked Sendable {
   /// The values of a weight, by the full name of its tensor; nil where it is none or packed.
   public func values(ofTensor name: String) -> Floats? { inFloats[name] }
 
+  /// `other` with other linear layers; what it keeps alive stays alive.
+  init(_ other: PretrainedModel, weights: ModelWeights, owner: AnyObject?) {
+    directory = other.directory
+    configuration = other.configuration
+    self.weights = weights
+    parts = other.parts
+    classificationHead = other.classificationHead
+    parameterCount = other.parameterCount
+    storedBytes = other.storedBytes
+    precision = other.precision
+    packedBytes = other.packedBytes
+    files = other.files
+    inFloats = other.inFloats
+    self.owner = [other.owner, owner].compactMap { $0 } as [AnyObject] as AnyObject
+  }
+
   /// Floats of a block that holds all widened and packed tensors of a model directory
   /// (`WidenedSlices`); the arguments are those of `init`.
   /// - Throws: as `init`.

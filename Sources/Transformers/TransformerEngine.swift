@@ -9,8 +9,8 @@ public import Kernels
 ///
 /// Not Sendable: one engine belongs to one thread.
 public final class TransformerEngine {
-  /// The pretrained model.
-  public let model: PretrainedModel
+  /// The pretrained model; only one of the same configuration can take its place.
+  public var model: PretrainedModel { didSet { weights = model.weights } }
   /// What it computes with: the pretrained model's frozen weights unless told otherwise.
   public var weights: ModelWeights
   /// Where the gradients of `weights` go; nil where they are frozen.

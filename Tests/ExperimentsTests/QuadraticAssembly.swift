@@ -93,7 +93,7 @@ func quadratic(
     return Assembly(
       partition: Partition(clients: owned),
       objective: objective, initialVector: [Float](repeating: 0.25, count: parameters)
-    ) { vector, directory in
+    ) { vector, _, directory in
       try onSave(directory)
       try FileManager.default.createDirectory(
         atPath: directory, withIntermediateDirectories: true)

@@ -86,6 +86,16 @@ struct MethodTests {
         downloadIndices: .difference),
       Method(
         download: .all, upload: .all, values: MessageValues(download: .fp16, upload: .int8)),
+      Method(download: .all, upload: .all, aggregation: .stacked, tiers: tiers),
+      Method(
+        download: .all, upload: .topMagnitude(.constant(0.5)), aggregation: .stacked,
+        values: MessageValues(download: .int8, upload: .bf16)),
+      Method(
+        download: .all, upload: .all, aggregation: .normWeighted, tiers: tiers,
+        rankPruning: RankPruning(factor: 0.5, penalty: 5)),
+      Method(
+        download: .topMagnitude(.constant(0.5)), upload: .downloaded, trained: .downloaded,
+        aggregation: .productMean, rankPruning: RankPruning(factor: 0.5, penalty: 5)),
     ]
     for method in methods {
       let found = try [1, 2, 3].map { ranks in

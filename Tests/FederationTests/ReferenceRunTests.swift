@@ -112,6 +112,9 @@ struct ReferenceRun {
         downloadDensity: (tier["download_density"] as? NSNumber)?.doubleValue,
         uploadDensity: (tier["upload_density"] as? NSNumber)?.doubleValue)
     }
+    let pruning = (method["rank_pruning"] as? [String: Any]).map {
+      RankPruning(factor: number($0, "factor"), penalty: number($0, "penalty"))
+    }
     let server = text["server"] as! [String: Any]
     let rate = number(server, "learning_rate")
     let optimizer: ServerOptimizer =
@@ -135,7 +138,7 @@ struct ReferenceRun {
         download: selection("download"), upload: selection("upload"),
         persistence: choice("persistence", .anew), trained: choice("trainable", .all),
         residual: choice("residual", .dropped), aggregation: choice("aggregation", .mean),
-        tiers: tiers),
+        tiers: tiers, rankPruning: pruning),
       server: optimizer,
       local: LocalTraining(
         epochs: local["epochs"] as! Int, batchSize: local["batch_size"] as! Int,
@@ -148,7 +151,8 @@ struct ReferenceRun {
   /// Whether a round's selections depend on nothing but the vector before it.
   var hasIndependentRounds: Bool {
     part == nil && plan.method.tiers.isEmpty && plan.method.residual == .dropped
-      && plan.method.persistence == .anew
+      && plan.method.persistence == .anew && plan.method.aggregation != .stacked
+      && plan.method.rankPruning == nil
   }
 
   func objective(microBatchTokens: Int = 20, threads: Int = 1) -> any LocalObjective {
@@ -187,7 +191,7 @@ struct ReferenceRunTests {
   static let remedy: Comment = "goldens: python Tests/Goldens/federation/make_federation_goldens.py"
 
   @Test("there are goldens of both families, tasks, all server optimizers and methods")
-  func exist() { #expect(ReferenceRun.names.count >= 15, Self.remedy) }
+  func exist() { #expect(ReferenceRun.names.count >= 19, Self.remedy) }
 
   @Test("the vector after each round, losses and evaluation agree", arguments: ReferenceRun.names)
   func rounds(_ name: String) throws {
@@ -209,6 +213,7 @@ struct ReferenceRunTests {
       let largest = expected.reduce(0) { max($0, abs($1)) }
       #expect(difference <= 1e-4 * largest, "round \(t): \(Self.remedy)")
       let record = try #require(last)
+      try Self.compareMethods(run, record, reference, t)
       for (client, loss) in zip(record.clients, try reference.floats("round\(t).client_loss")) {
         #expect(abs(Float(client.loss) - loss) <= 1e-4 * loss)
       }
@@ -220,6 +225,46 @@ struct ReferenceRunTests {
       // One label an example: F1 over all of them together is the accuracy.
       #expect((test.f1 == nil) == (test.perplexity != nil))
       if let f1 = test.f1 { #expect(abs(f1.micro - test.accuracy) < 1e-15) }
+      try Self.compareConfusion(test, run, reference)
+    }
+  }
+
+  /// The pairs of label and prediction are those of the examples, evaluated one by one.
+  private static func compareConfusion(
+    _ record: EvaluationRecord, _ run: FederatedRun, _ reference: ReferenceRun
+  ) throws {
+    guard record.f1 != nil else { return #expect(record.confusion.isEmpty) }
+    #expect(record.confusion.reduce(0) { $0 + $1.count } == record.examples)
+    #expect(
+      record.confusion.reduce(0) { $0 + ($1.label == $1.predicted ? $1.count : 0) }
+        == record.correct)
+    let labels = (0..<record.examples).compactMap { reference.testLabel(of: $0).map(Int.init) }
+    for (label, examples) in Dictionary(grouping: labels, by: { $0 }) {
+      let row = record.confusion.filter { $0.label == label }
+      #expect(row.reduce(0) { $0 + $1.count } == examples.count)
+    }
+  }
+
+  /// What only some methods have: merged base weights, to the element, and the ranks that clients sent.
+  private static func compareMethods(
+    _ run: FederatedRun, _ record: RoundRecord, _ reference: ReferenceRun, _ t: Int
+  ) throws {
+    #expect(
+      (run.state?.mergedBase.isEmpty == false) == (reference.golden["round\(t).base.0"] != nil))
+    var base = (run.state?.mergedBase ?? [])[...]
+    for index in 0... {
+      guard reference.golden["round\(t).base.\(index)"] != nil else { break }
+      let expected = try reference.floats("round\(t).base.\(index)")
+      let largest = expected.reduce(0) { max($0, abs($1)) }
+      for (found, expected) in zip(base.prefix(expected.count), expected) {
+        #expect(abs(found - expected) <= 1e-5 * largest, "round \(t), layer \(index)")
+      }
+      base = base.dropFirst(expected.count)
+    }
+    #expect(base.isEmpty)
+    if reference.golden["round\(t).client_ranks"] != nil {
+      let ranks = try reference.golden.readIntegers(named: "round\(t).client_ranks")
+      #expect(record.clients.map(\.loraRank) == ranks.map { Int($0) }, "round \(t)")
     }
   }
 

@@ -46,6 +46,9 @@ method head-only "download: $all, upload: $all" adapter.frozen=both
 method het-lora "download: $all, upload: $all, aggregation: norm_weighted, $tiers"
 method flex-lora "download: $all, upload: $all, aggregation: product_mean, $tiers" \
   'federation.server={optimizer: sgd, learning_rate: 1}'
+method het-lora-pruned "download: $all, upload: $all, aggregation: norm_weighted, $tiers, rank_pruning: {factor: 0.7, penalty: 0.01}"
+method flora "download: $all, upload: $all, aggregation: stacked, $tiers" \
+  'federation.server={optimizer: sgd, learning_rate: 1}'
 method density-tiers "download: $(top 1), upload: $(top 1), tiers: [{download_density: 0.0625, upload_density: 0.0625}, {share: 1}]"
 method int4 "download: {select: all, values: bf16}, upload: {select: top_magnitude, density: 0.25, values: int4}, residual: kept"
 finish

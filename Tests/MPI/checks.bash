@@ -90,7 +90,7 @@ same_bits() {
   for np in $ranks; do
     digest_of "$scratch/$label-$np" mpirun -np "$np" "$program" run "$yaml" "$@" > "$scratch/found"
     check "$label: $np ranks, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
-    for table in rounds evaluation clients client_evaluation evaluation_clients; do
+    for table in rounds evaluation confusion clients client_evaluation evaluation_clients; do
       [ -e "$scratch/$label-0/$table.csv" ] || continue
       without_seconds "$scratch/$label-0/$table.csv" > "$scratch/expected.csv"
       without_seconds "$scratch/$label-$np/$table.csv" > "$scratch/found.csv"

@@ -33,6 +33,7 @@ echo "left alone: digest $(cat "$scratch/expected")"
 number=0 done_kills=0 equal=0 ended=0
 compare() {
   ended=$((ended + 1))
+  check "$case: the kill left something to do" grep -q ', from round [0-9]' "$scratch/log"
   sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
   for table in rounds evaluation clients; do
     without_seconds "$scratch/whole/$table.csv" > "$scratch/expected.csv"
@@ -59,6 +60,48 @@ timeout -k 5 300 mpirun -np 3 "$program" run "$scratch/x.yaml" --output "$scratc
   > "$scratch/log" 2>&1 < /dev/null && compare
 check "after $done_kills kills, $ended runs ended, $equal as the one left alone" \
   test "$ended" -ge 1 -a "$ended" = "$equal"
+
+# What methods keep besides the vector: merged base weights, and clients' ranks.
+golden=$PWD/Tests/Goldens/federation
+for case in flora rank_pruning; do
+  case $case in
+    flora) method='aggregation: stacked, tiers: [{lora_rank: 1}, {lora_rank: 3}, {share: 1}]' ;;
+    *) method='aggregation: norm_weighted, rank_pruning: {factor: 0.7, penalty: 6}' ;;
+  esac
+  cat > "$scratch/$case.yaml" <<YAML
+model: {path: $golden/$case/model}
+data: {path: $golden/$case/corpus, max_length: 16}
+partition: {kind: file, path: $golden/$case/partition.json}
+adapter: {lora_rank: 4, alpha: 8, initial: $golden/$case/initial_adapter}
+method: {download: {select: all}, upload: {select: all}, $method}
+federation: {rounds: 400, cohort_size: 4, server: {optimizer: sgd, learning_rate: 0.5}}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.02, momentum: 0.9}
+evaluation: {every: 100, splits: [test]}
+compute: {micro_batch_tokens: 20}
+checkpoint: {every_rounds: 7, keep: 2}
+YAML
+  digest_of "$scratch/$case-whole" "$program" run "$scratch/$case.yaml" > "$scratch/$case-expected"
+  mpirun -np 3 "$program" run "$scratch/$case.yaml" --output "$scratch/$case-killed" --resume \
+    > "$scratch/log" 2>&1 < /dev/null &
+  job=$! start=$SECONDS
+  while [ ! -e "$scratch/$case-killed/checkpoints/round-000014.safetensors" ] && [ $((SECONDS - start)) -lt 60 ]; do
+    sleep 0.05
+  done
+  kill -9 $job 2> /dev/null
+  wait $job 2> /dev/null
+  for _ in $(seq 100); do pgrep -f "output $scratch/$case-killed " > /dev/null || break; sleep 0.1; done
+  timeout -k 5 300 mpirun -np 2 "$program" run "$scratch/$case.yaml" --output "$scratch/$case-killed" --resume \
+    > "$scratch/log" 2>&1 < /dev/null
+  check "$case: the kill left something to do" grep -q ', from round [0-9]' "$scratch/log"
+  sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
+  for table in rounds evaluation clients; do
+    without_seconds "$scratch/$case-whole/$table.csv" > "$scratch/expected.csv"
+    without_seconds "$scratch/$case-killed/$table.csv" > "$scratch/found.csv"
+    same_text "$scratch/expected.csv" "$scratch/found.csv" || echo "$table" >> "$scratch/found"
+  done
+  check "$case: killed on 3 ranks, it goes on on 2 to digest $(cat "$scratch/$case-expected") and the same tables" \
+    same_text "$scratch/$case-expected" "$scratch/found"
+done
 
 # SIGUSR1 saves and ends with 75; the same command goes on.
 signalled() {

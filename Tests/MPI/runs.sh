@@ -94,6 +94,26 @@ ends "nor anything frozen to pack" 64 'compute.precision' 10 "$program" run "$fu
 ends "nor ranks for tiers" 64 'method.tiers' 10 "$program" run "$full" --set 'method.tiers=[{lora_rank: 1}, {share: 1}]'
 ends "its export is a whole model already" 64 '--merge' 10 \
   "$program" export "$scratch/full-llama_adam_w-0" --to "$scratch/merged" --merge
+# Methods that keep more than a vector: merged base weights, shared by a node's ranks, and clients' ranks.
+tiny() { # tiny FILE CASE: a golden case whose adapter has four ranks
+  experiment "$1" "$2"
+  sed -i "s/lora_rank: 4, alpha: 6/lora_rank: 4, alpha: 8/; s/server: .*/server: {optimizer: sgd, learning_rate: 0.75}/" "$1"
+}
+tiny "$scratch/flora.yaml" flora
+tiny "$scratch/pruning.yaml" rank_pruning
+same_bits flora "$scratch/flora.yaml" "1 2 3" --set federation.rounds=3 --set \
+  'method={download: {select: all}, upload: {select: all}, aggregation: stacked, tiers: [{lora_rank: 1}, {lora_rank: 3}, {share: 1}]}'
+check "a merged run leaves its weights and no adapter" test -s "$scratch/flora-0/adapter/merged_base.safetensors" \
+  -a ! -e "$scratch/flora-0/adapter/adapter_model.safetensors"
+ends "its export without --merge" 64 'give --merge' 20 "$program" export "$scratch/flora-0" --to "$scratch/flora-adapter"
+ends "its export with --merge" 0 'merged' 20 "$program" export "$scratch/flora-0" --merge --to "$scratch/flora-model"
+ends "the merged model is a model" 0 'parameters' 20 "$program" inspect "$scratch/flora-model"
+same_bits rank-pruning "$scratch/pruning.yaml" "1 2 3" --set \
+  'method={download: {select: all}, upload: {select: all}, aggregation: norm_weighted, tiers: [{lora_rank: 2}, {share: 1}], rank_pruning: {factor: 0.7, penalty: 6}}'
+check "clients.csv says the ranks that clients sent" grep -q 'tier,lora_rank,' "$scratch/rank-pruning-0/clients.csv"
+ends "stacking with another server" 64 'must be sgd' 20 "$program" run "$scratch/flora.yaml" \
+  --set 'method={download: {select: all}, upload: {select: all}, aggregation: stacked}' \
+  --set 'federation.server={optimizer: fed_adam}'
 
 # Dense LoRA is the same value with density 1.
 digest_of "$scratch/dense" "$program" run "$yaml" --set 'method={download: {select: all}, upload: {select: all}}' > "$scratch/a"

@@ -107,6 +107,10 @@ def write(
         evaluation.append(f"{number},validation,true,50,0.99,{total}")
         evaluation.append(f"{number},test,false,50,0.98,{total}")
         evaluation.append(f"{number},test,true,50,{accuracy},{total}")
+    owned = ["client,label,label_name,examples,tokens"]
+    owned += [f"{client},{client % 2},{'ab'[client % 2]},{client + 1},10" for client in range(3)]
+    owned.append("2,1,b,6,60")
+    (folder / "partition.csv").write_text("\n".join(owned) + "\n")
     (folder / "rounds.csv").write_text("\n".join(table) + "\n")
     (folder / "clients.csv").write_text("\n".join(clients) + "\n")
     (folder / "evaluation.csv").write_text("\n".join(evaluation) + "\n")

@@ -148,6 +148,30 @@ class FigureTests(unittest.TestCase):
         # Ten thousand clients of 100 or 200 tokens: on 4096 ranks some have two of two seconds.
         self.assertEqual(set(model[model["ranks"] == 1]["bottleneck"]), {"training"})
 
+    def test_a_partition_counts_each_clients_examples_by_label(self) -> None:
+        self.study()
+        self.make()
+        table = pd.read_csv(self.runs / "figures" / "partition.tiny.csv")
+        # The made-up runs share one partition: sizes 1, 2 and 3 + 6, one label but for the last.
+        self.assertEqual(len(table), 1)
+        row = table.iloc[0]
+        self.assertEqual((row["clients"], row["examples"], row["least"], row["most"]), (3, 12, 1, 9))
+        self.assertAlmostEqual(row["labels_per_client"], 4 / 3)
+        # All have labels a and b by 4 and 8: 2/3, 1/3 and 0 away.
+        self.assertAlmostEqual(row["label_distance"], (2 / 3 + 1 / 3 + 0) / 3)
+
+    def test_a_corpus_without_labels_has_one_row_of_discs_and_old_runs_are_left_out(self) -> None:
+        path = made_up.write(self.runs / "heterogeneity.tiny/a", [0.1])
+        made_up.write(self.runs / "heterogeneity.tiny/b", [0.2], seed=1)
+        (path / "partition.csv").write_text(
+            "client,label,label_name,examples,tokens\n0,,,3,30\n1,,,5,50\n"
+        )
+        (self.runs / "heterogeneity.tiny/b/partition.csv").unlink()
+        self.assertIn("partition.tiny.png", self.make())
+        table = pd.read_csv(self.runs / "figures" / "partition.tiny.csv")
+        self.assertEqual(list(table["examples"]), [8])
+        self.assertEqual(list(table["label_distance"]), [0])
+
     def test_missing_studies_and_missing_points_are_said(self) -> None:
         made_up.write(
             self.runs / "communication.minilm-l6/dense", [0.1], model={"path": "minilm-l6"}

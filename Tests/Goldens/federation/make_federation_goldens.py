@@ -139,6 +139,26 @@ CASES = {
         "Full fine-tuning, a quarter of the weights' difference from the pretrained ones each way",
         method=method(top(0.25), top(0.25), adapter="full"), server=SGD, rounds=3,
         local=local(learning_rate=0.05))),
+    "flora": ("llama", plan(
+        "FLoRA: clients of ranks 1, 3 and 4, weighted by examples; their stack joins the base weights",
+        method=method(ALL, ALL, tiers=[dict(lora_rank=1), dict(lora_rank=3), dict()],
+                      aggregation="stacked"),
+        server=dict(optimizer="sgd", learning_rate=0.75), weighting="examples", rounds=3,
+        lora_rank=4)),
+    "flora_lm": ("llama", plan(
+        "FLoRA without a head: language modelling, all clients of rank 2",
+        method=method(ALL, ALL, aggregation="stacked"), server=SGD,
+        local=local(learning_rate=0.02), task="language_modelling", label_count=None, rounds=3)),
+    "flora_bert": ("bert", plan(
+        "FLoRA on BERT, whose pooler is merged too; half of the clients have the first of two ranks",
+        method=method(ALL, ALL, tiers=HALVES, aggregation="stacked"), server=SGD, rounds=3,
+        max_length=8)),
+    "rank_pruning": ("llama", plan(
+        "HetLoRA in full: tiers of rank 2 and 4, weighted by the norm of B A, clients prune to 0.7 of "
+        "their ranks",
+        method=method(ALL, ALL, tiers=[dict(lora_rank=2), dict()], aggregation="norm_weighted",
+                      rank_pruning=dict(factor=0.7, penalty=6.0)),
+        server=SGD, rounds=5, lora_rank=4)),
     "error_feedback": ("llama", plan(
         "An eighth up, and what is not sent is added to the client's next delta",
         method=method(ALL, top(0.125), residual="kept"), server=SGD)),
@@ -184,11 +204,11 @@ def save_split(path, count, task, rng):
     save_file(tensors, path, metadata=metadata or None)
 
 
-def save_initial_adapter(task, label_count, case, rng):
+def save_initial_adapter(task, label_count, case, rng, rank=2):
     """As a fresh adapter, B zero, A and head random; so small that B soon is among the largest."""
     model = get_peft_model(load_base(case / "model", task, label_count), LoraConfig(
         task_type="SEQ_CLS" if task == "classification" else "CAUSAL_LM",
-        r=2, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear"))
+        r=rank, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear"))
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             if p.requires_grad and "lora_B" not in name:
@@ -217,9 +237,11 @@ def make_case(name, seed):
     save_base(family, case / "model", rng)
     for split, count in [("train", sum(CLIENT_SIZES)), ("validation", 15), ("test", 25)]:
         save_split(case / "corpus" / f"{split}.safetensors", count, values["task"], rng)
-    full = values["method"].get("adapter") == "full"
-    (save_initial_head if full else save_initial_adapter)(
-        values["task"], values["label_count"], case, rng)
+    if values["method"].get("adapter") == "full":
+        save_initial_head(values["task"], values["label_count"], case, rng)
+    else:
+        save_initial_adapter(values["task"], values["label_count"], case, rng,
+                             values.get("lora_rank", 2))
     shuffled = torch.randperm(sum(CLIENT_SIZES), generator=rng)
     write_rows(case / "partition.json",
                [sorted(part.tolist()) for part in shuffled.split(CLIENT_SIZES)])

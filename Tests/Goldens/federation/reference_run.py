@@ -21,7 +21,9 @@ and writes
     golden.safetensors    initial_vector F32; round{t}.vector F32, after the server step;
                           round{t}.download_indices, round{t}.upload_indices.{cohort position} I64;
                           round{t}.client_loss F32 (cohort); round{t}.train_loss, .test_loss,
-                          .test_accuracy F32 [1]; .test_correct, .test_count I64 [1]
+                          .test_accuracy F32 [1]; .test_correct, .test_count I64 [1]; where factors
+                          are stacked round{t}.base.{adapted layer} F32, the merged weight; where
+                          clients prune ranks round{t}.client_ranks I64 (cohort), those they sent
     golden.json           margins and versions
 """
 
@@ -306,8 +308,74 @@ def product_mean(vectors, weights, layout, target):
         tensor_of(target, a)[:] = vh[:rank] * signs
 
 
-def train_client(model, values, start, examples, indices, plan, trained=None):
-    """SGD on the client's examples in ascending order; its trained vector and mean loss."""
+def philox_numbers(seed, purpose, round_number, client, step):
+    """The program's uniform numbers: Philox4x32-10 (Salmon et al., SC 2011), 53 bits each.
+
+    Key: the seed. Counter: block, purpose + 256 step, round, client.
+    """
+    low = 0xFFFFFFFF
+    block = 0
+    while True:
+        c = [block, purpose | step << 8, round_number, client]
+        k = [seed & low, seed >> 32]
+        for _ in range(10):
+            p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+            c = [q >> 32 ^ c[1] ^ k[0], q & low, p >> 32 ^ c[3] ^ k[1], p & low]
+            k = [k[0] + 0x9E3779B9 & low, k[1] + 0xBB67AE85 & low]
+        for word in (c[1] << 32 | c[0], c[3] << 32 | c[2]):
+            yield (word >> 11) * 2.0**-53
+        block += 1
+
+
+ADAPTER_INITIALIZATION = 4
+
+
+def new_factors(start, layout, rank, round_number, client):
+    """FLoRA: each client's own A, Kaiming uniform with a = sqrt(5), its first rows; B zero."""
+    start = start.clone()
+    for index, (a, b) in enumerate(lora_pairs(layout)):
+        numbers = philox_numbers(0, ADAPTER_INITIALIZATION, round_number + 1, client, index)
+        bound = 1 / math.sqrt(a["shape"][1])
+        rows = [[(2 * next(numbers) - 1) * bound for _ in range(a["shape"][1])]
+                for _ in range(rank)]
+        tensor_of(start, a)[:] = 0
+        tensor_of(start, a)[:rank] = torch.tensor(rows, dtype=torch.float32).to(start.dtype)
+        tensor_of(start, b)[:] = 0
+    return start
+
+
+def merge_products(model, vectors, weights, rate, layout):
+    """FLoRA: the weighted mean of B A, summed client by client, joins each base weight."""
+    merged = []
+    with torch.no_grad():
+        for a, b in lora_pairs(layout):
+            layer = model.get_submodule(a["name"].removesuffix(".lora_A.weight"))
+            for vector, weight in zip(vectors, weights):
+                share = rate * weight / sum(weights)
+                layer.base_layer.weight += (
+                    layer.scaling["default"] * share * tensor_of(vector, b) @ tensor_of(vector, a)
+                )
+            merged.append(layer.base_layer.weight.detach().clone())
+    return merged
+
+
+def last_ranks_norm(tensors, layout, first):
+    """HetLoRA: the sum over layers of |B[:, first:]| |A[first:, :]| (Frobenius)."""
+    return sum(
+        tensors[b["name"]][:, first:].norm() * tensors[a["name"]][first:].norm()
+        for a, b in lora_pairs(layout)
+    )
+
+
+def named(vector, layout):
+    return {entry["name"]: tensor_of(vector, entry) for entry in layout}
+
+
+def train_client(model, values, start, examples, indices, plan, trained=None, penalty=None):
+    """SGD on the client's examples in ascending order; its trained vector and mean loss.
+
+    `penalty` is a term of the loss as a function of the parameters; the mean loss is without it.
+    """
     local, parameters = plan["local"], values.parameters
     values.write(start)
     optimizer = torch.optim.SGD(parameters, local["learning_rate"], local["momentum"])
@@ -318,7 +386,7 @@ def train_client(model, values, start, examples, indices, plan, trained=None):
             optimizer.zero_grad()
             logits, targets = item_logits(model, examples, batch, plan["task"])
             loss = F.cross_entropy(logits, targets)
-            loss.backward()
+            (loss if penalty is None else loss + penalty(parameters)).backward()
             if trained is not None:
                 place = 0
                 for p in parameters:
@@ -394,20 +462,45 @@ def federated_run(case, precision):
         for tier in tiers
     ]
     support, residuals = None, {}
+    pruning, client_ranks = method.get("rank_pruning"), {}
+    full_rank = next((a["shape"][0] for a, _ in lora_pairs(layout)), 0)
     for t, cohort in enumerate(cohorts[: plan["rounds"]]):
-        total, weight_sum, losses, sent = torch.zeros_like(vector), 0, [], []
+        total, weight_sum, losses, sent, ranks = torch.zeros_like(vector), 0, [], [], []
         for position, client in enumerate(cohort):
             tier, structure = tiers[client % len(tiers)], structures[client % len(tiers)]
+            rank = client_ranks.get(client, tier.get("lora_rank", full_rank))
+            if pruning:
+                structure = rank_structure(layout, len(vector), rank)
             down = tier.get("download_density", density(method["download"], t))
             download, margins[f"round{t}.download.{position}"] = largest_magnitudes(
                 vector, down, structure, support
             )
             start = masked(vector, download)
+            if aggregation == "stacked":
+                start = new_factors(start, layout, rank, t, client)
             trains = structure
             if method.get("trainable") == "downloaded":
                 trains = as_mask(download, len(vector))
             indices = sorted(partition[client])
-            trained, loss = train_client(model, values, start, train, indices, plan, trains)
+            penalty = None
+            left = max(1, math.floor(pruning["factor"] * rank)) if pruning else rank
+            if left < rank:
+                names = [entry["name"] for entry in layout]
+                penalty = lambda ps, left=left: pruning["penalty"] * last_ranks_norm(  # noqa: E731
+                    dict(zip(names, ps)), layout, left)
+            trained, loss = train_client(
+                model, values, start, train, indices, plan, trains, penalty)
+            if left < rank:
+                before, after = (
+                    last_ranks_norm(named(v, layout), layout, left).item() for v in (start, trained)
+                )
+                if before > 0:
+                    margins[f"round{t}.pruning.{position}"] = abs(after - before) / before
+                if after < before:
+                    rank = client_ranks[client] = left
+                    structure = rank_structure(layout, len(vector), rank)
+                    trained, start = trained * structure, start * structure
+            ranks.append(rank)
             delta = start - trained
             if method.get("residual") == "kept":
                 delta = delta + residuals.get(client, 0)
@@ -428,6 +521,15 @@ def federated_run(case, precision):
             sent.append((start - masked(delta, upload), weight))
             tensors[f"round{t}.upload_indices.{position}"] = upload.clone()
         pseudo_gradient = total / weight_sum
+        if pruning:
+            tensors[f"round{t}.client_ranks"] = torch.tensor(ranks)
+        if aggregation == "stacked":
+            merged = merge_products(model, *zip(*sent), options["learning_rate"], layout)
+            for index, weight in enumerate(merged):
+                tensors[f"round{t}.base.{index}"] = weight
+            for a, b in lora_pairs(layout):
+                tensor_of(pseudo_gradient, a)[:] = 0
+                tensor_of(pseudo_gradient, b)[:] = 0
         if aggregation == "product_mean":
             target = vector - pseudo_gradient
             product_mean(*zip(*sent), layout, target)
@@ -436,7 +538,7 @@ def federated_run(case, precision):
         if method.get("persistence") == "nested":
             support = as_mask(download, len(vector))
             vector = masked(vector, download)
-        if len(tiers) > 1:
+        if len(tiers) > 1 or pruning:
             download = torch.arange(len(vector))  # evaluated as a whole
         loss, correct, count, leads[f"round{t}"] = evaluate(
             model, values, masked(vector, download), test, plan["task"]
@@ -459,7 +561,9 @@ def float32_comparison(double, single):
     return {
         "same_indices_and_counts": same,
         "vector": {
-            n: largest_relative_error(single[n], double[n]) for n in double if n.endswith(".vector")
+            n: largest_relative_error(single[n], double[n])
+            for n in double
+            if n.endswith(".vector") or ".base." in n
         },
         "loss": max(
             largest_relative_error(single[n], double[n]) for n in double if n.endswith("_loss")
