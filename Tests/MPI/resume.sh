@@ -33,7 +33,6 @@ echo "left alone: digest $(cat "$scratch/expected")"
 number=0 done_kills=0 equal=0 ended=0
 compare() {
   ended=$((ended + 1))
-  check "$case: the kill left something to do" grep -q ', from round [0-9]' "$scratch/log"
   sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
   for table in rounds evaluation clients; do
     without_seconds "$scratch/whole/$table.csv" > "$scratch/expected.csv"
