@@ -20,7 +20,7 @@ STUDY = "scaling"
 COHORT = 10_000
 CORES_PER_HOST = 64
 # What `cellm-bench link` measured in the lab (docs/communication-model.md), and a fast network by its data sheet.
-LINKS = {"1 Gbit/s, measured in the lab": Link(1.0e-4, 8.5e-9), "100 Gbit/s, by its data sheet": Link(2e-6, 8e-11)}
+LINKS = {"1 Gbit/s, measured in the lab": Link(2.1e-5, 8.34e-9), "100 Gbit/s, by its data sheet": Link(2e-6, 8e-11)}
 
 
 def rounds_of(data: Runs) -> pd.DataFrame:
