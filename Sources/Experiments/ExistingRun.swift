@@ -39,7 +39,8 @@ struct ExistingRun {
     let manifest = Manifest.read(in: path)
     isExtended = experiment.federation.rounds != saved.federation.rounds
     finishedDigest =
-      manifest?.status == "finished" && !isExtended ? manifest?.digest : nil
+      manifest?.status == "finished" && manifest?.totals.rounds == experiment.federation.rounds
+      ? manifest?.digest : nil
     starts = manifest.map { $0.starts + [$0.lastStart] } ?? []
     if finishedDigest == nil {
       let (checkpoint, damaged) = CheckpointFolder(path: directory.file("checkpoints")).newest()

@@ -21,7 +21,8 @@ final class OutputFile {
   /// Opens a file to append to it, made where it is missing.
   init(opening path: String) throws {
     self.path = path
-    descriptor = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0o644)
+    // Readable, since a shared lock over NFS wants that.
+    descriptor = open(path, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0o644)
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
     length = Int(lseek(descriptor, 0, SEEK_END))
   }
@@ -40,11 +41,11 @@ final class OutputFile {
   /// - Returns: Whether no other process has it.
   func lock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
-  /// Takes the file as `lock` does, when the process that has it lets it go.
-  func waitForLock() throws {
-    while flock(descriptor, LOCK_EX) != 0 {
-      guard errno == EINTR else { throw CommandFailure.system(path, errno) }
-    }
+  /// Whether a process has it by `lock`. Two that look at once do not see each other.
+  var isLocked: Bool {
+    if flock(descriptor, LOCK_SH | LOCK_NB) != 0 { return true }
+    flock(descriptor, LOCK_UN)
+    return false
   }
 
   /// Removes its content.

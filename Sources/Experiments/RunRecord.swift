@@ -38,9 +38,6 @@ final class RunRecord {
     }
     // What ranks of an earlier start said of themselves.
     try? FileManager.default.removeItem(atPath: directory.file(".watch"))
-    if existing?.isExtended == true {
-      try OutputFile.replace(directory.file("config.yaml"), with: yaml)
-    }
     tables = try RunTables(
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
@@ -56,6 +53,10 @@ final class RunRecord {
     self.manifest.starts = existing?.starts ?? []
     self.manifest.firstRound = round
     try self.manifest.write(to: directory)
+    // Last: before the manifest says that it runs, it is the shorter run, which is finished.
+    if existing?.isExtended == true {
+      try OutputFile.replace(directory.file("config.yaml"), with: yaml)
+    }
   }
 
   /// Saves the state where rounds or minutes ask for it, or `now`.

@@ -6,7 +6,11 @@ import Foundation
 final class SweepClaims {
   private let directory: String
   private let points: [String]
-  private let search: PairwiseSearch?
+  private let sweep: Sweep
+  /// Points that failed here, also where their files could not say so.
+  private var failedHere: Set<Int> = []
+  /// Whether waiting was given up because the job is to stop.
+  private(set) var isStopped = false
   private var held: [Int: OutputFile] = [:]
   /// Finished points with what they came to; they stay so.
   private var finished: [Int: PairwiseSearch.Outcome] = [:]
@@ -16,7 +20,7 @@ final class SweepClaims {
   init(directory: String, sweep: Sweep) throws {
     self.directory = directory
     points = sweep.points.map(\.name)
-    search = sweep.search
+    self.sweep = sweep
     do {
       try FileManager.default.createDirectory(
         atPath: directory + "/.claims", withIntermediateDirectories: true)
@@ -28,7 +32,7 @@ final class SweepClaims {
   /// Claims the first point that is neither finished nor claimed; nil where none is left. A search waits
   /// here for the points of other groups that decide how it goes on.
   func next(only: Int?) throws -> Int? {
-    guard only == nil, let search else {
+    guard only == nil, let search = sweep.search else {
       for index in points.indices where only == nil || only == index {
         if let claimed = try claim(index) { return claimed }
       }
@@ -43,8 +47,15 @@ final class SweepClaims {
         if wanted.isEmpty { return nil }
         continue
       }
-      // Until the group that has it is through with it, or gone.
-      try OutputFile(opening: file(busy)).waitForLock()
+      // Until the group that has it is through with it, failed at it, or gone.
+      let claim = try OutputFile(opening: file(busy))
+      while outcome(busy) == .open, claim.isLocked {
+        if Interruption.isPending {
+          isStopped = true
+          return nil
+        }
+        usleep(200_000)
+      }
     }
   }
 
@@ -62,16 +73,19 @@ final class SweepClaims {
   func release(_ index: Int) { held[index] = nil }
 
   /// Says that a point failed; it stays claimed, so that no group of this job repeats it.
-  func fail(_ index: Int) { try? held[index]?.append(Self.failed) }
+  func fail(_ index: Int) {
+    failedHere.insert(index)
+    try? held[index]?.append(Self.failed)
+  }
 
   private func outcome(_ index: Int) -> PairwiseSearch.Outcome {
     if isFinished(index) { return finished[index] ?? .failed }
-    let isMine = held[index] != nil
+    if failedHere.contains(index) { return .failed }
     guard FileManager.default.contents(atPath: file(index)) == Data(Self.failed.utf8) else {
       return .open
     }
     // What is left of a group that is gone says nothing: its failed points begin anew.
-    return isMine || (try? OutputFile(opening: file(index)))?.lock() != true ? .failed : .open
+    return (try? OutputFile(opening: file(index)))?.isLocked != false ? .failed : .open
   }
 
   private func isFinished(_ index: Int) -> Bool {
@@ -79,6 +93,12 @@ final class SweepClaims {
     guard let manifest = Manifest.read(in: "\(directory)/\(points[index])"),
       manifest.status == "finished"
     else { return false }
+    // One that is to have more rounds goes on.
+    if let longer = try? sweep.request(sweep.points[index]).load().experiment.federation.rounds,
+      longer > manifest.totals.rounds
+    {
+      return false
+    }
     finished[index] =
       manifest.evaluation.map { .finished(accuracy: $0.accuracy, loss: $0.loss) } ?? .failed
     return true

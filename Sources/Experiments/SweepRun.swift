@@ -63,10 +63,17 @@ public func runSweep(
     return (mark - start) / .seconds(1)
   }
   while true {
-    var next = [try communicator.agreed { try claims?.next(only: only) ?? -1 }]
+    var next = [
+      try communicator.agreed {
+        try claims?.next(only: only) ?? (claims?.isStopped == true ? -2 : -1)
+      }
+    ]
     try communicator.broadcast(&next)
     outcome.claimingSeconds += lap()
-    guard next[0] >= 0 else { break }
+    guard next[0] >= 0 else {
+      if next[0] == -2 { outcome.exitCode = ExitCode.stopped }
+      break
+    }
     let pointName = try communicator.broadcast(sweep?.points[next[0]].name ?? "", root: 0)
     let request = sweep.map { $0.request($0.points[next[0]]) } ?? ExperimentRequest()
     defer { outcome.playingSeconds += lap() }

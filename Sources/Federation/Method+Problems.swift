@@ -51,6 +51,10 @@ extension Method {
       trained == .downloaded,
       "starts each round from new factors, which nobody downloads; train all")
     refuse(
+      upload == .downloaded && (tiers.isEmpty || tiers.contains { $0.uploadDensity == nil }),
+      "starts each round from new factors, which nobody downloads; upload select cannot be downloaded"
+    )
+    refuse(
       residual == .kept,
       "starts each round from new factors, for which a kept residual means nothing")
     refuse(

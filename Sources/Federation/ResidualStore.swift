@@ -28,7 +28,11 @@ public final class ResidualsInMemory: ResidualStore {
 
   /// What a client kept.
   public func residual(of client: Int, before round: Int) -> [Float]? {
-    kept.withLock { $0.residuals[client] }
+    kept.withLock { kept in
+      // Of a round that is played again, what was there before it.
+      if kept.round >= round, let before = kept.replaced[client] { return before }
+      return kept.residuals[client]
+    }
   }
 
   /// Keeps a residual.
@@ -36,7 +40,9 @@ public final class ResidualsInMemory: ResidualStore {
     let copy = Array(residual)
     kept.withLock { kept in
       if kept.round != round { (kept.round, kept.replaced) = (round, [:]) }
-      kept.replaced.updateValue(kept.residuals[client], forKey: client)
+      if kept.replaced.index(forKey: client) == nil {
+        kept.replaced.updateValue(kept.residuals[client], forKey: client)
+      }
       kept.residuals[client] = copy
     }
   }

@@ -78,11 +78,15 @@ extension FederatedRun {
   private func weights(_ reports: [ClientReport]) -> [Int] {
     let examples = reports.map { plan.weighting.weight(examples: $0.examples) }
     guard plan.method.aggregation == .normWeighted else { return examples }
-    // Norms as 20-bit fractions of the largest, so that the weighted sum stays exact.
+    // Norms as 20-bit fractions of the largest, of fewer bits for very large cohorts, so that the
+    // weighted sum stays exact.
+    let total = max(1, examples.reduce(0, +))
+    var parts = 1_048_576
+    while parts > 1, total > FixedPointScale.largestTotalWeight / parts { parts /= 2 }
     let largest = reports.reduce(0) { max($0, $1.productNorm) }
     return zip(examples, reports).map { weight, report in
       largest > 0
-        ? weight * max(1, Int((report.productNorm / largest * 1_048_576).rounded())) : weight
+        ? weight * max(1, Int((report.productNorm / largest * Double(parts)).rounded())) : weight
     }
   }
 

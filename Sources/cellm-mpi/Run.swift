@@ -9,14 +9,17 @@ struct Run: ExecutableCommand {
     abstract: "Run an experiment; under mpirun or srun on all ranks.",
     discussion: """
       Everything wrong with the experiment is reported at once, before anything is computed. The \
-      results go to a new directory: config.yaml (complete), manifest.json, rounds.csv, \
-      evaluation.csv, clients.csv, wire.csv and adapter/ (PEFT), with evaluation.clients also \
-      client_evaluation.csv and evaluation_clients.csv. At the end a table, the digest of \
+      results go to a new directory: config.yaml (complete), manifest.json, \
+      partition.csv, rounds.csv, evaluation.csv, confusion.csv (of a classifier), clients.csv, wire.csv, \
+      metrics.jsonl, tensorboard/ and adapter/ (PEFT; of full fine-tuning model/), with evaluation.clients \
+      also client_evaluation.csv and evaluation_clients.csv. At the end a table, the digest of \
       the final state and the directory's path are printed. `cellm-mpi keys` lists all keys.
 
       The state is saved in checkpoints/ every few rounds and minutes, and on SIGUSR1, after which \
       the run ends with exit code 75. With --resume the same command goes on from there, on any \
-      number of ranks, to the same digest; where nothing was begun it begins.
+      number of ranks, to the same digest; where nothing was begun it begins. With a larger \
+      federation.rounds a finished run goes on, unless a schedule or target_epsilon was made for their \
+      number.
 
       Examples:
         mpirun -np 4 cellm-mpi run experiments/quickstart.yaml

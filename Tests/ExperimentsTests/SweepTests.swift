@@ -131,6 +131,18 @@ struct SweepTests {
     #expect(try play(scratch, ranks: 1)[0].finished.count == 5)
   }
 
+  @Test("points that are to have more rounds go on")
+  func moreRounds() throws {
+    let scratch = try Scratch()
+    _ = try sweep(scratch, text)
+    #expect(try play(scratch, ranks: 1)[0].finished.count == 6)
+    _ = try sweep(scratch, text + "\nset: {federation.rounds: 5}\n")
+    #expect(try play(scratch, ranks: 2)[0].finished.count == 6)
+    #expect(try scratch.read("out/points.csv").split(separator: "\n")[1].contains(",finished,"))
+    #expect(try scratch.read("out/a.seed-0/rounds.csv").split(separator: "\n").count == 6)
+    #expect(try play(scratch, ranks: 1)[0].finished.isEmpty)
+  }
+
   @Test("a failing point does not end the others, and begins anew the next time")
   func failing() throws {
     let scratch = try Scratch()

@@ -31,7 +31,7 @@ slow_links() {
   mapping=(-np 4 --map-by node)
   run_on_hosts "$scratch/slow" "${large[@]}" "${dense[@]}" --set federation.rounds=4 --set federation.uploads=gather
   received=$(($("$cluster" bytes | awk '$1 == "node1" { print $3 }') - before))
-  seconds=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "longest_rank_seconds") c = i } $2 == "gather" { s += $c }
+  seconds=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "longest_rank_seconds") c = i } $2 == "gather" || $2 == "message" { s += $c }
     END { print s }' "$scratch/slow/wire.csv")
   "$cluster" rate none
   echo "node1 received $received bytes; gathers took $seconds s, the link alone $(awk "BEGIN { print $received / 12.5e6 }") s"
