@@ -7,6 +7,8 @@ All other points are predicted.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -35,12 +37,16 @@ def rounds_of(data: Runs) -> pd.DataFrame:
     return table.merge(names, on="run").sort_values(["kind", "ranks"], ignore_index=True)
 
 
+def clients_of(data: Runs, run: str) -> pd.DataFrame:
+    """The clients of a run's rounds after the first, which is slower than the others."""
+    return data.clients[(data.clients["run"] == run) & (data.clients["round"] > 0)]
+
+
 def workload(data: Runs, run: str) -> Workload:
     """The clients of a run's rounds after the first, one list a round being as good as the other."""
     row = data.runs[data.runs["run"] == run].iloc[0]
-    clients = data.clients[(data.clients["run"] == run) & (data.clients["round"] > 0)]
     return Workload(
-        tokens=list(clients["tokens"].astype(float)),
+        tokens=list(clients_of(data, run)["tokens"].astype(float)),
         coordinates=int(row["parameters"]),
         download_density=float(row.get("method.download.density", 1.0)),
         upload_density=float(row.get("method.upload.density", 1.0)),
@@ -50,15 +56,9 @@ def workload(data: Runs, run: str) -> Workload:
 def by_round(data: Runs, run: str) -> list[Workload]:
     """The work of each round of a run after the first."""
     whole = workload(data, run)
-    clients = data.clients[(data.clients["run"] == run) & (data.clients["round"] > 0)]
     return [
-        Workload(
-            list(group["tokens"].astype(float)),
-            whole.coordinates,
-            whole.download_density,
-            whole.upload_density,
-        )
-        for _, group in clients.groupby("round")
+        replace(whole, tokens=list(group["tokens"].astype(float)))
+        for _, group in clients_of(data, run).groupby("round")
     ]
 
 
@@ -72,7 +72,7 @@ def calibrate(data: Runs, table: pd.DataFrame, cores: int) -> Machine:
     if alone.empty or len(pair) < 2:
         raise ValueError("needs the runs strong-1, pair-a and pair-b of scripts/scaling")
     run = alone["run"].iloc[0]
-    clients = data.clients[(data.clients["run"] == run) & (data.clients["round"] > 0)]
+    clients = clients_of(data, run)
     slope, overhead = np.polyfit(clients["tokens"], clients["client_seconds"], 1)
     machine = Machine(
         cores=cores,
@@ -85,7 +85,7 @@ def calibrate(data: Runs, table: pd.DataFrame, cores: int) -> Machine:
         [round_model.round_time(work, machine, 1, 1).total for work in by_round(data, run)]
     )
     rest = max(0.0, float(alone["seconds"].iloc[0]) - float(modelled))
-    return Machine(**{**machine.__dict__, "fixed": rest})
+    return replace(machine, fixed=rest)
 
 
 def predict(data: Runs, table: pd.DataFrame, machine: Machine) -> pd.DataFrame:
@@ -109,10 +109,10 @@ def drawn_on(work: Workload, machine: Machine) -> pd.DataFrame:
     """The model for a cohort of 10 000 on up to 4096 ranks of hosts with 64 cores, a core a rank."""
     generator = np.random.default_rng(0)
     tokens = list(generator.choice(work.tokens, COHORT))
-    cohort = Workload(tokens, work.coordinates, work.download_density, work.upload_density)
+    cohort = replace(work, tokens=tokens)
     rows = []
     for name, link in LINKS.items():
-        cluster = Machine(**{**machine.__dict__, "cores": CORES_PER_HOST, "link": link, "together": 1.0})
+        cluster = replace(machine, cores=CORES_PER_HOST, link=link, together=1.0)
         for ranks in (2**k for k in range(0, 13)):
             found = round_model.round_time(cohort, cluster, ranks, CORES_PER_HOST)
             rows.append(

@@ -6,7 +6,9 @@ import Foundation
 final class SweepClaims {
   private let directory: String
   private let points: [String]
-  private let sweep: Sweep
+  /// How many rounds each point is to have.
+  private let rounds: [Int]
+  private let search: PairwiseSearch?
   /// Points that failed here, also where their files could not say so.
   private var failedHere: Set<Int> = []
   /// Whether waiting was given up because the job is to stop.
@@ -17,10 +19,11 @@ final class SweepClaims {
   /// Stands in the claim of a point that failed, as long as its group lives.
   private static let failed = "failed\n"
 
-  init(directory: String, sweep: Sweep) throws {
+  init(directory: String, sweep: Sweep, rounds: [Int]) throws {
     self.directory = directory
     points = sweep.points.map(\.name)
-    self.sweep = sweep
+    self.rounds = rounds
+    search = sweep.search
     do {
       try FileManager.default.createDirectory(
         atPath: directory + "/.claims", withIntermediateDirectories: true)
@@ -32,7 +35,7 @@ final class SweepClaims {
   /// Claims the first point that is neither finished nor claimed; nil where none is left. A search waits
   /// here for the points of other groups that decide how it goes on.
   func next(only: Int?) throws -> Int? {
-    guard only == nil, let search = sweep.search else {
+    guard only == nil, let search else {
       for index in points.indices where only == nil || only == index {
         if let claimed = try claim(index) { return claimed }
       }
@@ -91,14 +94,9 @@ final class SweepClaims {
   private func isFinished(_ index: Int) -> Bool {
     if finished[index] != nil { return true }
     guard let manifest = Manifest.read(in: "\(directory)/\(points[index])"),
-      manifest.status == "finished"
+      // One that is to have more rounds goes on.
+      manifest.status == "finished", manifest.totals.rounds >= rounds[index]
     else { return false }
-    // One that is to have more rounds goes on.
-    if let longer = try? sweep.request(sweep.points[index]).load().experiment.federation.rounds,
-      longer > manifest.totals.rounds
-    {
-      return false
-    }
     finished[index] =
       manifest.evaluation.map { .finished(accuracy: $0.accuracy, loss: $0.loss) } ?? .failed
     return true

@@ -34,26 +34,26 @@ public func runSweep(
   assets: AssetDirectory = AssetDirectory(), communicator: any Communicator,
   assemble: Assembler
 ) throws -> SweepOutcome {
-  let sweep = try communicator.agreed { () -> Sweep? in
-    guard communicator.rank == 0 else { return nil }
+  let (sweep, rounds) = try communicator.agreed { () -> (Sweep?, [Int]) in
+    guard communicator.rank == 0 else { return (nil, []) }
     let sweep = try Sweep(path: path)
     if let only, !sweep.points.indices.contains(only) {
       throw CommandFailure(
         ExitCode.usage, "--point \(only): the sweep has points 0 to \(sweep.points.count - 1)")
     }
-    for point in sweep.points {
+    let rounds = try sweep.points.map { point in
       do {
-        _ = try sweep.request(point).load()
+        return try sweep.request(point).load().experiment.federation.rounds
       } catch let error as ExperimentProblems {
         throw CommandFailure(ExitCode.usage, "point \(point.name): \(error)")
       }
     }
-    return sweep
+    return (sweep, rounds)
   }
   let name = try communicator.broadcast(sweep?.name ?? "", root: 0)
   let directory = output ?? "runs/\(name)"
   let claims = try communicator.agreed {
-    try sweep.map { try SweepClaims(directory: directory, sweep: $0) }
+    try sweep.map { try SweepClaims(directory: directory, sweep: $0, rounds: rounds) }
   }
   var outcome = SweepOutcome(directory: directory)
   var mark = ContinuousClock.now

@@ -110,3 +110,9 @@ func play(
   let final = try run.run { records.append($0) }
   return (records, try #require(final.state))
 }
+
+/// Twenty examples of seven clients of one to six.
+let unevenClients = Partition(
+  clients: [
+    [0, 1, 2], [3], [4, 5, 6, 7, 8, 9], [10, 11], [12, 13, 14], [15], [16, 17, 18, 19],
+  ])

@@ -22,10 +22,7 @@ private struct Trace: Sendable, Equatable {
 
 @Suite struct SameBitsTests {
   private static let length = 301
-  private static let partition = Partition(
-    clients: [
-      [0, 1, 2], [3], [4, 5, 6, 7, 8, 9], [10, 11], [12, 13, 14], [15], [16, 17, 18, 19],
-    ])
+  private static let partition = unevenClients
 
   private static func objective() -> QuadraticObjective {
     QuadraticObjective(
