@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs that are killed at random moments and go on, on any number of ranks, end with the digest of the
-# run that was left alone. Usage: Tests/MPI/resume.sh [BINARY_DIRECTORY] [KILLS]
+# run that was left alone. Every fourth kill hits a run in a PID namespace, where each start has the same
+# process numbers, as in a container. Usage: Tests/MPI/resume.sh [BINARY_DIRECTORY] [KILLS]
 # Prints one line a check and, last, "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -31,6 +32,9 @@ echo "left alone: digest $(cat "$scratch/expected")"
 
 # One directory for all kills; where it is finished before, a new one.
 number=0 done_kills=0 equal=0 ended=0
+# Every fourth start, where the rights for it are there; done_in_namespace counts its kills.
+namespace=(unshare --pid --fork --kill-child --mount-proc) done_in_namespace=0
+"${namespace[@]}" true 2> /dev/null || namespace=()
 compare() {
   ended=$((ended + 1))
   sed -nE 's/^digest ([0-9a-f]+)$/\1/p' "$scratch/log" > "$scratch/found"
@@ -53,15 +57,19 @@ compare_rounds() {
   same_text "$scratch/expected.csv" "$scratch/found.csv" && sound=$((sound + 1))
 }
 while [ "$done_kills" -lt "$kills" ]; do
-  ranks=$((done_kills % 4 + 1))
-  setsid mpirun -np $ranks "$program" run "$scratch/x.yaml" --output "$scratch/run$number" --resume \
+  ranks=$((done_kills % 5 + 1)) inside=()
+  [ $((done_kills % 4)) != 3 ] || inside=(${namespace[@]+"${namespace[@]}"})
+  setsid ${inside[@]+"${inside[@]}"} mpirun -np $ranks "$program" run "$scratch/x.yaml" --output "$scratch/run$number" --resume \
     > "$scratch/log" 2>&1 < /dev/null &
   job=$!
   sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
   [ $((RANDOM % 2)) = 0 ] && sleep 0.5
   # Any process of it, mpirun included.
   victim=$(pgrep -f "output $scratch/run$number " | shuf -n 1)
-  if [ -n "$victim" ] && kill -9 "$victim" 2> /dev/null; then done_kills=$((done_kills + 1)); fi
+  if [ -n "$victim" ] && kill -9 "$victim" 2> /dev/null; then
+    done_kills=$((done_kills + 1))
+    [ ${#inside[@]} = 0 ] || done_in_namespace=$((done_in_namespace + 1))
+  fi
   wait $job 2> /dev/null && { compare; number=$((number + 1)); }
   # Where mpirun itself was killed its ranks end by themselves.
   for _ in $(seq 100); do pgrep -f "output $scratch/run$number " > /dev/null || break; sleep 0.1; done
@@ -69,7 +77,8 @@ while [ "$done_kills" -lt "$kills" ]; do
 done
 timeout -k 5 300 mpirun -np 3 "$program" run "$scratch/x.yaml" --output "$scratch/run$number" --resume \
   > "$scratch/log" 2>&1 < /dev/null && compare
-check "after $done_kills kills, $ended runs ended, $equal as the one left alone" \
+[ ${#namespace[@]} != 0 ] || skip "kills in a PID namespace: the right to make one is missing"
+check "after $done_kills kills ($done_in_namespace in a PID namespace), $ended runs ended, $equal as the one left alone" \
   test "$ended" -ge 1 -a "$ended" = "$equal"
 check "after $checked of them there were rounds, and $sound had the digests of the run left alone, round by round" \
   test "$checked" -ge 1 -a "$checked" = "$sound"
