@@ -15,7 +15,7 @@ from typing import Callable
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from .errors import PrepareError
+from .errors import PrepareError, naming
 
 NAMES = {"float32": "F32", "int64": "I64", "int32": "I32", "uint32": "U32", "uint16": "U16"}
 
@@ -50,7 +50,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
         position += tensor.bytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     text += b" " * (-(len(text) + 8) % 64)
-    with open(path, "wb") as file:
+    with naming(path), open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for name in order:
@@ -60,7 +60,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
                 raise PrepareError(f"{name}: shape {values.shape}, announced as {tensor.shape}")
             file.write(values.reshape(-1).view(np.uint8).data)
     try:
-        with safe_open(str(path), framework="numpy") as opened:
+        with naming(path), safe_open(str(path), framework="numpy") as opened:
             if set(opened.keys()) != set(tensors):
                 raise PrepareError(f"{path}: written file lists other tensors")
     except SafetensorError as error:
