@@ -15,17 +15,23 @@ from .tokenizer_directory import TokenizerDirectory
 
 def fraction(text: str) -> float:
     """A number from 0 up to, not including, 1."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0 ..< 1")
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 up to, not including, 1")
     return value
 
 
 def natural(text: str) -> int:
     """A whole number from 1."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
     return value
 
 

@@ -110,7 +110,7 @@ class TokenizerDirectory:
                     f"{shown(folder)}/added_tokens.json: {token!r} is not in tokenizer.json; save the "
                     "tokenizer anew with transformers"
                 )
-        self.config, self.kind = config, tokenizer_settings.class_of(config, model)
+        self.config, self.kind = config, tokenizer_settings.class_of(tokenizer, config, model)
         self.text = json.dumps(made) if self.changes else ""
 
     @property

@@ -103,8 +103,8 @@ class Refusal(PrepareError):
         )
 
 
-def class_of(config: dict[str, Any], model: dict[str, Any]) -> str:
-    """The tokenizer class that transformers takes for tokenizer_config.json and config.json."""
+def class_of(tokenizer: dict[str, Any], config: dict[str, Any], model: dict[str, Any]) -> str:
+    """The class that transformers takes for tokenizer.json, tokenizer_config.json and config.json."""
     kind = model.get("model_type")
     if kind == "qwen2":  # whatever the file says
         return "Qwen2Tokenizer"
@@ -119,6 +119,8 @@ def class_of(config: dict[str, Any], model: dict[str, Any]) -> str:
     found = plain or named.removesuffix("Fast")
     if found not in DEFAULT_TOKENS:
         raise Refusal("tokenizer_class", named, "its tokens are not computed here")
+    if found == "LlamaTokenizer" and _has_byte_level(tokenizer):
+        return BACKEND
     return found
 
 
@@ -142,11 +144,11 @@ def effective(
     for field in ("do_lower_case", "tokenize_chinese_chars", "strip_accents", "add_prefix_space"):
         if config.get(field) not in (None, True, False):
             raise Refusal(field, config[field], "not true or false", "correct it")
-    kind = class_of(config, model)
+    kind = class_of(tokenizer, config, model)
     made = copy.deepcopy(tokenizer)
     if kind == "BertTokenizer":
         _bert(made, config)
-    elif kind == "LlamaTokenizer" and not _has_byte_level(tokenizer):
+    elif kind == "LlamaTokenizer":
         _llama(made, config)
     elif kind in ("Qwen2Tokenizer", "GPT2Tokenizer"):
         _byte_level(kind, tokenizer, config)
@@ -281,13 +283,14 @@ def _byte_level(kind: str, tokenizer: dict[str, Any], config: dict[str, Any]) ->
     if tokenizer.get("normalizer") != normalizer:
         raise _other_part(kind, "normalizer", tokenizer.get("normalizer"))
     words = tokenizer["model"]
-    for part in ("continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges"):
+    flags = "continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges"
+    for part in flags.split():
         if words.get(part):
             raise _other_part(kind, f"model.{part}", words[part])
 
 
 def _has_byte_level(tokenizer: dict[str, Any]) -> bool:
-    """Whether tokenizer.json is byte-level: transformers takes such a file for LlamaTokenizer as it is."""
+    """Whether tokenizer.json is byte-level; LlamaTokenizer takes such a file as it is."""
     for name in ("pre_tokenizer", "decoder"):
         part = tokenizer.get(name) or {}
         inner = part.get("pretokenizers") or part.get("decoders") or []
