@@ -67,8 +67,8 @@ def run(words: list[str]) -> int:
         return INPUT_OUTPUT
     except Exception as error:
         tell(
-            f"a fault of prepare itself ({place_of(error)}): {type(error).__name__}: {one_line(error)}; "
-            "please report this line"
+            f"a fault of prepare itself ({place_of(error)}): {type(error).__name__}:"
+            f" {one_line(error)}; please report this line"
         )
         return SOFTWARE
     return 0

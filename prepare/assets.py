@@ -59,7 +59,8 @@ def unknown(name: str, what: str) -> str:
         return f"there is no {what} {name}{near}"
     listed = f"; already in {shown(home())}: {', '.join(there)}" if there else ""
     return (
-        f"there is no {what} {name}; scripts/prepare can make {', '.join(options)}{listed}; any "
-        "other Hugging Face model is used as it is, by the path of its directory; a corpus of your own "
-        "is made by scripts/prepare text --file FILE --text COLUMN --tokenizer MODEL --name NAME"
+        f"there is no {what} {name}; scripts/prepare can make {', '.join(options)}{listed}; any"
+        " other Hugging Face model is used as it is, by the path of its directory; a corpus of"
+        " your own is made by scripts/prepare text --file FILE --text COLUMN --tokenizer MODEL"
+        " --name NAME"
     )

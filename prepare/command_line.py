@@ -51,8 +51,10 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = OneLineParser(
         prog="scripts/prepare",
-        description="Puts models and token data sets into $CELLM_HOME "
-        "(default: cellm-mpi in the user's cache folder).",
+        description=(
+            "Puts models and token data sets into $CELLM_HOME "
+            "(default: cellm-mpi in the user's cache folder)."
+        ),
         epilog=EXIT_CODES,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="WHAT")

@@ -81,7 +81,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_errors(doing: str) -> Iterator[None]:
-    """Turns an operating system error into one line with what was being done, the file and advice."""
+    """Turns an operating system error into one line: the task, the file, the cause and advice."""
     try:
         yield
     except OSError as error:

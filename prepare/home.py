@@ -57,7 +57,8 @@ def check_name(name: str) -> None:
         )
     if RESERVED.fullmatch(name):
         raise PrepareError(
-            f"--name {name}: prepare keeps files of its own in {home() / name}; choose another name",
+            f"--name {name}: prepare keeps files of its own in {home() / name}; choose another"
+            " name",
             USAGE,
         )
 

@@ -1,4 +1,4 @@
-"""Names of classes and clients: how values of a file become names, and in which order they are numbered."""
+"""Names of classes and clients: values of a file become names, and names become numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from .home import say
 
-INTEGER = re.compile(r"-?\d+")
+INTEGER = re.compile(r"-?\d{1,1000}")
 WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
 DECIMAL = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 EXACT = 1 << 53
@@ -34,7 +34,7 @@ def name_of(value: Any) -> str | None:
 
 
 def fold_whole_numbers(column: Column) -> list[str]:
-    """Writes 1.0 as 1 where all names of a column are whole numbers; returns the names that changed.
+    """Writes 1.0 as 1 where all names of a column are whole numbers; returns those that changed.
 
     Tables of another program have 1.0 for 1 where a column has a gap.
     """
@@ -52,7 +52,7 @@ def fold_whole_numbers(column: Column) -> list[str]:
 
 
 def in_order(names: Any) -> list[str]:
-    """Distinct names in the order in which they are numbered: numbers by value, all else as text."""
+    """Distinct names in the order of their numbers: numbers by value, all else as text."""
     distinct = sorted(set(names))
     if all(INTEGER.fullmatch(name) for name in distinct):
         return sorted(distinct, key=int)
@@ -69,7 +69,9 @@ def all_names(column: Column | None) -> list[str]:
 def listed(names: list[str], most: int = 12) -> str:
     """Names for people, the first ones where there are many."""
     more = len(names) - most
-    return ", ".join(repr(name) for name in names[:most]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(repr(name) for name in names[:most]) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def say_labels(column: Column) -> None:
@@ -86,8 +88,8 @@ def say_labels(column: Column) -> None:
         unseen = in_order(name for name in rows if not counts[name])
         if unseen:
             say(
-                f"  warning: train has no example of {len(unseen)} labels of {split}, which nobody can "
-                f"learn: {listed(unseen)}"
+                f"  warning: train has no example of {len(unseen)} labels of {split}, which nobody"
+                f" can learn: {listed(unseen)}"
             )
 
 

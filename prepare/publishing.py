@@ -1,4 +1,4 @@
-"""How a folder gets into $CELLM_HOME whole or not at all, and what may take the place of what is there.
+"""Folders get into $CELLM_HOME whole or not at all, and replace nothing but what prepare made.
 
 A folder is written under a temporary name, every file is synced, a manifest with sizes and hashes
 is added last, and one rename publishes it. A lock for each name lets any number of processes ask
@@ -119,8 +119,8 @@ def _reason_to_replace(
     manifest = read_manifest(final)
     if manifest.get("name") != name:
         raise PrepareError(
-            f"{shown(final)} is there and prepare did not make it (its {MANIFEST} does not say so); "
-            "choose another --name, or move it away",
+            f"{shown(final)} is there and prepare did not make it (its {MANIFEST} does not say so);"
+            " choose another --name, or move it away",
             USAGE,
         )
     missing, changed = missing_files(final, manifest), changed_file(final, manifest)
@@ -130,13 +130,13 @@ def _reason_to_replace(
     _refuse_strays(final, manifest)
     if changed and not replace:
         raise PrepareError(
-            f"{shown(final)}: {changed}: it is damaged or was changed by hand; add --replace to make "
-            "it anew, or choose another --name",
+            f"{shown(final)}: {changed}: it is damaged or was changed by hand; add --replace to"
+            " make it anew, or choose another --name",
         )
     if differences and differences != ["recipe"] and not replace:
         raise PrepareError(
-            f"{shown(final)} was made with another {', '.join(differences)}; choose another --name, "
-            "or add --replace",
+            f"{shown(final)} was made with another {', '.join(differences)}; choose another --name,"
+            " or add --replace",
             USAGE,
         )
     if missing or changed:
@@ -147,11 +147,13 @@ def _reason_to_replace(
 
 
 def _refuse_strays(final: Path, manifest: dict[str, Any]) -> None:
-    """Raises PrepareError where a folder is a link, or holds something that prepare did not write."""
+    """Raises PrepareError where a folder is a link, or holds what prepare did not write."""
     if final.is_symlink():
         raise PrepareError(f"{shown(final)} is a link and is not replaced; remove it first", USAGE)
     with naming(final):
-        strays = sorted({entry.name for entry in final.iterdir()} - set(manifest["files"]) - {MANIFEST})
+        strays = sorted(
+            {entry.name for entry in final.iterdir()} - set(manifest["files"]) - {MANIFEST}
+        )
     if strays:
         raise PrepareError(
             f"{shown(final)} holds {shown(strays[0])}, which prepare did not write, and is not "
@@ -166,7 +168,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def printable(value: Any) -> Any:
-    """A value for JSON in UTF-8: in its texts, what no UTF-8 can have is written as \\xNN or \\uNNNN."""
+    """A value for JSON in UTF-8; surrogates in its texts become \\uNNNN."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
@@ -174,10 +176,8 @@ def printable(value: Any) -> Any:
     return [printable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _write_manifest(
-    folder: Path, name: str, request: dict[str, Any], facts: dict[str, Any]
-) -> int:
-    """Hashes and syncs every file of a folder, then writes and syncs its manifest; returns their bytes."""
+def _write_manifest(folder: Path, name: str, request: dict[str, Any], facts: dict[str, Any]) -> int:
+    """Hashes and syncs the files of a folder, then writes its manifest; returns all their bytes."""
     files = {}
     for path in sorted(folder.iterdir()):
         files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
@@ -214,7 +214,7 @@ def _old(final: Path) -> Path:
 
 
 def _clear_leftovers(final: Path) -> None:
-    """Ends what a killed process began: its half-made folder goes, and a folder set aside comes back."""
+    """Removes the half-made folder of a killed process, and brings back a folder set aside."""
     old = _old(final)
     if os.path.lexists(old) and not os.path.lexists(final):
         old.rename(final)
@@ -240,7 +240,7 @@ def _move_into_place(partial: Path, final: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchanges two folders by renameat2; False where the system or the file system has no such call."""
+    """Exchanges two folders by renameat2; False where the file system cannot do that."""
     try:
         import ctypes
 
@@ -248,9 +248,10 @@ def _exchange(one: Path, other: Path) -> bool:
     except (ImportError, OSError, AttributeError):
         return False
     working_directory, exchange = -100, 2
-    if call(
-        working_directory, os.fsencode(one), working_directory, os.fsencode(other), exchange
-    ) == 0:
+    if (
+        call(working_directory, os.fsencode(one), working_directory, os.fsencode(other), exchange)
+        == 0
+    ):
         return True
     number = ctypes.get_errno()
     if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):

@@ -1,6 +1,7 @@
-"""Rows of .jsonl, .csv and .tsv files, with the line of each, and one line for whatever is wrong with them.
+"""Rows of .jsonl, .csv and .tsv files with the line of each; an error names file, line and cause.
 
-A .csv has quoting as in RFC 4180; a quotation mark that is not closed is an error. A .tsv has no quoting.
+A .csv has quoting as in RFC 4180; a quotation mark that is not closed is an error. A .tsv has no
+quoting.
 """
 
 from __future__ import annotations
@@ -111,7 +112,11 @@ class Table:
         """The name of a class or client."""
         name = name_of(value)
         if name is None:
-            what = "empty" if isinstance(value, str) and not value.strip() else one_line(repr(value), 60)
+            what = (
+                "empty"
+                if isinstance(value, str) and not value.strip()
+                else one_line(repr(value), 60)
+            )
             raise self.fail(
                 line, f"{column!r} is {what}, which names nothing; fill it in, or leave the row out"
             )
@@ -171,8 +176,9 @@ class Table:
             except csv.Error as error:
                 raise self.fail(
                     line,
-                    f"not valid CSV: {one_line(error)} (line {reader.line_num}): a quotation mark opens a "
-                    'cell of this row and is not closed at its end; write a mark within a quoted cell as ""',
+                    f"not valid CSV: {one_line(error)} (line {reader.line_num}): a quotation mark"
+                    " opens a cell of this row and is not closed at its end; write a mark within a"
+                    ' quoted cell as ""',
                 ) from None
             if cells is None:
                 return
@@ -198,7 +204,9 @@ def require_file(path: Path) -> None:
             raise PrepareError(f"{shown(path)}: no such file; check the path", MISSING) from None
     if not stat.S_ISREG(kind):
         what = "a directory" if stat.S_ISDIR(kind) else "a pipe or a device"
-        raise PrepareError(f"{shown(path)} is {what}; give a file, which is read more than once", DATA)
+        raise PrepareError(
+            f"{shown(path)} is {what}; give a file, which is read more than once", DATA
+        )
 
 
 def encoding_error(path: Path) -> PrepareError:
@@ -213,7 +221,9 @@ def encoding_error(path: Path) -> PrepareError:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 at = f"{shown(path)}:{number}: not UTF-8 at byte {offset + error.start} of the file"
-                hint = f"{looks[0]}; convert or unpack it" if looks else "convert it (iconv -t UTF-8)"
+                hint = (
+                    f"{looks[0]}; convert or unpack it" if looks else "convert it (iconv -t UTF-8)"
+                )
                 return PrepareError(f"{at} (0x{line[error.start]:02x}); {hint}")
             offset += len(line)
     return PrepareError(f"{shown(path)}: it changed while it was read; type the same command again")

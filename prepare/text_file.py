@@ -26,13 +26,13 @@ def read(path: Path, columns: dict[str, str], optional: tuple[str, ...] = ()) ->
     replaced = table.counts["replaced_surrogates"]
     if replaced:
         say(
-            f"  warning: {replaced} texts have half of a surrogate pair (an emoji that was cut); U+FFFD "
-            "stands in its place"
+            f"  warning: {replaced} texts have half of a surrogate pair (an emoji that was cut);"
+            " U+FFFD stands in its place"
         )
     if table.quoted:
         say(
-            f"  warning: {table.quoted} rows have cells in quotation marks; a .tsv has no quoting, so "
-            "that the marks stay in the texts"
+            f"  warning: {table.quoted} rows have cells in quotation marks; a .tsv has no quoting,"
+            " so that the marks stay in the texts"
         )
     for purpose in set(columns) - set(table.columns):
         say(f"  {shown(path.name)}: no column {columns[purpose]!r}; its examples have no {purpose}")

@@ -183,7 +183,7 @@ def _tensors(
 
 @dataclass
 class Examples:
-    """Token ids of each example, the text each comes from, how many texts were cut or made no token."""
+    """Token ids of the examples, the text each comes from, and the texts cut or without tokens."""
 
     rows: list[list[int]]
     origin: list[int]

@@ -48,7 +48,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise PrepareError(f"{shown(path)}: no valid JSON: nested too deeply; correct it") from None
     except ValueError as error:
-        raise PrepareError(f"{shown(path)}: no valid JSON: {one_line(error)}; correct it") from error
+        raise PrepareError(
+            f"{shown(path)}: no valid JSON: {one_line(error)}; correct it"
+        ) from error
     if not isinstance(found, dict):
         raise PrepareError(f"{shown(path)}: no JSON object; correct it")
     return found
@@ -107,8 +109,8 @@ class TokenizerDirectory:
         for token in read_json(folder / "added_tokens.json"):
             if token not in known:
                 raise PrepareError(
-                    f"{shown(folder)}/added_tokens.json: {token!r} is not in tokenizer.json; save the "
-                    "tokenizer anew with transformers"
+                    f"{shown(folder)}/added_tokens.json: {token!r} is not in tokenizer.json; save"
+                    " the tokenizer anew with transformers"
                 )
         self.config, self.kind = config, tokenizer_settings.class_of(tokenizer, config, model)
         self.text = json.dumps(made) if self.changes else ""
@@ -183,7 +185,11 @@ class TokenizerDirectory:
         ):
             wanted = self.config.get(setting)
             # A token that both begins and ends texts cannot tell which of the two it is.
-            if wanted is None or name not in ids or (not wanted and len(set(ids.values())) < len(ids)):
+            if (
+                wanted is None
+                or name not in ids
+                or (not wanted and len(set(ids.values())) < len(ids))
+            ):
                 continue
             if bool(wanted) != (added and probe[place] == ids[name]):
                 raise self._refused(setting, f"{CONFIG} says {wanted}")
@@ -204,12 +210,12 @@ def _absent(name: str, folder: Path, is_path: bool) -> str:
     if is_path:
         if folder.is_dir():
             return (
-                f"{shown(folder)} has no tokenizer.json; save the tokenizer there with transformers "
-                "(AutoTokenizer.from_pretrained(...).save_pretrained(...))"
+                f"{shown(folder)} has no tokenizer.json; save the tokenizer there with transformers"
+                " (AutoTokenizer.from_pretrained(...).save_pretrained(...))"
             )
         return (
-            f"{shown(folder)}: no such directory; prepare downloads nothing by a hub's name: download the "
-            "model and give its directory"
+            f"{shown(folder)}: no such directory; prepare downloads nothing by a hub's name:"
+            " download the model and give its directory"
         )
     if name in MODELS:
         return f"{name} is not in {shown(home())}; type scripts/prepare {name}"
@@ -217,7 +223,10 @@ def _absent(name: str, folder: Path, is_path: bool) -> str:
     if Path(name).is_dir():
         advice = f"for the directory here write --tokenizer ./{name}"
     else:
-        advice = f"scripts/prepare makes {' and '.join(MODELS)}; any other model is given as a directory, with a /"
+        advice = (
+            f"scripts/prepare makes {' and '.join(MODELS)}; any other model is given as a"
+            " directory, with a /"
+        )
     listed = f"there: {', '.join(there)}" if there else "no model is there"
     near = nearest(name, sorted({*there, *MODELS}))
     return f"--tokenizer {name} is not in {shown(home())} ({listed}){near or '; ' + advice}"

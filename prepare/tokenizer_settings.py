@@ -104,7 +104,7 @@ class Refusal(PrepareError):
 
 
 def class_of(tokenizer: dict[str, Any], config: dict[str, Any], model: dict[str, Any]) -> str:
-    """The class that transformers takes for tokenizer.json, tokenizer_config.json and config.json."""
+    """The class that transformers takes for the three files."""
     kind = model.get("model_type")
     if kind == "qwen2":  # whatever the file says
         return "Qwen2Tokenizer"
@@ -138,8 +138,8 @@ def effective(
                 raise Refusal(field, config[field], "not computed here", "remove that field")
     if (tokenizer.get("model") or {}).get("dropout"):
         raise PrepareError(
-            f"tokenizer.json: model.dropout: {tokenizer['model']['dropout']}: tokens would be drawn by "
-            "chance; set it to null"
+            f"tokenizer.json: model.dropout: {tokenizer['model']['dropout']}: tokens would be drawn"
+            " by chance; set it to null"
         )
     for field in ("do_lower_case", "tokenize_chinese_chars", "strip_accents", "add_prefix_space"):
         if config.get(field) not in (None, True, False):
@@ -179,7 +179,7 @@ def text_of(token: Any) -> str | None:
 
 
 def special_tokens(kind: str, config: dict[str, Any]) -> list[Any]:
-    """All special tokens that a tokenizer of this class has, in the order in which transformers adds them."""
+    """All special tokens of a tokenizer of this class, in the order in which they are added."""
     named = {**DEFAULT_TOKENS[kind], **{k: v for k, v in config.items() if k.endswith("_token")}}
     order = [f"{name}_token" for name in SPECIAL_TOKENS]
     found = [named[name] for name in order if name in named]
@@ -193,7 +193,7 @@ def special_tokens(kind: str, config: dict[str, Any]) -> list[Any]:
 
 
 def _bert(made: dict[str, Any], config: dict[str, Any]) -> None:
-    """BertTokenizer: its own normalizer, pre-tokenizer and WordPiece over the vocabulary of the file."""
+    """BertTokenizer: its own normalizer, pre-tokenizer and WordPiece over the file's vocabulary."""
     old = made.get("normalizer") or {}
     if old.get("type") != "BertNormalizer" or old.get("clean_text") is not True:
         raise _other_part("BertTokenizer", "normalizer", old)
@@ -346,6 +346,7 @@ def _check_added_tokens(tokenizer: dict[str, Any], config: dict[str, Any]) -> No
             raise Refusal(
                 "added_tokens_decoder",
                 {number: listed.get(number)},
-                f"tokenizer.json has {in_file.get(number, ('no such token',))[0]!r} or other flags there",
+                f"tokenizer.json has {in_file.get(number, ('no such token',))[0]!r} or other flags"
+                " there",
                 "make the two files agree",
             )

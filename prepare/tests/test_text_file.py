@@ -82,9 +82,14 @@ class TextCommandTests(HomeTestCase):
         path.write_text('{"t": "red"}\n{"t": \n')
         self.assertIn("rows.jsonl:2: not valid JSON", self.error(*call, "t"))
         path.write_bytes(b'{"t": "red"}\n' * 3 + b'{"t": "\xff"}\n')
-        self.assertIn("rows.jsonl:4: not UTF-8 at byte 46 of the file (0xff)", self.error(*call, "t"))
+        self.assertIn(
+            "rows.jsonl:4: not UTF-8 at byte 46 of the file (0xff)", self.error(*call, "t")
+        )
         path.write_bytes("{}".encode("utf-16"))
-        self.assertIn("rows.jsonl:1: not UTF-8 at byte 0 of the file (0xff); it looks like UTF-16", self.error(*call, "t"))
+        self.assertIn(
+            "rows.jsonl:1: not UTF-8 at byte 0 of the file (0xff); it looks like UTF-16",
+            self.error(*call, "t"),
+        )
         path.write_text("")
         self.assertIn("no rows", self.error(*call, "t"))
         path.write_text('{"t": "red"}\n')
@@ -156,7 +161,9 @@ class TextCommandTests(HomeTestCase):
         train = self.rows("train.jsonl", [{"t": "red", "y": f"v{i % 2}"} for i in range(8)])
         test = self.rows("test.jsonl", [{"t": "red", "y": label} for label in ("v0", "V1")])
         text = self.made("--file", train, "--test-file", test, "--validation", "0", *NAMES[:4])
-        self.assertIn("train has no example of 1 labels of test, which nobody can learn: 'V1'", text)
+        self.assertIn(
+            "train has no example of 1 labels of test, which nobody can learn: 'V1'", text
+        )
 
     def test_labels_and_clients_that_name_nothing_are_refused_with_their_line(self) -> None:
         call = ["--text", "text", "--label", "label", "--client", "client", "--file"]
@@ -188,7 +195,9 @@ class TextCommandTests(HomeTestCase):
         self.assertIn("no column 'label'; there are: text, Label; did you mean Label?", line)
 
     def test_a_test_file_needs_no_clients(self) -> None:
-        train = self.rows("train.jsonl", [{"t": "red", "y": "a", "c": f"u{i % 3}"} for i in range(9)])
+        train = self.rows(
+            "train.jsonl", [{"t": "red", "y": "a", "c": f"u{i % 3}"} for i in range(9)]
+        )
         test = self.rows("test.jsonl", [{"t": "blue", "y": "a"}] * 3)
         text = self.made("--file", train, "--test-file", test, "--validation", "0", *NAMES)
         self.assertIn("test.jsonl: no column 'c'; its examples have no client", text)
@@ -214,7 +223,10 @@ class TextCommandTests(HomeTestCase):
 
     def test_json_that_is_too_deep_is_one_line(self) -> None:
         path = self.file("rows.jsonl", '{"t": "red"}\n{"t": ' + "[" * 100_000 + "\n")
-        self.assertIn("rows.jsonl:2: not valid JSON: nested too deeply", self.error("--file", path, "--text", "t"))
+        self.assertIn(
+            "rows.jsonl:2: not valid JSON: nested too deeply",
+            self.error("--file", path, "--text", "t"),
+        )
 
     def test_a_file_name_that_is_not_utf_8_is_written_with_its_bytes(self) -> None:
         name = os.fsencode(self.home) + b"/r\xffws.jsonl"

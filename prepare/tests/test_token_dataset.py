@@ -63,9 +63,7 @@ class WriteTests(HomeTestCase):
         corpus = Corpus("made up", {"train": ["red green blue one two", "two"], "test": ["red"]})
         token_dataset.write(corpus, {}, TokenizerDirectory.find("tiny"), 4, self.home, chunks=True)
         tensors, _ = load(self.home / "train.safetensors")
-        self.assertEqual(
-            tensors["tokens"].tolist(), [1, 4, 5, 2, 1, 6, 7, 2, 1, 8, 2, 1, 8, 2]
-        )
+        self.assertEqual(tensors["tokens"].tolist(), [1, 4, 5, 2, 1, 6, 7, 2, 1, 8, 2, 1, 8, 2])
         self.assertEqual(tensors["offsets"].tolist(), [0, 4, 8, 11, 14])
 
     def test_the_split_is_stratified_seeded_and_loses_nothing(self) -> None:

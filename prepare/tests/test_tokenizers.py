@@ -71,7 +71,8 @@ class TokenizerTests(HomeTestCase):
             ("tokenizer_class", "T5Tokenizer"),
         ):
             self.assertIn(
-                f"model/tokenizer_config.json: {field}: ", self.refusal("bert, do_lower_case", {field: value})
+                f"model/tokenizer_config.json: {field}: ",
+                self.refusal("bert, do_lower_case", {field: value}),
             )
         for setting in ("add_bos_token", "add_eos_token"):
             wanted = {setting: setting == "add_eos_token", "eos_token": "</s>", "bos_token": "<s>"}
@@ -92,7 +93,9 @@ class TokenizerTests(HomeTestCase):
             ("pre_tokenizer", {"type": "Whitespace"}),
             ("post_processor", None),
         ):
-            self.assertIn(f"a {part} of its own", self.refusal("bert, do_lower_case", **{part: other}))
+            self.assertIn(
+                f"a {part} of its own", self.refusal("bert, do_lower_case", **{part: other})
+            )
         self.assertIn("normalizer", self.refusal("qwen2", normalizer=None))
 
     def test_tokens_drawn_by_chance_are_refused(self) -> None:
@@ -100,7 +103,11 @@ class TokenizerTests(HomeTestCase):
         self.assertIn("model.dropout: 0.1", self.refusal("gpt2", model=model))
 
     def test_the_files_of_a_corpus_say_what_was_changed(self) -> None:
-        for case in ("bert, do_lower_case", "bert, lowercase by default", "bert without tokenizer_config"):
+        for case in (
+            "bert, do_lower_case",
+            "bert, lowercase by default",
+            "bert without tokenizer_config",
+        ):
             self.directory(self.golden["cases"][case]["files"])
             path = self.home / "rows.jsonl"
             path.write_text('{"t": "RED Red"}\n' * 10)
@@ -109,7 +116,9 @@ class TokenizerTests(HomeTestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             tensors, metadata = load(self.home / case.replace(" ", "") / "train.safetensors")
             upper = case == "bert, do_lower_case"
-            self.assertEqual(tensors["tokens"][:4].tolist(), [2, 1, 8, 3] if upper else [2, 5, 5, 3])
+            self.assertEqual(
+                tensors["tokens"][:4].tolist(), [2, 1, 8, 3] if upper else [2, 5, 5, 3]
+            )
             changed = case != "bert without tokenizer_config"
             self.assertEqual("tokenizer_settings" in metadata, changed)
             self.assertEqual("tokenizer_config.json changes normalizer" in done.stdout, changed)
@@ -126,7 +135,11 @@ class TokenizerTests(HomeTestCase):
             ("config.json", "\ud800", "config.json: no valid JSON"),
             ("tokenizer_config.json", '{"added_tokens_decoder": [1]}', "is malformed"),
             ("tokenizer_config.json", "{", "tokenizer_config.json: no valid JSON"),
-            ("added_tokens.json", '{"<new>": 99}', "added_tokens.json: '<new>' is not in tokenizer.json"),
+            (
+                "added_tokens.json",
+                '{"<new>": 99}',
+                "added_tokens.json: '<new>' is not in tokenizer.json",
+            ),
         ):
             before = (folder / name).read_bytes() if (folder / name).exists() else None
             (folder / name).write_bytes(content.encode("utf-8", "surrogatepass"))

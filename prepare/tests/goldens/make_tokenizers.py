@@ -1,4 +1,4 @@
-"""Writes tokenizers.json: the tokens that transformers.AutoTokenizer makes of tiny tokenizer directories.
+"""Writes tokenizers.json: the tokens of transformers.AutoTokenizer for tiny tokenizer directories.
 
   python -m venv V && V/bin/pip install transformers==5.24.0 && V/bin/python make_tokenizers.py
 
@@ -16,7 +16,13 @@ from pathlib import Path
 import transformers
 
 LENGTH = 7
-SPECIAL = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+SPECIAL = {
+    "single_word": False,
+    "lstrip": False,
+    "rstrip": False,
+    "normalized": False,
+    "special": True,
+}
 TEXTS = [
     "red green",
     "Red GREEN blue",
@@ -50,12 +56,20 @@ def ends(first: tuple[str, int] | None, last: tuple[str, int] | None) -> dict:
 def bert(words: str = "", mask: bool = True, **normalizer: object) -> dict:
     """A WordPiece tokenizer.json."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(["[MASK]"] if mask else [])]
-    pieces = "red green blue Red GREEN cafe caf\u00e9 naive na\u00efve ##s [ ] mask cls one two three four five "
+    pieces = (
+        "red green blue Red GREEN cafe caf\u00e9 naive na\u00efve ##s [ ] mask cls one two three"
+        " four five "
+    )
     pieces += "2 ##0 ##2 ##4 \u7ea2 red\u7ea2green < > s / | ##end endoftext pad extra " + words
     vocabulary = {word: number for number, word in enumerate([*names, *pieces.split()])}
     return {
         "version": "1.0",
-        "truncation": {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0},
+        "truncation": {
+            "direction": "Right",
+            "max_length": 5,
+            "strategy": "LongestFirst",
+            "stride": 0,
+        },
         "padding": None,
         "added_tokens": added({name: vocabulary[name] for name in names}),
         "normalizer": {
@@ -171,7 +185,9 @@ def cases() -> dict[str, dict]:
         "bert, do_lower_case": case(bert(), BERT, cased),
         "bert, strip_accents": case(bert(), BERT, {**cased, "strip_accents": True}),
         "bert, accents kept": case(bert(), BERT, {**fast, "strip_accents": False}),
-        "bert, tokenize_chinese_chars": case(bert(), BERT, {**fast, "tokenize_chinese_chars": False}),
+        "bert, tokenize_chinese_chars": case(
+            bert(), BERT, {**fast, "tokenize_chinese_chars": False}
+        ),
         "bert, truncation_side": case(bert(), BERT, {**fast, **left}),
         "bert, split_special_tokens": case(bert(), BERT, {**fast, "split_special_tokens": True}),
         "bert, unk_token": case(bert(), BERT, {**fast, "unk_token": "red"}),
