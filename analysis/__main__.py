@@ -25,6 +25,7 @@ from . import (
     time_to_accuracy,
     utility_against_communication,
 )
+from .grouping import belonging
 from .load import Runs, load
 
 FIGURES = {
@@ -55,8 +56,8 @@ def by_model(data: Runs) -> dict[str, Runs]:
     """The runs of each model, by its name."""
     if data.runs.empty:
         return {}
-    paths = data.runs["model.path"]
-    return {Path(path).name: data.only(paths == path) for path in sorted(paths.unique())}
+    names = data.runs["model.path"].map(lambda path: Path(str(path)).name)
+    return {name: data.only(names == name) for name in sorted(names.unique())}
 
 
 def shortened(names: list[str], most: int = 8) -> str:
@@ -101,8 +102,13 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"missing  {name}.{model}: no finished run of the study {module.STUDY}")
                 missing += 1
                 continue
+            data, left_out = belonging(data, module.COMPARES)
+            if left_out:
+                print(f"left out {name}.{model}: {left_out}")
             try:
-                written = module.draw(data).save(output, f"{name}.{model}")
+                figure = module.draw(data)
+                figure.notes += [f"Left out: {left_out}."] if left_out else []
+                written = figure.save(output, f"{name}.{model}")
             except ValueError as error:
                 print(f"missing  {name}.{model}: {error}")
                 missing += 1

@@ -10,6 +10,9 @@ from .figure import INTERVALS, Figure, logarithmic, looks, sampling_note
 from .load import Runs
 
 STUDY = "cost-ratio"
+COMPARES = tuple(
+    f"method.{way}.{part}" for way in ("download", "upload") for part in ("density", "select")
+)
 RATIOS = (1, 4, 16)
 MARGIN = 0.01
 
@@ -28,11 +31,10 @@ def frontier(table: pd.DataFrame) -> pd.Series:
 
 def draw(data: Runs) -> Figure:
     """A panel for each ratio; a line joins the pairs that no other beats."""
+    down, up = (measures.density(data, direction) for direction in ("download", "upload"))
+    data, left_out = data.where(down.notna() & up.notna(), "have no fixed densities by magnitude")
     points = measures.curves(data)
-    settings = data.runs[["run"]].assign(
-        download_density=data.settings("method.download.density", 1).astype(float),
-        upload_density=data.settings("method.upload.density", 1).astype(float),
-    )
+    settings = data.runs[["run"]].assign(download_density=down, upload_density=up)
     last = measures.final(points).merge(settings, on="run")
     pair = ["download_density", "upload_density"]
     columns = ["accuracy", "total_download_bytes", "total_upload_bytes"]
@@ -84,13 +86,18 @@ def draw(data: Runs) -> Figure:
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return Figure(
         canvas,
-        "Accuracy after the last round against the cost of all messages, where a byte up costs 1, "
-        "4 or 16 bytes down. The number beside a point is its upload density; grey: pairs that no other beats.",
+        "Accuracy after the last round against the cost of all messages, where a byte up costs 1, 4"
+        " or 16 bytes down. The number beside a point is its upload density; grey: pairs that no"
+        " other beats.",
         {"": pd.concat(tables, ignore_index=True)},
         list(data.runs["run"]),
         [
             INTERVALS,
             sampling_note(points),
-            f"cheapest_near_best: the cheapest pair within one point of the best accuracy, {best:.4f}.",
+            (
+                "cheapest_near_best: the cheapest pair within one point of the best accuracy,"
+                f" {best:.4f}."
+            ),
+            *left_out,
         ],
     )
