@@ -30,9 +30,9 @@ def home() -> Path:
     """The path of $CELLM_HOME."""
     chosen = os.environ.get("CELLM_HOME", "")
     if chosen == "~" or chosen.startswith("~/"):
-        return Path(os.path.normpath(user_home() + chosen[1:]))
+        return Path(user_home() + chosen[1:]).absolute()
     if chosen:
-        return Path(os.path.abspath(chosen))
+        return Path(chosen).absolute()
     cache = os.environ.get("XDG_CACHE_HOME", "")
     return Path(cache if cache.startswith("/") else f"{user_home()}/.cache") / "cellm-mpi"
 
