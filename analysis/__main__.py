@@ -74,7 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sweeps", type=Path, default=Path("experiments"))
     options = parser.parse_args(arguments)
     output = options.output or options.runs / "figures"
-    files = sweeps.read_all(options.sweeps)
+    files, problems = sweeps.read_all(options.sweeps)
+    for problem in problems:
+        print(f"warning: {problem}")
     folders = studies(options.runs)
     made, missing, loaded = 0, 0, {}
     for study in dict.fromkeys(module.STUDY for module in FIGURES.values()):
@@ -109,8 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
                 figure = module.draw(data)
                 figure.notes += [f"Left out: {left_out}."] if left_out else []
                 written = figure.save(output, f"{name}.{model}")
-            except ValueError as error:
-                print(f"missing  {name}.{model}: {error}")
+            except (ValueError, KeyError) as error:
+                reason = f"no run has {error}" if isinstance(error, KeyError) else str(error)
+                print(f"missing  {name}.{model}: {reason}")
                 missing += 1
                 continue
             print(

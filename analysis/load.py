@@ -188,9 +188,11 @@ def load(*folders: Path | str, repeats: bool = False) -> Runs:
         try:
             row, tables[str(path)] = read_run(path)
             rows.append(row)
-        except (ValueError, KeyError, OSError, yaml.YAMLError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
-            problems.append(f"{path}: {reason}; left out")
+            problems.append(f"{path}: {' '.join(reason.split())}; left out")
+        except (OSError, yaml.YAMLError) as error:
+            problems.append(f"{path}: {' '.join(str(error).split())}; left out")
     kept = {}
     # Of runs that repeat each other the one that started last is kept.
     for row in sorted(rows, key=lambda row: (row["start"], row["run"])):

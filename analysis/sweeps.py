@@ -70,6 +70,20 @@ def read(path: Path) -> Sweep:
     return Sweep(path, study_of(path.name), experiment["model"]["path"], expand(text))
 
 
-def read_all(folder: Path) -> list[Sweep]:
-    """All sweep files of a folder."""
-    return [read(path) for path in sorted(folder.glob("*.sweep.yaml"))]
+def read_all(folder: Path) -> tuple[list[Sweep], list[str]]:
+    """All sweep files of a folder, and a line for each that cannot be read."""
+    sweeps, problems = [], []
+    for path in sorted(folder.glob("*.sweep.yaml")):
+        try:
+            sweeps.append(read(path))
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            yaml.YAMLError,
+        ) as error:
+            reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            problems.append(f"{path}: {' '.join(reason.split())}; left out")
+    return sweeps, problems

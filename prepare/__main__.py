@@ -57,7 +57,7 @@ def run(words: list[str]) -> int:
     try:
         command(words)
     except PrepareError as error:
-        tell(one_line(error, 2000))
+        tell(" ".join(str(error).splitlines()))
         return error.code
     except MemoryError:
         tell("memory ran out; close other programs, or prepare fewer texts at a time")

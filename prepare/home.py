@@ -29,12 +29,15 @@ RESERVED = re.compile(r"downloads|locks|environment(-.*)?")
 def home() -> Path:
     """The path of $CELLM_HOME."""
     chosen = os.environ.get("CELLM_HOME", "")
-    if chosen == "~" or chosen.startswith("~/"):
-        return Path(user_home() + chosen[1:]).absolute()
     if chosen:
-        return Path(chosen).absolute()
+        return expanded(chosen).absolute()
     cache = os.environ.get("XDG_CACHE_HOME", "")
     return Path(cache if cache.startswith("/") else f"{user_home()}/.cache") / "cellm-mpi"
+
+
+def expanded(path: str) -> Path:
+    """A path whose ~ or ~/ at the beginning is the user's folder; all else is as it is written."""
+    return Path(user_home() + path[1:] if path == "~" or path.startswith("~/") else path)
 
 
 def user_home() -> str:

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from . import tokenizer_settings
 from .errors import DATA, MISSING, USAGE, PrepareError, naming, nearest, one_line, shown
-from .home import home, sha256_of
+from .home import expanded, home, sha256_of
 from .models import MODELS
 
 CONFIG = "tokenizer_config.json"
@@ -75,14 +75,14 @@ class TokenizerDirectory:
     @classmethod
     def find(cls, name: str) -> TokenizerDirectory:
         """A path (with a slash or leading dot), or the name of a directory in $CELLM_HOME."""
-        is_path = "/" in name or name.startswith((".", "~"))
-        folder = Path(name).expanduser() if is_path else home() / name
+        is_path = "/" in name or name.startswith(".") or name == "~"
+        folder = expanded(name) if is_path else home() / name
         path = folder / "tokenizer.json"
         if not os.path.lexists(path):
             raise PrepareError(_absent(name, folder, is_path), MISSING)
         model = read_json(folder / "config.json")
         limit = model.get("max_position_embeddings")
-        label = shown(folder.resolve().name) if is_path else name
+        label = shown(os.path.basename(os.path.realpath(folder))) if is_path else name
         found = cls(label, path, sha256_of(path), limit if isinstance(limit, int) else None)
         found._read(folder, model)
         return found

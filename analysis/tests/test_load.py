@@ -75,6 +75,22 @@ class LoadTests(unittest.TestCase):
         problems = load.load(self.folder / "s").problems
         self.assertIn("another digest", problems[0])
 
+    def test_files_that_are_something_else_are_named_and_left_out(self) -> None:
+        for name, file, text in (
+            ("a", "manifest.json", "[]"),
+            ("b", "manifest.json", "{"),
+            ("c", "config.yaml", "just a text"),
+            ("d", "config.yaml", "{a: [}"),
+            ("e", "rounds.csv", ""),
+            ("f", "clients.csv", "x"),
+        ):
+            path = made_up.write(self.folder / "s" / name, [0.1])
+            (path / file).write_text(text)
+        made_up.write(self.folder / "s" / "good", [0.1])
+        data = load.load(self.folder)
+        self.assertEqual(list(data.runs["point"]), ["good"])
+        self.assertEqual([Path(line.split(":")[0]).name for line in data.problems], list("abcdef"))
+
     def test_a_repeated_run_counts_once_whatever_does_not_matter(self) -> None:
         old = made_up.write(self.folder / "s" / "old", [0.1], start="2026-01-01T00:00:00Z")
         made_up.write(
