@@ -61,7 +61,11 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES)
-        added.add_argument("--replace", action="store_true", help="remake what is there already")
+        added.add_argument(
+            "--replace",
+            action="store_true",
+            help="make anew what prepare made for another request, or what was changed since",
+        )
         return added
 
     def tokenized(name: str, text: str) -> argparse.ArgumentParser:

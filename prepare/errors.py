@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,8 +75,13 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        if error.filename is None:
             error.filename = os.fspath(path)
+        if error.errno is None:  # of a library in Rust, which puts the number into its text
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number:
+                error.errno = int(number[1])
+                error.strerror = os.strerror(error.errno)
         raise
 
 

@@ -100,6 +100,15 @@ def say(line: str) -> None:
     Output.write(line)
 
 
+def is_there(path: Path) -> bool:
+    """Whether something has this path. Raises OSError where that cannot be found out."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     digest = hashlib.sha256()

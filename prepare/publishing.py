@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .errors import USAGE, PrepareError, naming, plain_errors, shown
-from .home import MANIFEST, check_name, home, locked, say, sha256_of, sync
+from .home import MANIFEST, check_name, home, is_there, locked, say, sha256_of, sync
 
 TOOLS = ("numpy", "gguf", "tokenizers", "safetensors")
 
@@ -46,7 +46,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 def missing_files(directory: Path, manifest: dict[str, Any]) -> list[str]:
     """The files of a manifest that are not there."""
-    return [name for name in manifest["files"] if not os.path.lexists(directory / name)]
+    return [name for name in manifest["files"] if not is_there(directory / name)]
 
 
 def defect(directory: Path) -> str | None:
@@ -63,7 +63,7 @@ def changed_file(directory: Path, manifest: dict[str, Any]) -> str | None:
     """Which file that is there has other bytes than the manifest says; None where none has."""
     for name, expected in manifest["files"].items():
         path = directory / name
-        if not os.path.lexists(path):
+        if not is_there(path):
             continue
         with naming(path):
             status = path.stat()
@@ -91,7 +91,7 @@ def publish(
     final = home() / name
     with locked(name), plain_errors(name):
         _clear_leftovers(final)
-        if os.path.lexists(final):
+        if is_there(final):
             reason = _reason_to_replace(final, name, request, replace)
             if reason is None:
                 say(f"{name}: already in {shown(final)}, sound, reused")
@@ -216,11 +216,11 @@ def _old(final: Path) -> Path:
 def _clear_leftovers(final: Path) -> None:
     """Removes the half-made folder of a killed process, and brings back a folder set aside."""
     old = _old(final)
-    if os.path.lexists(old) and not os.path.lexists(final):
+    if is_there(old) and not is_there(final):
         old.rename(final)
         sync(final.parent)
     for leftover in (old, _partial(final)):
-        if os.path.lexists(leftover):
+        if is_there(leftover):
             shutil.rmtree(leftover)
 
 
@@ -230,7 +230,7 @@ def _move_into_place(partial: Path, final: Path) -> None:
     The two are exchanged in one step where the file system can do that. Elsewhere the old one is
     set aside for a moment; a process that is killed then leaves it for `_clear_leftovers`.
     """
-    if not os.path.lexists(final):
+    if not is_there(final):
         partial.rename(final)
     elif not _exchange(partial, final):
         final.rename(_old(final))

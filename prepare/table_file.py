@@ -174,12 +174,7 @@ class Table:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                raise self.fail(
-                    line,
-                    f"not valid CSV: {one_line(error)} (line {reader.line_num}): a quotation mark"
-                    " opens a cell of this row and is not closed at its end; write a mark within a"
-                    ' quoted cell as ""',
-                ) from None
+                raise self.fail(line, self._csv_cause(error, reader.line_num)) from None
             if cells is None:
                 return
             if not cells:
@@ -193,6 +188,16 @@ class Table:
             if suffix == ".tsv":
                 self.quoted += any(len(c) > 1 and c[0] == c[-1] == '"' for c in cells)
             yield line, dict(zip(header, cells))
+
+    def _csv_cause(self, error: csv.Error, last: int) -> str:
+        """What is wrong with a row that ends on a line."""
+        cause = f"not valid CSV: {one_line(error)} (line {last})"
+        if "expected after" not in cause and "unexpected end" not in cause:
+            return cause
+        return (
+            f"{cause}: a quotation mark opens a cell of this row and is not closed at its end; "
+            'write a mark within a quoted cell as ""'
+        )
 
 
 def require_file(path: Path) -> None:

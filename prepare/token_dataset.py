@@ -23,7 +23,7 @@ from . import safetensors_file
 from .errors import PrepareError
 from .home import say
 from .names import all_names, say_clients, say_labels
-from .tokenizer_directory import TokenizerDirectory
+from .tokenizer_directory import TokenizerDirectory, library_errors
 
 SPLITS = ("train", "validation", "test")
 BATCH = 1000
@@ -127,7 +127,7 @@ def write(
     counts: dict[str, Any] = {}
     for split in SPLITS:
         if split in corpus.texts:
-            examples = Examples.of(engine, corpus.texts[split], chunks)
+            examples = Examples.of(engine, tokenizer.path, corpus.texts[split], chunks)
             if not examples.rows:
                 raise PrepareError(f"{corpus.source}: split {split} has no text in it")
             empty = dropped.get(split, 0) + examples.empty
@@ -191,11 +191,13 @@ class Examples:
     empty: int
 
     @classmethod
-    def of(cls, engine: Tokenizer, texts: list[str], chunks: bool) -> Examples:
-        """The examples of texts; with `chunks` what lies beyond the length is further examples."""
+    def of(cls, engine: Tokenizer, path: Path, texts: list[str], chunks: bool) -> Examples:
+        """The examples of texts in the tokens of `path`; `chunks` as for `write`."""
         made = cls([], [], 0, 0)
         for start in range(0, len(texts), BATCH):
-            for number, encoding in enumerate(engine.encode_batch(texts[start : start + BATCH])):
+            with library_errors(path):
+                encodings = engine.encode_batch(texts[start : start + BATCH])
+            for number, encoding in enumerate(encodings):
                 pieces = [encoding, *encoding.overflowing] if chunks else [encoding]
                 if encoding.overflowing and not chunks:
                     made.truncated += 1

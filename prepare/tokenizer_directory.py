@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from . import tokenizer_settings
 from .errors import DATA, MISSING, USAGE, PrepareError, naming, nearest, one_line, shown
-from .home import expanded, home, sha256_of
+from .home import expanded, home, is_there, sha256_of
 from .models import MODELS
 
 CONFIG = "tokenizer_config.json"
@@ -56,6 +58,31 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+@contextlib.contextmanager
+def library_errors(path: Path) -> Iterator[None]:
+    """Turns what the tokenizers library raises into one line; it raises plain Exception, or panics.
+
+    A panic is no Exception, and prints lines of its own on standard error, which are held back.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 2)
+            os.close(null)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, 2)
+        try:
+            yield
+        except PrepareError:
+            raise
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise PrepareError(
+                f"{shown(path)}: not a readable tokenizer: {one_line(error)}; save it anew"
+            ) from error
+
+
 @dataclass
 class TokenizerDirectory:
     """A model directory's tokenizer, the hash of its file and how long a sequence it may make.
@@ -78,11 +105,11 @@ class TokenizerDirectory:
         is_path = "/" in name or name.startswith(".") or name == "~"
         folder = expanded(name) if is_path else home() / name
         path = folder / "tokenizer.json"
-        if not os.path.lexists(path):
+        if not is_there(path):
             raise PrepareError(_absent(name, folder, is_path), MISSING)
         model = read_json(folder / "config.json")
         limit = model.get("max_position_embeddings")
-        label = shown(os.path.basename(os.path.realpath(folder))) if is_path else name
+        label = shown(os.path.basename(os.path.realpath(folder))) if is_path else shown(name)
         found = cls(label, path, sha256_of(path), limit if isinstance(limit, int) else None)
         found._read(folder, model)
         return found
@@ -101,7 +128,7 @@ class TokenizerDirectory:
             known = {token["content"] for token in tokenizer.get("added_tokens") or []}
         except tokenizer_settings.Refusal as error:
             raise PrepareError(f"{shown(folder)}/{error}", DATA) from None
-        except (AttributeError, KeyError, LookupError, TypeError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise PrepareError(
                 f"{shown(folder)}: tokenizer.json or {CONFIG} is malformed: "
                 f"{type(error).__name__}: {one_line(error)}; save the tokenizer anew"
@@ -129,19 +156,15 @@ class TokenizerDirectory:
             raise PrepareError(
                 f"--length {length}: {self.name} takes at most {self.limit} tokens", USAGE
             )
-        try:
+        with library_errors(self.path):
             tokenizer = (
                 Tokenizer.from_str(self.text) if self.text else Tokenizer.from_file(str(self.path))
             )
-        except Exception as error:  # the library raises plain Exception
-            raise PrepareError(
-                f"{shown(self.path)}: not a readable tokenizer: {one_line(error)}; save it anew"
-            ) from error
-        cut = tokenizer.truncation or {}
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        self._add_special_tokens(tokenizer)
-        self._check_ends(tokenizer)
+            cut = tokenizer.truncation or {}
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+            self._add_special_tokens(tokenizer)
+            self._check_ends(tokenizer)
         if length is not None:
             special = tokenizer.num_special_tokens_to_add(False)
             if length <= special:
@@ -167,8 +190,8 @@ class TokenizerDirectory:
 
     def _check_ends(self, tokenizer: Tokenizer) -> None:
         """Refuses files that disagree about the special tokens around a text."""
-        probe = tokenizer.encode("a").ids
-        plain = tokenizer.encode("a", add_special_tokens=False).ids
+        probe = tokenizer.encode("").ids
+        plain = tokenizer.encode("", add_special_tokens=False).ids
         texts = {name: tokenizer_settings.text_of(self.config.get(name)) for name in ENDS}
         ids = {name: tokenizer.token_to_id(text) for name, text in texts.items() if text}
         if self.kind == "BertTokenizer":

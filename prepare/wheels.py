@@ -29,7 +29,7 @@ from .errors import (
     plain_errors,
     shown,
 )
-from .home import home, locked, say, sha256_of, sync
+from .home import home, is_there, locked, say, sha256_of, sync
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fetch(wheel: Wheel) -> Path:
     doing = f"{wheel.project} {wheel.version}"
     # A prepared folder cannot have a name with a leading dot, so that its lock is another one.
     with locked(f".{wheel.file_name}"), plain_errors(doing):
-        if os.path.lexists(path):
+        if is_there(path):
             if sha256_of(path) == wheel.sha256:
                 return path
             say(f"{wheel.file_name}: damaged in {shown(folder)}, fetched again")

@@ -149,6 +149,36 @@ class TokenizerTests(HomeTestCase):
             if before is not None:
                 (folder / name).write_bytes(before)
 
+    def test_what_the_library_panics_at_is_one_line(self) -> None:
+        files = copy.deepcopy(self.golden["cases"]["gpt2"]["files"])
+        broken = copy.deepcopy(self.golden["cases"]["llama"]["files"]["tokenizer"]["post_processor"])
+        broken["special_tokens"] = {}
+        files["tokenizer"]["post_processor"] = broken
+        self.directory(files)
+        self.rows('{"t": "red"}\n' * 10)
+        done = run("text", "--file", str(self.home / "rows.jsonl"), *self.call)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn("model/tokenizer.json: not a readable tokenizer", done.stderr)
+
+    def test_a_text_that_the_tokenizer_cannot_take_is_one_line(self) -> None:
+        files = copy.deepcopy(self.golden["cases"]["bert, tokenizer.json alone"]["files"])
+        del files["tokenizer"]["model"]["vocab"]["[UNK]"]
+        files["tokenizer"]["added_tokens"] = []
+        files["tokenizer_config"]["tokenizer_class"] = "PreTrainedTokenizerFast"
+        files["tokenizer"]["model"]["vocab"]["a"] = 99
+        self.directory(files)
+        self.rows('{"t": "red zzz"}\n' * 10)
+        done = run("text", "--file", str(self.home / "rows.jsonl"), *self.call)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn("Missing [UNK] token", done.stderr)
+
+    def rows(self, text: str) -> None:
+        """Writes the table of a call."""
+        (self.home / "rows.jsonl").write_text(text)
+        self.call = ["--text", "t", "--tokenizer", "model", "--length", "8", "--name", "mine"]
+
     def test_a_tokenizer_that_is_not_there_is_answered_with_those_that_are(self) -> None:
         self.directory(self.golden["cases"]["bert, nothing said"]["files"], "bert-tiny")
         for name, *parts in (
