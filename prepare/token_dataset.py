@@ -24,6 +24,7 @@ from .errors import PrepareError
 from .home import say
 from .names import all_names, say_clients, say_labels
 from .tokenizer_directory import TokenizerDirectory, library_errors
+from .tokenizer_settings import unknown_fields
 
 SPLITS = ("train", "validation", "test")
 BATCH = 1000
@@ -120,6 +121,11 @@ def write(
     has the special tokens of its own.
     """
     engine = tokenizer.load(length)
+    unknown = unknown_fields(tokenizer.config)
+    if unknown:
+        say(
+            f"  tokenizer_config.json: fields that are not known and not used: {', '.join(unknown)}"
+        )
     if tokenizer.changes:
         say(f"  tokenizer_config.json changes {', '.join(tokenizer.changes)} of tokenizer.json")
     numbers = [*engine.get_vocab(with_added_tokens=True).values(), 0]

@@ -5,8 +5,8 @@ the model's type implies) puts parts of its own in the place of tokenizer.json's
 the same for the classes of the BERT, Llama and Qwen 2 families, and refuses by its name what it
 does not compute, so that a corpus has the tokens of transformers.AutoTokenizer.
 
-FIELDS names every field that transformers 5 writes, with what becomes of it here. A field that is
-not in it belongs to a class that is refused, and no class that is known here reads it.
+FIELDS names every field that transformers 5 writes, with what becomes of it here. No class that is
+known here reads another one; prepare says which others there are.
 """
 
 from __future__ import annotations
@@ -169,6 +169,11 @@ def effective(
 def _own_code(auto_map: Any) -> bool:
     """Whether auto_map names code for the tokenizer."""
     return not isinstance(auto_map, dict) or bool(auto_map.get("AutoTokenizer"))
+
+
+def unknown_fields(config: dict[str, Any]) -> list[str]:
+    """The fields that are in no list; names that end in _token are special tokens."""
+    return sorted(field for field in config if field not in FIELDS and not field.endswith("_token"))
 
 
 def text_of(token: Any) -> str | None:

@@ -108,7 +108,10 @@ class TokenizerTests(HomeTestCase):
             "bert, lowercase by default",
             "bert without tokenizer_config",
         ):
-            self.directory(self.golden["cases"][case]["files"])
+            files = self.golden["cases"][case]["files"]
+            if "tokenizer_config" in files:
+                files["tokenizer_config"]["some_field"] = 1
+            self.directory(files)
             path = self.home / "rows.jsonl"
             path.write_text('{"t": "RED Red"}\n' * 10)
             call = ["--tokenizer", "model", "--length", "8", "--name", case.replace(" ", "")]
@@ -120,6 +123,7 @@ class TokenizerTests(HomeTestCase):
                 tensors["tokens"][:4].tolist(), [2, 1, 8, 3] if upper else [2, 5, 5, 3]
             )
             changed = case != "bert without tokenizer_config"
+            self.assertEqual("not known and not used: some_field" in done.stdout, changed)
             self.assertEqual("tokenizer_settings" in metadata, changed)
             self.assertEqual("tokenizer_config.json changes normalizer" in done.stdout, changed)
 
