@@ -25,7 +25,7 @@ from . import (
     time_to_accuracy,
     utility_against_communication,
 )
-from .grouping import belonging
+from .grouping import belonging, notes
 from .load import Runs, load
 
 FIGURES = {
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"left out {name}.{model}: {left_out}")
             try:
                 figure = module.draw(data)
-                figure.notes += [f"Left out: {left_out}."] if left_out else []
+                figure.notes += notes(module.COMPARES, left_out)
                 written = figure.save(output, f"{name}.{model}")
             except (ValueError, KeyError) as error:
                 reason = f"no run has {error}" if isinstance(error, KeyError) else str(error)

@@ -81,6 +81,13 @@ def belonging(data: Runs, compares: tuple[str, ...]) -> tuple[Runs, str | None]:
     return data.only(data.runs["run"].isin(kept)), line
 
 
+def notes(compares: tuple[str, ...], left_out: str | None) -> list[str]:
+    """What a caption says of the runs' settings."""
+    names = ", ".join(name + "*" if name.endswith(".") else name for name in compares)
+    agree = [] if "" in compares else [f"The runs agree in all settings but {names} and the seed."]
+    return agree + ([f"Left out: {left_out}."] if left_out else [])
+
+
 def said(value: object, most: int = 40) -> str:
     """A setting's value for people."""
     text = str(value)

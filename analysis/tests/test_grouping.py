@@ -71,6 +71,7 @@ class GroupingTests(unittest.TestCase):
         self.assertEqual(set(table["label"]), {"dense", "sparse"})
         caption = (self.runs / "figures" / f"{name}.txt").read_text()
         self.assertIn("Left out: 1 of 3 runs", caption)
+        self.assertIn("The runs agree in all settings but method.*, adapter.kind,", caption)
         self.assertIn("Run directories (2):", caption)
         self.assertNotIn(str(self.study / "other"), caption)
 
