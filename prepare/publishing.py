@@ -234,7 +234,11 @@ def _move_into_place(partial: Path, final: Path) -> None:
         partial.rename(final)
     elif not _exchange(partial, final):
         final.rename(_old(final))
-        partial.rename(final)
+        try:
+            partial.rename(final)
+        except BaseException:
+            _old(final).rename(final)
+            raise
         shutil.rmtree(_old(final), ignore_errors=True)
     sync(final.parent)
 

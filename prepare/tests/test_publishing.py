@@ -144,6 +144,22 @@ class PublishTests(HomeTestCase):
         self.assertEqual(self.calls, 2)
         self.assertIsNone(publishing.defect(path))
 
+    def test_without_an_exchange_a_rename_that_fails_brings_the_old_folder_back(self) -> None:
+        path = publishing.publish("x", {"recipe": 1}, self.make)
+        rename = Path.rename
+
+        def fail(source: Path, target: Path) -> Path:
+            if source.name == ".partial.x":
+                raise OSError(errno.EIO, "Input/output error", str(source))
+            return rename(source, target)
+
+        with mock.patch.object(publishing, "_exchange", return_value=False):
+            with mock.patch.object(Path, "rename", fail):
+                with self.assertRaisesRegex(PrepareError, "/.partial.x: Input/output error"):
+                    publishing.publish("x", {"recipe": 2}, self.make)
+        self.assertEqual(publishing.read_manifest(path)["request"], {"recipe": 1})
+        self.assertEqual(sorted(os.listdir(self.home)), ["locks", "x"])
+
     def exchange_works(self) -> bool:
         """Exchanges two folders; False where the file system cannot do that."""
         with tempfile.TemporaryDirectory(dir=self.home) as folder:
