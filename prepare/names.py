@@ -10,6 +10,7 @@ from typing import Any
 from .home import say
 
 INTEGER = re.compile(r"-?\d{1,1000}")
+SURROGATE = re.compile("[\ud800-\udfff]")
 WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")
 DECIMAL = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 EXACT = 1 << 53
@@ -24,8 +25,7 @@ def name_of(value: Any) -> str | None:
     A whole number is one name however it is written: 1 and 1.0 are "1".
     """
     if isinstance(value, str):
-        usable = value.strip() and not any("\ud800" <= char <= "\udfff" for char in value)
-        return value if usable else None
+        return value if value.strip() and not SURROGATE.search(value) else None
     if isinstance(value, float):
         if not math.isfinite(value) or (value.is_integer() and abs(value) > EXACT):
             return None

@@ -24,7 +24,7 @@ from .errors import (
     plain_errors,
     shown,
 )
-from .names import name_of
+from .names import SURROGATE, name_of
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 MAGIC = {
@@ -103,7 +103,7 @@ class Table:
         """A text; halves of surrogate pairs, which no UTF-8 can have, become U+FFFD."""
         if not isinstance(value, str):
             raise self.fail(line, f"{column!r} is {one_line(repr(value), 60)}, not a text")
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if SURROGATE.search(value):
             self.counts["replaced_surrogates"] += 1
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return value
