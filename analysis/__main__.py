@@ -25,6 +25,7 @@ from . import (
     time_to_accuracy,
     utility_against_communication,
 )
+from .grouping import belonging, notes
 from .load import Runs, load
 
 FIGURES = {
@@ -55,8 +56,8 @@ def by_model(data: Runs) -> dict[str, Runs]:
     """The runs of each model, by its name."""
     if data.runs.empty:
         return {}
-    paths = data.runs["model.path"]
-    return {Path(path).name: data.only(paths == path) for path in sorted(paths.unique())}
+    names = data.runs["model.path"].map(lambda path: Path(str(path)).name)
+    return {name: data.only(names == name) for name in sorted(names.unique())}
 
 
 def shortened(names: list[str], most: int = 8) -> str:
@@ -73,7 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sweeps", type=Path, default=Path("experiments"))
     options = parser.parse_args(arguments)
     output = options.output or options.runs / "figures"
-    files = sweeps.read_all(options.sweeps)
+    files, problems = sweeps.read_all(options.sweeps)
+    for problem in problems:
+        print(f"warning: {problem}")
     folders = studies(options.runs)
     made, missing, loaded = 0, 0, {}
     for study in dict.fromkeys(module.STUDY for module in FIGURES.values()):
@@ -101,10 +104,16 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"missing  {name}.{model}: no finished run of the study {module.STUDY}")
                 missing += 1
                 continue
+            data, left_out = belonging(data, module.COMPARES)
+            if left_out:
+                print(f"left out {name}.{model}: {left_out}")
             try:
-                written = module.draw(data).save(output, f"{name}.{model}")
-            except ValueError as error:
-                print(f"missing  {name}.{model}: {error}")
+                figure = module.draw(data)
+                figure.notes += notes(module.COMPARES, left_out)
+                written = figure.save(output, f"{name}.{model}")
+            except (ValueError, KeyError) as error:
+                reason = f"no run has {error}" if isinstance(error, KeyError) else str(error)
+                print(f"missing  {name}.{model}: {reason}")
                 missing += 1
                 continue
             print(

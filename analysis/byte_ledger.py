@@ -13,10 +13,12 @@ import pandas as pd
 
 from . import measures
 from .figure import Figure, logarithmic, looks
+from .grouping import CURVES, METHODS
 from .load import Runs
 from .measures import VALUE_BYTES
 
 STUDY = "communication"
+COMPARES = (*METHODS, *CURVES)
 HEADER_BYTES = 16
 DIRECTIONS = ("download", "upload")
 

@@ -9,6 +9,7 @@ from .figure import INTERVALS, Figure, lines, logarithmic, looks, sampling_note
 from .load import Runs
 
 STUDY = "heterogeneity"
+COMPARES = ("method.", "adapter.frozen", "partition.alpha")
 
 
 def draw(data: Runs) -> Figure:
@@ -19,7 +20,7 @@ def draw(data: Runs) -> Figure:
         columns={"partition.alpha": "alpha"}
     )
     # The point's name without its alpha is the method.
-    last["label"] = last["label"].str.replace(r"\.alpha-[^.]*(\.\d+)?", "", regex=True)
+    last["label"] = last["label"].str.replace(r"\.alpha-[^. ]*(\.\d+)?", "", regex=True)
     dense = set(data.runs[measures.is_dense(data)]["run"])
     base = last[last["run"].isin(dense)].set_index(["alpha", "seed"])["accuracy"]
     last["difference"] = [

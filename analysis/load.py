@@ -17,9 +17,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from .parsing import read_table, read_yaml
+
 # Settings that change who computes and what is kept, but no result.
 WITHOUT_EFFECT = ("compute.threads", "federation.uploads", "checkpoint.", "watchdog.", "output.")
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 @dataclass
@@ -27,8 +28,8 @@ class Runs:
     """Tables of one or more runs. Each has the column `run`, the run's directory.
 
     runs: a row a run, with `sweep` (the folder above), `point` (its own name), `label` (the point
-    without its seed), `group` (equal for runs that differ in the seed alone), parts of the manifest,
-    and the settings by their dotted names.
+    without its seed), `group` (equal for runs that differ in the seed alone), `inputs` (the hashes
+    of what was read), parts of the manifest, and the settings by their dotted names.
     rounds, evaluation, clients: the rows of the files of that name.
     problems: a line for each run that was left out or is doubtful.
     """
@@ -49,6 +50,17 @@ class Runs:
         ]
         return Runs(runs, *tables, problems=self.problems)
 
+    def where(self, keep: pd.Series, reason: str) -> tuple["Runs", list[str]]:
+        """The runs for which `keep` is true, and a note on those that are left out.
+
+        Raises ValueError where none is kept.
+        """
+        names = list(self.runs.loc[~keep, "point"])
+        if len(names) == len(self.runs):
+            raise ValueError(f"all runs {reason}")
+        note = f"Left out, since they {reason}: {', '.join(names)}."
+        return (self.only(keep), [note]) if names else (self, [])
+
     def settings(self, path: str, default: object = None) -> pd.Series:
         """A setting of each run, indexed like `runs`; `default` where a run does not have it."""
         if path not in self.runs.columns:
@@ -57,7 +69,7 @@ class Runs:
 
 
 def flatten(settings: dict, prefix: str = "") -> dict:
-    """Nested settings by dotted names; lists become one text, `1e-08` a number."""
+    """Nested settings by dotted names; lists become one text."""
     flat = {}
     for key, value in settings.items():
         path = f"{prefix}{key}"
@@ -65,8 +77,6 @@ def flatten(settings: dict, prefix: str = "") -> dict:
             flat.update(flatten(value, path + "."))
         elif isinstance(value, list):
             flat[path] = json.dumps(value, sort_keys=True)
-        elif isinstance(value, str) and NUMBER.fullmatch(value):
-            flat[path] = float(value)
         else:
             flat[path] = value
     return flat
@@ -98,16 +108,16 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
     status = manifest.get("status")
     if status != "finished":
         raise ValueError(f"is not finished (status: {status})")
-    settings = flatten(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")))
+    settings = flatten(read_yaml((path / "config.yaml").read_text(encoding="utf-8")))
     tables = {}
     for name in ("rounds", "evaluation", "clients"):
-        table = pd.read_csv(path / f"{name}.csv")
+        table = read_table(path / f"{name}.csv")
         table.insert(0, "run", str(path))
         tables[name] = table
     expected, rounds = int(settings["federation.rounds"]), tables["rounds"]
     if list(rounds["round"]) != list(range(expected)):
         raise ValueError(f"rounds.csv has {len(rounds)} rounds, config.yaml {expected}")
-    if str(rounds["digest"].iloc[-1]) != str(manifest.get("digest")):
+    if rounds["digest"].iloc[-1] != manifest.get("digest"):
         raise ValueError("manifest.json has another digest than the last row of rounds.csv")
     present = tables["clients"].groupby("round").size()
     if list(present.reindex(range(expected), fill_value=0)) != list(rounds["clients"]):
@@ -123,6 +133,7 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
         "point": path.name,
         "label": without_seed(path.name),
         "group": json.dumps(decisive, sort_keys=True),
+        "inputs": json.dumps(inputs(manifest), sort_keys=True),
         "parameters": manifest["parameters"],
         "ranks": manifest.get("rank_count"),
         "cores": manifest.get("cores"),
@@ -131,6 +142,15 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
         **settings,
     }
     return row, tables
+
+
+def inputs(manifest: dict) -> dict[str, str]:
+    """The hashes of the files that a run read, by folder and name; {} of versions that kept none."""
+    return {
+        "/".join(Path(file["path"]).parts[-2:]): str(file["xxh64"])
+        for file in manifest.get("inputs") or []
+        if isinstance(file, dict) and "path" in file and "xxh64" in file
+    }
 
 
 def tell_apart(rows: list[dict]) -> list[str]:
@@ -142,18 +162,22 @@ def tell_apart(rows: list[dict]) -> list[str]:
     problems = []
     first: dict[tuple, dict] = {}
     for row in rows:
-        settings = json.loads(row["group"])
-        other = first.setdefault((row["label"], row.get("model.path")), settings)
-        differ = sorted(
-            key for key in settings.keys() & other.keys() if settings[key] != other[key]
-        )
-        if differ:
-            label = f"{row['label']} of {row['sweep']}"
-            problems.append(
-                f"{row['run']}: another {row['label']} has other settings "
-                f"({', '.join(differ)}); shown as '{label}'"
+        settings, wanted, number = json.loads(row["group"]), row["label"], 1
+        while True:
+            other = first.setdefault((row["label"], row.get("model.path")), settings)
+            differ = sorted(
+                key for key in settings.keys() & other.keys() if settings[key] != other[key]
             )
-            row["label"] = label
+            if not differ:
+                break
+            reasons = differ if number == 1 else reasons
+            row["label"] = f"{wanted} of {row['sweep']}" + (f" ({number})" if number > 1 else "")
+            number += 1
+        if number > 1:
+            problems.append(
+                f"{row['run']}: another {wanted} has other settings ({', '.join(reasons)}); its"
+                f" label is '{row['label']}'"
+            )
     return problems
 
 
@@ -164,9 +188,11 @@ def load(*folders: Path | str, repeats: bool = False) -> Runs:
         try:
             row, tables[str(path)] = read_run(path)
             rows.append(row)
-        except (ValueError, KeyError, OSError, yaml.YAMLError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
-            problems.append(f"{path}: {reason}; left out")
+            problems.append(f"{path}: {' '.join(reason.split())}; left out")
+        except (OSError, yaml.YAMLError) as error:
+            problems.append(f"{path}: {' '.join(str(error).split())}; left out")
     kept = {}
     # Of runs that repeat each other the one that started last is kept.
     for row in sorted(rows, key=lambda row: (row["start"], row["run"])):

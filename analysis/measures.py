@@ -149,6 +149,13 @@ def reach_table(points: pd.DataFrame, target: float, costs: list[str]) -> pd.Dat
     return pd.DataFrame(rows)
 
 
+def density(data: Runs, direction: str) -> pd.Series:
+    """The density of one direction by magnitude, 1 where all is sent; empty for schedules and others."""
+    select = data.settings(f"method.{direction}.select", "all")
+    chosen = pd.to_numeric(data.settings(f"method.{direction}.density"), errors="coerce")
+    return chosen.where(select == "top_magnitude").mask(select == "all", 1.0)
+
+
 def is_dense(data: Runs) -> pd.Series:
     """Which runs are dense LoRA: all of a whole, unfrozen adapter travels to and from each client."""
 

@@ -11,10 +11,12 @@ import pandas as pd
 
 from . import measures
 from .figure import INTERVALS, Figure, lines, logarithmic, looks, sampling_note
+from .grouping import CURVES
 from .load import Runs
 from .utility_against_communication import target_of
 
 STUDY = "system"
+COMPARES = ("method.", "system.", *CURVES)
 FATES = ("used", "late", "dropped")
 
 

@@ -10,8 +10,11 @@ import pandas as pd
 
 from .figure import Figure, logarithmic
 from .load import Runs
+from .parsing import read_table
 
 STUDY = "heterogeneity"
+COMPARES = ("",)
+"""Each panel says whose partition it is, whatever else the run was set to."""
 CLIENTS = 40
 PARTITIONS = 4
 
@@ -35,7 +38,7 @@ def read(data: Runs) -> dict[str, pd.DataFrame]:
         seen.add(text)
         name = row.kind + ("" if pd.isna(row.alpha) else f", alpha {row.alpha:g}")
         name += f", seed {row.number}"
-        found[name if name not in found else f"{name} ({Path(row.run).name})"] = pd.read_csv(path)
+        found[name if name not in found else f"{name} ({Path(row.run).name})"] = read_table(path)
     return found
 
 

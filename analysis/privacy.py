@@ -10,6 +10,7 @@ from .figure import INTERVALS, Figure, lines, logarithmic, looks, sampling_note
 from .load import Runs
 
 STUDY = "privacy"
+COMPARES = ("method.", "adapter.frozen", "privacy.")
 
 
 def draw(data: Runs) -> Figure:
@@ -28,7 +29,7 @@ def draw(data: Runs) -> Figure:
         clip=data.settings("privacy.clip", np.nan).astype(float),
     )
     last = last.merge(settings, on="run")
-    last["label"] = last["label"].str.replace(r"\.noise_multiplier-[^.]*(\.\d+)?", "", regex=True)
+    last["label"] = last["label"].str.replace(r"\.noise_multiplier-[^. ]*(\.\d+)?", "", regex=True)
     by = ["label", "noise_multiplier", "clip", "epsilon"]
     table = measures.over_seeds(last, by, ["accuracy", "total_payload_bytes"])
     finite = table.loc[np.isfinite(table["epsilon"]), "epsilon"]

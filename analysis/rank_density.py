@@ -5,21 +5,22 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 
-from . import measures
+from . import cost_ratio, measures
 from .figure import INTERVALS, Figure, lines, logarithmic, looks, sampling_note
 from .load import Runs
 
 STUDY = "rank-density"
+COMPARES = (*cost_ratio.COMPARES, "adapter.lora_rank", "adapter.alpha")
 
 
 def draw(data: Runs) -> Figure:
     """A map of the last accuracy, and the same against bytes with a line for each rank."""
+    density = measures.density(data, "upload")
+    both = density == measures.density(data, "download")
+    data, left_out = data.where(both, "have no fixed density that is the same both ways")
     points = measures.curves(data)
     last = measures.final(points).merge(
-        data.runs[["run", "adapter.lora_rank"]].assign(
-            density=data.settings("method.upload.density", 1).astype(float)
-        ),
-        on="run",
+        data.runs[["run", "adapter.lora_rank"]].assign(density=density), on="run"
     )
     last = last.rename(columns={"adapter.lora_rank": "lora_rank"})
     table = measures.over_seeds(
@@ -65,5 +66,5 @@ def draw(data: Runs) -> Figure:
         "bytes that it took.",
         {"": table},
         list(data.runs["run"]),
-        [INTERVALS, sampling_note(points)],
+        [INTERVALS, sampling_note(points), *left_out],
     )

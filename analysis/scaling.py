@@ -19,6 +19,7 @@ from .load import Runs
 from .round_model import Link, Machine, Workload
 
 STUDY = "scaling"
+COMPARES = ("federation.cohort_size",)
 COHORT = 10_000
 CORES_PER_HOST = 64
 # What `cellm-bench link` measured in the lab (docs/communication-model.md), and a fast network by its data sheet.

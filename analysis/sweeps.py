@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from .parsing import read_yaml
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -31,7 +33,7 @@ def expand(text: str) -> dict[str, dict]:
     That is the point's name, then for each key of the grid the last part of its path, a dash and
     the value as the file has it (of a list or mapping its number), joined by dots.
     """
-    document = yaml.safe_load(text)
+    document = read_yaml(text)
     # The base loader leaves scalars as they are written.
     words = yaml.load(text, Loader=yaml.BaseLoader).get("grid") or {}
     grid = document.get("grid") or {}
@@ -63,11 +65,25 @@ def named(word: object, index: int) -> str:
 def read(path: Path) -> Sweep:
     """A sweep file with the model of the experiment that it varies."""
     text = path.read_text(encoding="utf-8")
-    base = path.parent / yaml.safe_load(text)["experiment"]
-    experiment = yaml.safe_load(base.read_text(encoding="utf-8"))
+    base = path.parent / read_yaml(text)["experiment"]
+    experiment = read_yaml(base.read_text(encoding="utf-8"))
     return Sweep(path, study_of(path.name), experiment["model"]["path"], expand(text))
 
 
-def read_all(folder: Path) -> list[Sweep]:
-    """All sweep files of a folder."""
-    return [read(path) for path in sorted(folder.glob("*.sweep.yaml"))]
+def read_all(folder: Path) -> tuple[list[Sweep], list[str]]:
+    """All sweep files of a folder, and a line for each that cannot be read."""
+    sweeps, problems = [], []
+    for path in sorted(folder.glob("*.sweep.yaml")):
+        try:
+            sweeps.append(read(path))
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            yaml.YAMLError,
+        ) as error:
+            reason = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            problems.append(f"{path}: {' '.join(reason.split())}; left out")
+    return sweeps, problems

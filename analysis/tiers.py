@@ -7,9 +7,11 @@ import pandas as pd
 
 from . import measures
 from .figure import INTERVALS, Figure, logarithmic, looks, sampling_note
+from .grouping import METHODS
 from .load import Runs
 
 STUDY = "tiers"
+COMPARES = (*METHODS, "adapter.lora_rank", "adapter.alpha")
 
 
 def bytes_by_tier(data: Runs) -> pd.DataFrame:

@@ -10,11 +10,13 @@ import pandas as pd
 
 from . import measures
 from .figure import INTERVALS, Figure, lines, logarithmic, looks, sampling_note
+from .grouping import CURVES, METHODS
 from .load import Runs
 from .measures import Link
 from .utility_against_communication import target_of
 
 STUDY = "communication"
+COMPARES = (*METHODS, *CURVES)
 LINKS = (
     Link("20 Mbit/s down, 5 up", 20, 5),
     Link("5 Mbit/s down, 1 up", 5, 1),

@@ -11,9 +11,11 @@ import pandas as pd
 
 from . import measures
 from .figure import INTERVALS, Figure, lines, logarithmic, looks, sampling_note
+from .grouping import CURVES, METHODS
 from .load import Runs
 
 STUDY = "communication"
+COMPARES = (*METHODS, *CURVES)
 MARGIN = 0.01
 LEVELS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 COSTS = {"total_payload_bytes": 1e6, "total_parameters": 1e6}

@@ -2,6 +2,6 @@
 
 A model directory as Hugging Face has it (config.json, model.safetensors, tokenizer.json), and a
 token data set (train, validation and test .safetensors with tokens, offsets, labels, clients).
-Everything goes into $CELLM_HOME, once; the simulator itself never needs Python. Use: python -m
-prepare --help
+Everything goes into $CELLM_HOME, once; the simulator itself never needs Python. Use:
+scripts/prepare --help
 """

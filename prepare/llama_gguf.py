@@ -17,7 +17,7 @@ from gguf import GGUFReader, ReaderTensor, dequantize
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from . import safetensors_file
-from .errors import PrepareError
+from .errors import PrepareError, naming, one_line
 
 CONTROL = 3
 """llama.cpp's token type of a special token."""
@@ -43,9 +43,19 @@ BLOCK_NAMES = {
 def convert(gguf: Path, folder: Path) -> dict[str, int]:
     """Writes config, weights and tokenizer of a GGUF file into a folder; returns counts."""
     try:
+        return _convert(gguf, folder)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The library has no error of its own: a damaged file is any of these, wherever it is read.
+        raise PrepareError(
+            f"{gguf.name} is no readable GGUF file: {type(error).__name__}: {one_line(error)}; "
+            "download it again"
+        ) from error
+
+
+def _convert(gguf: Path, folder: Path) -> dict[str, int]:
+    """`convert`, with the errors of whatever is wrong with the file."""
+    with naming(gguf):
         reader = GGUFReader(gguf)
-    except (ValueError, IndexError) as error:
-        raise PrepareError(f"{gguf.name} is no readable GGUF file: {error}") from error
     fields = reader.fields
 
     def value(name: str, default: Any = None) -> Any:
@@ -182,7 +192,9 @@ def _write_tokenizer(value: Any, config: dict[str, Any], folder: Path) -> None:
     tokenizer = byte_level_tokenizer(
         tokens, value("tokenizer.ggml.merges"), special, value("tokenizer.ggml.pre", "gpt-2")
     )
-    tokenizer.save(str(folder / "tokenizer.json"))
+    path = folder / "tokenizer.json"
+    with naming(path):
+        path.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
     ids = {
         "bos_token": config["bos_token_id"],
         "eos_token": config["eos_token_id"],
@@ -206,4 +218,5 @@ def _write_tokenizer(value: Any, config: dict[str, Any], folder: Path) -> None:
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     """Indented JSON with a final newline."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with naming(path):
+        path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

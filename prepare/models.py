@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from . import llama_gguf, wheels
-from .home import publish, say
+from .home import say
+from .publishing import publish
 
 RECIPE = 1
 """Raise it when the files of a model directory change, so that older ones are made anew."""

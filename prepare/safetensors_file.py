@@ -15,7 +15,7 @@ from typing import Callable
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from .errors import PrepareError
+from .errors import PrepareError, naming, shown
 
 NAMES = {"float32": "F32", "int64": "I64", "int32": "I32", "uint32": "U32", "uint16": "U16"}
 
@@ -50,7 +50,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
         position += tensor.bytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     text += b" " * (-(len(text) + 8) % 64)
-    with open(path, "wb") as file:
+    with naming(path), open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for name in order:
@@ -59,9 +59,17 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
             if values.shape != tensor.shape:
                 raise PrepareError(f"{name}: shape {values.shape}, announced as {tensor.shape}")
             file.write(values.reshape(-1).view(np.uint8).data)
+    _check(path, set(tensors))
+
+
+def _check(path: Path, names: set[str]) -> None:
+    """Opens a file with the library. Raises PrepareError where it lists other tensors."""
     try:
-        with safe_open(str(path), framework="numpy") as opened:
-            if set(opened.keys()) != set(tensors):
-                raise PrepareError(f"{path}: written file lists other tensors")
+        # By its descriptor: the library does not say why it cannot open a path.
+        with naming(path), open(path, "rb") as file:
+            with safe_open(f"/proc/self/fd/{file.fileno()}", framework="numpy") as opened:
+                found = set(opened.keys())
     except SafetensorError as error:
-        raise PrepareError(f"{path}: written file does not open: {error}") from error
+        raise PrepareError(f"{shown(path)}: written file does not open: {error}") from error
+    if found != names:
+        raise PrepareError(f"{shown(path)}: written file lists other tensors")

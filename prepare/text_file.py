@@ -2,68 +2,71 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import token_dataset
-from .errors import PrepareError
-from .home import plain_errors, publish, sha256_of
-from .token_dataset import Corpus, TokenizerDirectory
+from . import names, token_dataset
+from .errors import PrepareError, shown
+from .home import say, sha256_of
+from .publishing import publish
+from .table_file import Table, require_file
+from .token_dataset import Corpus
+from .tokenizer_directory import TokenizerDirectory
 
-RECIPE = 2
-SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
-
-
-def rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a file with the line each ends on."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise PrepareError(f"{path}: unknown kind of file; known are {', '.join(SUFFIXES)}")
-    try:
-        with plain_errors("read"), open(path, encoding="utf-8-sig", newline="") as file:
-            if suffix in (".csv", ".tsv"):
-                csv.field_size_limit(sys.maxsize)
-                reader = csv.DictReader(file, delimiter="," if suffix == ".csv" else "\t")
-                for row in reader:
-                    if None in row or None in row.values():
-                        raise PrepareError(f"{path}:{reader.line_num}: not as many cells as names")
-                    yield reader.line_num, row
-            else:
-                for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        row = json.loads(line)
-                        if not isinstance(row, dict):
-                            raise PrepareError(f"{path}:{number}: not a JSON object")
-                        yield number, row
-    except UnicodeDecodeError as error:
-        raise PrepareError(f"{path}: not UTF-8 at byte {error.start}") from error
-    except ValueError as error:
-        raise PrepareError(f"{path}:{number}: not valid JSON: {error}") from error
-    except csv.Error as error:
-        raise PrepareError(f"{path}: not valid CSV: {error}") from error
+RECIPE = 3
 
 
-def read(path: Path, columns: dict[str, str]) -> dict[str, list[str]]:
-    """The wanted columns as text; `columns` maps what a column is for to its name in the file."""
-    found: dict[str, list[str]] = {purpose: [] for purpose in columns}
-    for number, row in rows_of(path):
-        for purpose, column in columns.items():
-            if column not in row:
-                names = ", ".join(str(name) for name in row) or "none"
-                raise PrepareError(f"{path}:{number}: no column {column!r}; there are: {names}")
-            value = row[column]
-            if purpose == "text" and not isinstance(value, str):
-                raise PrepareError(f"{path}:{number}: {column!r} is {value!r}, not a text")
-            if value is None or isinstance(value, (dict, list)):
-                raise PrepareError(f"{path}:{number}: {column!r} is {value!r}, not a plain value")
-            found[purpose].append(value if isinstance(value, str) else json.dumps(value))
-    if not found["text"]:
-        raise PrepareError(f"{path}: no rows")
-    return found
+def read(path: Path, columns: dict[str, str], optional: tuple[str, ...] = ()) -> Table:
+    """The wanted columns as text; `columns` maps what a column is for to its name in the file.
+
+    Says how many rows there are, and what was changed in them.
+    """
+    table = Table(path, columns, optional).read()
+    say(f"  {shown(path.name)}: {table.counts['rows']} rows")
+    replaced = table.counts["replaced_surrogates"]
+    if replaced:
+        say(
+            f"  warning: {replaced} texts have half of a surrogate pair (an emoji that was cut);"
+            " U+FFFD stands in its place"
+        )
+    if table.quoted:
+        say(
+            f"  warning: {table.quoted} rows have cells in quotation marks; a .tsv has no quoting,"
+            " so that the marks stay in the texts"
+        )
+    for purpose in set(columns) - set(table.columns):
+        say(f"  {shown(path.name)}: no column {columns[purpose]!r}; its examples have no {purpose}")
+    return table
+
+
+def read_corpus(files: dict[str, Path], columns: dict[str, str]) -> Corpus:
+    """The files of all splits; only the training file has to say whose an example is."""
+    tables = {
+        split: read(path, columns, () if split == "train" else ("client",))
+        for split, path in files.items()
+    }
+
+    def column(purpose: str) -> dict[str, list[str]]:
+        return {
+            split: table.values[purpose]
+            for split, table in tables.items()
+            if purpose in table.values
+        }
+
+    return Corpus(
+        ", ".join(shown(path.name) for path in files.values()),
+        column("text"),
+        column("label") if "label" in columns else None,
+        column("client") if "client" in columns else None,
+    )
+
+
+def fold_names(corpus: Corpus) -> None:
+    """Writes 1.0 as 1 in labels and clients that are whole numbers, and says so."""
+    for purpose, column in (("labels", corpus.labels), ("clients", corpus.clients)):
+        changed = names.fold_whole_numbers(column) if column else []
+        if changed:
+            say(f"  {purpose} {names.listed(changed, 4)} are read as whole numbers")
 
 
 def prepare(
@@ -80,23 +83,20 @@ def prepare(
     """NAME: `files` maps splits to files; splits in `fractions` are cut off `train` by the seed."""
     tokenizer.load(length)
     for path in files.values():
-        if not path.is_file():
-            raise PrepareError(f"{path}: no such file")
+        require_file(path)
     hashes = {split: sha256_of(path) for split, path in files.items()}
 
     def make(folder: Path) -> dict[str, Any]:
-        tables = {split: read(path, columns) for split, path in files.items()}
-        columns_by_split = {
-            purpose: {split: table[purpose] for split, table in tables.items()}
-            for purpose in columns
-        }
-        corpus = Corpus(
-            ", ".join(path.name for path in files.values()),
-            columns_by_split["text"],
-            columns_by_split.get("label"),
-            columns_by_split.get("client"),
-        )
+        if len(set(hashes.values())) < len(hashes):
+            say("  warning: two splits are the same file, so that results on them say nothing")
+        corpus = read_corpus(files, columns)
+        for split, path in files.items():
+            if sha256_of(path) != hashes[split]:
+                raise PrepareError(
+                    f"{shown(path)}: it changed while it was read; type the same command again"
+                )
         dropped = token_dataset.drop_empty(corpus)
+        fold_names(corpus)
         # A fraction is meant of the whole, and validation is cut off what test has left.
         left = 1.0
         for split, fraction in fractions.items():
@@ -105,7 +105,7 @@ def prepare(
                 left -= fraction
         counts = token_dataset.write(corpus, dropped, tokenizer, length, folder, chunks)
         sources = [
-            {"file": str(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
+            {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
             for split, path in files.items()
         ]
         return {"sources": sources, "counts": counts}
@@ -114,7 +114,7 @@ def prepare(
         "recipe": RECIPE,
         "files": hashes,
         "columns": columns,
-        "tokenizer_sha256": tokenizer.sha256,
+        **tokenizer.request,
         "length": length,
         "fractions": fractions,
         "seed": seed,

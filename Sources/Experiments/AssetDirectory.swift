@@ -8,15 +8,29 @@ public struct AssetDirectory: Sendable {
   public let path: String
 
   /// `$CELLM_HOME`, or `cellm-mpi` in the user's cache directory.
+  ///
+  /// `~/` at the beginning of `CELLM_HOME` is the user's directory; another relative path is of the
+  /// working directory. An `XDG_CACHE_HOME` that is not absolute is ignored. `prepare` (home.py) and
+  /// the scripts (common.bash) read both variables in the same way.
   public init(environment: [String: String] = [:]) {
     let environment = environment.isEmpty ? ProcessInfo.processInfo.environment : environment
-    if let home = environment["CELLM_HOME"], !home.isEmpty {
+    let home = environment["CELLM_HOME"] ?? ""
+    if home == "~" || home.hasPrefix("~/") {
+      path = absolutePath(Self.userDirectory(environment) + home.dropFirst(), from: ".")
+    } else if !home.isEmpty {
       path = absolutePath(home, from: ".")
     } else if let cache = environment["XDG_CACHE_HOME"], cache.hasPrefix("/") {
       path = cache + "/cellm-mpi"
     } else {
-      path = (environment["HOME"] ?? "/") + "/.cache/cellm-mpi"
+      path = Self.userDirectory(environment) + "/.cache/cellm-mpi"
     }
+  }
+
+  /// `$HOME`; if it is not set, the user's directory in the system's list of users, or `/`.
+  private static func userDirectory(_ environment: [String: String]) -> String {
+    if let home = environment["HOME"], !home.isEmpty { return home }
+    guard let directory = getpwuid(getuid())?.pointee.pw_dir else { return "/" }
+    return String(cString: directory)
   }
 
   /// The path of a name; absolute paths are what they are.

@@ -367,6 +367,14 @@ struct RunDirectoryTests {
     #expect(path(["CELLM_HOME": "/c", "HOME": "/h"]) == "/c/m")
     #expect(path(["XDG_CACHE_HOME": "/x", "HOME": "/h"]) == "/x/cellm-mpi/m")
     #expect(path(["HOME": "/h"]) == "/h/.cache/cellm-mpi/m")
+    #expect(path(["XDG_CACHE_HOME": "x", "HOME": "/h"]) == "/h/.cache/cellm-mpi/m")
+    #expect(path(["XDG_CACHE_HOME": "~/x", "HOME": "/h"]) == "/h/.cache/cellm-mpi/m")
+    #expect(path(["CELLM_HOME": "~/x y", "HOME": "/h"]) == "/h/x y/m")
+    #expect(path(["CELLM_HOME": "~", "HOME": "/h"]) == "/h/m")
+    let here = FileManager.default.currentDirectoryPath
+    #expect(path(["CELLM_HOME": "x", "HOME": "/h"]) == here + "/x/m")
+    #expect(path(["CELLM_HOME": "~other/x", "HOME": "/h"]) == here + "/~other/x/m")
+    #expect(path(["CELLM_HOME": "", "PATH": ""]).hasSuffix("/.cache/cellm-mpi/m"))
     #expect(AssetDirectory(environment: ["HOME": "/h"]).resolve("/m") == "/m")
   }
 }

@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.." || exit 1
 . Tests/MPI/checks.bash
 bin=$(program_directory cellm-mpi "${1:-}") || exit 1
 program=$bin/cellm-mpi
-if [ ! -f "${CELLM_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/cellm-mpi}/20newsgroups.minilm-l6/train.safetensors" ]; then
+home=$(. scripts/common.bash && echo "$CELLM_HOME")
+if [ ! -f "$home/20newsgroups.minilm-l6/train.safetensors" ]; then
   skip "methods on the real corpus: make assets ASSETS=20newsgroups.minilm-l6 prepares it"
   finish
 fi

@@ -5,7 +5,7 @@
 # (REFERENCE_PYTHON=python where there is one; else it is made in .build, which takes minutes).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-home=${CELLM_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/cellm-mpi}
+home=$(. scripts/common.bash && echo "$CELLM_HOME")
 python=${REFERENCE_PYTHON:-.build/reference-environment/bin/python}
 if ! "$python" -c "import torch, transformers, peft" 2> /dev/null; then
   python3 -m venv .build/reference-environment

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 bin=$(program_directory cellm-mpi "${1:-}") || exit 1
 program=$bin/cellm-mpi
 export RUN_SECONDS=1800
-home=${CELLM_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/cellm-mpi}
+home=$(. scripts/common.bash && echo "$CELLM_HOME")
 # Many small clients: a round of the 135M model takes half a minute on one core.
 small=(--set partition.clients=2000 --set federation.cohort_size=8 --set federation.rounds=2
   --set evaluation.every=2 --set evaluation.maximum_examples=64)

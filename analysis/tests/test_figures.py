@@ -197,6 +197,14 @@ class FigureTests(unittest.TestCase):
 class SweepTests(unittest.TestCase):
     """Names of points, and the project's own sweep files."""
 
+    def test_a_sweep_file_that_cannot_be_read_is_named(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("a", "{"), ("b", "[]"), ("c", "points: {}"), ("d", "experiment: x")):
+                (Path(folder) / f"{name}.sweep.yaml").write_text(text)
+            found, problems = sweeps.read_all(Path(folder))
+            self.assertEqual((found, len(problems)), ([], 4))
+            self.assertIn("c.sweep.yaml: has no 'experiment'; left out", problems[2])
+
     def test_points_and_grid_multiply_and_name_themselves(self) -> None:
         points = sweeps.expand(
             "set: {a.b: 1}\npoints: {x: {a.b: 2}, y: {}}\n"
@@ -216,7 +224,7 @@ class SweepTests(unittest.TestCase):
         self.assertEqual(list(sweeps.expand("grid: {seed: [0, 1]}")), ["seed-0", "seed-1"])
 
     def test_every_study_has_a_sweep_for_each_of_two_models(self) -> None:
-        found = {(file.study, file.model) for file in sweeps.read_all(ROOT / "experiments")}
+        found = {(file.study, file.model) for file in sweeps.read_all(ROOT / "experiments")[0]}
         for module in figures.FIGURES.values():
             # Scaling is runs of one experiment on more and more ranks (scripts/scaling).
             if module.STUDY == "scaling":
@@ -227,7 +235,7 @@ class SweepTests(unittest.TestCase):
     def test_every_key_of_a_sweep_is_in_the_table_of_keys(self) -> None:
         table = (ROOT / "docs" / "experiment-keys.md").read_text()
         known = {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
-        for file in sweeps.read_all(ROOT / "experiments"):
+        for file in sweeps.read_all(ROOT / "experiments")[0]:
             for name, settings in file.points.items():
                 self.assertLessEqual(set(settings), known, f"{file.path.name}, {name}")
 

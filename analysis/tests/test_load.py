@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tempfile
 import unittest
 from pathlib import Path
 
-from .. import load
+from .. import load, parsing
 from . import made_up
 
 
@@ -73,6 +75,22 @@ class LoadTests(unittest.TestCase):
         problems = load.load(self.folder / "s").problems
         self.assertIn("another digest", problems[0])
 
+    def test_files_that_are_something_else_are_named_and_left_out(self) -> None:
+        for name, file, text in (
+            ("a", "manifest.json", "[]"),
+            ("b", "manifest.json", "{"),
+            ("c", "config.yaml", "just a text"),
+            ("d", "config.yaml", "{a: [}"),
+            ("e", "rounds.csv", ""),
+            ("f", "clients.csv", "x"),
+        ):
+            path = made_up.write(self.folder / "s" / name, [0.1])
+            (path / file).write_text(text)
+        made_up.write(self.folder / "s" / "good", [0.1])
+        data = load.load(self.folder)
+        self.assertEqual(list(data.runs["point"]), ["good"])
+        self.assertEqual([Path(line.split(":")[0]).name for line in data.problems], list("abcdef"))
+
     def test_a_repeated_run_counts_once_whatever_does_not_matter(self) -> None:
         old = made_up.write(self.folder / "s" / "old", [0.1], start="2026-01-01T00:00:00Z")
         made_up.write(
@@ -99,6 +117,62 @@ class LoadTests(unittest.TestCase):
         data = load.load(self.folder)
         self.assertEqual(list(data.runs["label"]), ["dense", "dense of b"])
         self.assertIn("partition.alpha", data.problems[0])
+
+    def test_three_different_settings_of_one_name_are_three_labels(self) -> None:
+        made_up.write(self.folder / "a" / "dense", [0.1])
+        made_up.write(self.folder / "b" / "dense", [0.1], partition__alpha=1)
+        made_up.write(self.folder / "b" / "dense.seed-1", [0.1], partition__alpha=2, seed=1)
+        made_up.write(self.folder / "b" / "dense.seed-2", [0.1], partition__alpha=1, seed=2)
+        data = load.load(self.folder)
+        labels = ["dense", "dense of b", "dense of b (2)", "dense of b"]
+        self.assertEqual(list(data.runs["label"]), labels)
+        self.assertEqual(len(data.problems), 3)
+
+    def test_digests_that_look_like_numbers_stay_as_they_are(self) -> None:
+        for digest in (
+            "000270105150542e",
+            "12345678901234567890",
+            "1e9999999999999",
+            "0000000000000000",
+        ):
+            path = made_up.write(self.folder / "s" / digest, [0.1, 0.2], digest=digest)
+            data = load.load(path)
+            self.assertEqual((data.problems, list(data.runs["digest"])), ([], [digest]))
+            self.assertEqual(list(data.rounds["digest"]), ["other", digest])
+
+    def test_paths_and_names_that_look_like_something_else_stay_texts(self) -> None:
+        for text in ("2026-01-01", "12:30:45", "1_000", "0x10", "yes", "1e5", "007", "null"):
+            path = self.folder / "s" / "run"
+            made_up.write(path, [0.1], model={"path": text}, data={"path": text})
+            config = (path / "config.yaml").read_text()
+            # As the program writes them: in quotes where YAML 1.2 would read another value.
+            quoted = f"'{text}'" if text in ("1e5", "007", "null") else text
+            config = re.sub(r"path: .*", f"path: {quoted}", config)
+            (path / "config.yaml").write_text(config)
+            data = load.load(path)
+            self.assertEqual((data.problems, list(data.runs["model.path"])), ([], [text]))
+            shutil.rmtree(path)
+
+    def test_names_in_tables_stay_texts(self) -> None:
+        path = self.folder / "table.csv"
+        path.write_text("client,client_name,label_name,accuracy\n0,007,NA,0.5\n1,1e5,None,\n")
+        table = parsing.read_table(path)
+        self.assertEqual(list(table["client_name"]), ["007", "1e5"])
+        self.assertEqual(list(table["label_name"]), ["NA", "None"])
+        self.assertEqual(table["accuracy"].isna().tolist(), [False, True])
+
+    def test_numbers_of_a_configuration_are_numbers(self) -> None:
+        text = "{a: 1e-08, b: 5, c: -0.5, d: .inf, e: true, f: null, g: [1, x], h: '5', i: 0.1e+3}"
+        expected = {
+            "a": 1e-8,
+            "b": 5,
+            "c": -0.5,
+            "d": float("inf"),
+            "e": True,
+            "f": None,
+            "g": [1, "x"],
+        }
+        self.assertEqual(parsing.read_yaml(text), {**expected, "h": "5", "i": 100.0})
 
     def test_seeds_of_two_versions_are_averaged_though_one_writes_more_keys(self) -> None:
         made_up.write(self.folder / "a" / "dense", [0.1])

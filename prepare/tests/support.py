@@ -13,6 +13,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+from safetensors import safe_open
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,3 +70,9 @@ def offline(environment: dict[str, str]) -> dict[str, str]:
     """This process's environment, with pip kept from every index."""
     base = {**os.environ, "PYTHONPATH": str(ROOT), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
     return {**base, **environment}
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """All tensors and the metadata of a file."""
+    with safe_open(str(path), "numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
-from prepare import home
+from prepare import home, publishing
 
 COUNTS = {"train": 9034, "validation": 2259, "test": 7528}
 
@@ -23,7 +23,7 @@ class RealAssetTests(unittest.TestCase):
         path = home.home() / name
         if not path.is_dir():
             self.skipTest(f"{name} is not prepared")
-        self.assertIsNone(home.defect(path))
+        self.assertIsNone(publishing.defect(path))
         return path
 
     def test_smollm2_has_the_published_shape(self) -> None:

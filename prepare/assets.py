@@ -1,0 +1,66 @@
+"""Models and corpora by name, as `make assets` asks for them: MODEL, or CORPUS.MODEL."""
+
+from __future__ import annotations
+
+from . import corpora, models
+from .errors import USAGE, PrepareError, nearest, shown
+from .home import home, say
+from .publishing import read_manifest
+from .tokenizer_directory import TokenizerDirectory, in_home
+
+CORPORA = ("20newsgroups", "friends")
+
+
+def known() -> list[str]:
+    """All names that can be made."""
+    return [*models.MODELS, *(f"{corpus}.{model}" for corpus in CORPORA for model in models.MODELS)]
+
+
+def prepare(names: list[str]) -> None:
+    """Makes what is not there yet; a corpus's model is made before it.
+
+    Raises PrepareError for a name that is neither there nor can be made, before anything is done.
+    """
+    for name in names:
+        if name not in known() and name not in in_home():
+            raise PrepareError(unknown(name, "asset"), USAGE)
+    for name in names:
+        if name not in known():
+            _say_what_is_there(name)
+            continue
+        corpus, _, model = name.rpartition(".")
+        models.MODELS[model]()
+        if corpus:
+            tokenizer = TokenizerDirectory.find(model)
+            if corpus == "20newsgroups":
+                corpora.prepare_newsgroups(tokenizer, 128, None, 0.2, 0, False)
+            else:
+                corpora.prepare_friends(tokenizer, 128, None, 20, False)
+
+
+def _say_what_is_there(name: str) -> None:
+    """A folder that is there and that `make assets` could not make."""
+    command = read_manifest(home() / name).get("command")
+    made = f"made by {' '.join(map(str, command))}" if command else "not made by prepare"
+    say(f"{name}: already in {shown(home() / name)}, {made}")
+
+
+def unknown(name: str, what: str) -> str:
+    """What to type where a name can't be made."""
+    there = in_home()
+    if what == "WHAT":
+        options = [*models.MODELS, *CORPORA, "text", "assets"]
+        if name in known() and name not in options:
+            return f"there is no WHAT {name}; type scripts/prepare assets {name}"
+    else:
+        options = known()
+    near = nearest(name, [*options, *there])
+    if near:
+        return f"there is no {what} {name}{near}"
+    listed = f"; already in {shown(home())}: {', '.join(there)}" if there else ""
+    return (
+        f"there is no {what} {name}; scripts/prepare can make {', '.join(options)}{listed}; any"
+        " other Hugging Face model is used as it is, by the path of its directory; a corpus of"
+        " your own is made by scripts/prepare text --file FILE --text COLUMN --tokenizer MODEL"
+        " --name NAME"
+    )

@@ -1,0 +1,173 @@
+"""The command line: scripts/prepare WHAT [options]."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from . import assets, corpora, models, text_file
+from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors, shown
+from .home import check_name
+from .tokenizer_directory import TokenizerDirectory
+
+
+def fraction(text: str) -> float:
+    """A number from 0 up to, not including, 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 up to, not including, 1")
+    return value
+
+
+def natural(text: str) -> int:
+    """A whole number from 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
+    return value
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the exit code of the simulator."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises PrepareError; a WHAT that there is not is answered with those that there are."""
+        match = re.match(r"argument WHAT: invalid choice: '(.*?)'", message)
+        if match:
+            message = assets.unknown(match[1], "WHAT")
+            raise PrepareError(message, USAGE)
+        raise PrepareError(f"{one_line(message)}; type {self.prog} --help", USAGE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = OneLineParser(
+        prog="scripts/prepare",
+        description=(
+            "Puts models and token data sets into $CELLM_HOME "
+            "(default: cellm-mpi in the user's cache folder)."
+        ),
+        epilog=EXIT_CODES,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="WHAT")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES)
+        added.add_argument(
+            "--replace",
+            action="store_true",
+            help="make anew what prepare made for another request, or what was changed since",
+        )
+        return added
+
+    def tokenized(name: str, text: str) -> argparse.ArgumentParser:
+        added = command(name, text)
+        added.add_argument(
+            "--tokenizer", required=True, help="prepared model's name, or a directory (with a /)"
+        )
+        added.add_argument("--length", type=natural, default=128, help="tokens kept (default 128)")
+        added.add_argument("--name", help="name of the result (default CORPUS.TOKENIZER)")
+        return added
+
+    command("smollm2-135m", "SmolLM2-135M-Instruct, a causal language model")
+    command("minilm-l6", "all-MiniLM-L6-v2, a small encoder")
+
+    news = tokenized("20newsgroups", "20 Newsgroups, classification into 20 groups")
+    news.add_argument("--validation", type=fraction, default=0.2, help="of train (default 0.2)")
+    news.add_argument("--seed", type=int, default=0, help="of the validation split")
+
+    shows = tokenized("friends", "Friends transcripts, language modelling, a client per speaker")
+    shows.add_argument(
+        "--minimum-lines", type=natural, default=20, help="fewer: speaker left out (default 20)"
+    )
+
+    text = tokenized("text", "your own .jsonl, .csv or .tsv")
+    text.add_argument("--file", type=Path, required=True, help="training examples, or all of them")
+    text.add_argument("--text", required=True, metavar="COLUMN", help="column with the text")
+    text.add_argument("--label", metavar="COLUMN", help="column with the class")
+    text.add_argument("--client", metavar="COLUMN", help="column with the natural owner")
+    text.add_argument("--test-file", type=Path, help="test examples (default: a seeded split)")
+    text.add_argument("--validation-file", type=Path, help="validation examples")
+    text.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
+    text.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
+    text.add_argument("--seed", type=int, default=0, help="of the splits")
+    text.add_argument(
+        "--chunks", action="store_true", help="cut long texts into examples instead of truncating"
+    )
+    assets = commands.add_parser(
+        "assets", help="models and corpora by name: minilm-l6, 20newsgroups.minilm-l6"
+    )
+    assets.add_argument("names", nargs="+", metavar="NAME", help="MODEL or CORPUS.MODEL")
+    return top
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Does what one command line asks for."""
+    if arguments.command == "assets":
+        assets.prepare(arguments.names)
+        return
+    if arguments.command in models.MODELS:
+        models.MODELS[arguments.command](arguments.replace)
+        return
+    if arguments.name is not None:
+        check_name(arguments.name)
+        if arguments.name in models.MODELS:
+            raise PrepareError(f"--name {arguments.name} is a model's name; choose another", USAGE)
+    tokenizer = TokenizerDirectory.find(arguments.tokenizer)
+    common = {"tokenizer": tokenizer, "length": arguments.length, "replace": arguments.replace}
+    if arguments.command == "20newsgroups":
+        corpora.prepare_newsgroups(
+            name=arguments.name, validation=arguments.validation, seed=arguments.seed, **common
+        )
+    elif arguments.command == "friends":
+        corpora.prepare_friends(
+            name=arguments.name, minimum_lines=arguments.minimum_lines, **common
+        )
+    else:
+        prepare_text(arguments, common)
+
+
+def prepare_text(arguments: argparse.Namespace, common: dict) -> None:
+    """The `text` command."""
+    files = {"train": arguments.file}
+    fractions = {}
+    for split in ("test", "validation"):
+        given = getattr(arguments, f"{split}_file")
+        if given is not None:
+            files[split] = given
+        else:
+            fractions[split] = getattr(arguments, split)
+    if sum(fractions.values()) >= 1:
+        raise PrepareError(
+            "--test and --validation leave nothing to train on; their sum has to be below 1", USAGE
+        )
+    if fractions.get("test") == 0:
+        raise PrepareError(
+            "--test 0: a token data set needs a test split; give a fraction, or --test-file", USAGE
+        )
+    purposes = ("text", "label", "client")
+    columns = {purpose: getattr(arguments, purpose) for purpose in purposes}
+    text_file.prepare(
+        files=files,
+        columns={purpose: column for purpose, column in columns.items() if column},
+        name=arguments.name or f"{shown(arguments.file.stem)}.{common['tokenizer'].name}",
+        fractions=fractions,
+        seed=arguments.seed,
+        chunks=arguments.chunks,
+        **common,
+    )
+
+
+def main(words: list[str]) -> None:
+    """Does what a command line asks for. Raises PrepareError with one line and an exit code."""
+    arguments = parser().parse_args(words)
+    with plain_errors(arguments.command):
+        run(arguments)
