@@ -164,9 +164,10 @@ static const char *absolute(int directory, const char *name, char *buffer) {
 
 // ---- Counting and failing -------------------------------------------------------------------------------------
 
-static atomic_long main_calls, other_calls = 100000;
-// The call that was failed, for those that last: 0 before.
-static atomic_int failed_call;
+enum { FIRST_OF_OTHERS = 100000 };
+static atomic_long main_calls, other_calls = FIRST_OF_OTHERS;
+static atomic_bool has_failed;
+// Where: for errors that last.
 static char failed_folder[PATH_MAX];
 
 static void log_line(long number, enum call call, const char *path) {
@@ -201,7 +202,7 @@ static void folder_of(const char *path, char *folder) {
 
 // Whether a call after the failed one has the same error, where it lasts.
 static bool fails_too(enum call call, const char *path) {
-  if (!settings.lasts || !atomic_load(&failed_call)) return false;
+  if (!settings.lasts) return false;
   char folder[PATH_MAX];
   switch (settings.number) {
   case ENOSPC: return call == WRITE || call == MKDIR;
@@ -221,12 +222,12 @@ static int decide(enum call call, const char *path) {
     log_line(number, call, path);
     return 0;
   }
-  if (fails_too(call, path)) return settings.number;
-  bool is_due = is_main ? number >= settings.at : settings.at > 100000 && number >= settings.at;
-  if (!is_due || (is_main && settings.at > 100000) || !can_fail(call)) return 0;
-  int expected = 0;
+  if (atomic_load(&has_failed)) return fails_too(call, path) ? settings.number : 0;
+  if (is_main != (settings.at <= FIRST_OF_OTHERS) || number < settings.at || !can_fail(call)) return 0;
+  // Before any other thread sees that the call has failed. Two threads that fail at once do not happen: a number belongs to
+  // the main thread or to the one that watches.
   folder_of(path, failed_folder);
-  if (!atomic_compare_exchange_strong(&failed_call, &expected, 1)) return 0;
+  atomic_store(&has_failed, true);
   log_line(number, call, path);
   if (!strcmp(settings.error, "kill")) syscall(SYS_kill, getpid(), SIGKILL);
   if (!strcmp(settings.error, "kill-part")) return KILL_PART;

@@ -3,7 +3,8 @@
 
 # Each injection runs with process numbers and a /dev/shm of its own, where that is allowed: two side by side do not meet, a
 # second start has the process number of the first one as in a container, and nothing of it lives on.
-if unshare --pid --fork --mount --mount-proc --kill-child bash -c 'mount -t tmpfs tmpfs /dev/shm' 2> /dev/null; then
+if [[ $scratch != /dev/shm/* ]] &&
+  unshare --pid --fork --mount --mount-proc --kill-child bash -c 'mount -t tmpfs tmpfs /dev/shm' 2> /dev/null; then
   isolate=(unshare --pid --fork --mount --mount-proc --kill-child
     bash -c 'mount -t tmpfs tmpfs /dev/shm; "$@"; exit $?' bash)
 else
@@ -118,7 +119,8 @@ inject() {
     reason+=${reason:+${line:+; }}$line
   fi
   [ -z "$reason" ] || outcome=wrong
-  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$scenario" "$number" "$call" "$error" "$outcome" "$reason" "${path#"$work/"}"
+  path=${path#"$work/"} path=${path#"$scratch/"} reason=${reason//"$work/"/}
+  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$scenario" "$number" "$call" "$error" "$outcome" "$reason" "$path"
 }
 
 # recover SAVED: starts the scenario again without a fault; says what is wrong with that, or nothing.

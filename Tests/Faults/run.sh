@@ -5,8 +5,10 @@
 # and must not play rounds again that were saved.
 #
 #   Tests/Faults/run.sh [BINARY_DIRECTORY]                 a sample of all scenarios
-#   Tests/Faults/run.sh --all [SCENARIO...] [--in BINARY_DIRECTORY]   every call, every error
+#   Tests/Faults/run.sh --all [SCENARIO...]                every call, every error; --match PATTERN: calls whose line has it
+#   Tests/Faults/run.sh --calls SCENARIO                   the calls: number, call, errors that it can have, path
 #   Tests/Faults/run.sh --one SCENARIO N ERROR             one injection, with what the program printed
+# Each with --in BINARY_DIRECTORY; without it the program is built first.
 #
 # Outcomes: survived (exit code 0, the same results), refused (a line, an exit code, and recovered), killed (and recovered),
 # wrong. Prints a line a scenario and call, each wrong injection with the command that repeats it, a table of calls and errors and,
@@ -17,11 +19,13 @@ cd "$(dirname "$0")/../.." || exit 1
 . Tests/Faults/scenarios.bash
 . Tests/Faults/inject.bash
 
-mode=sample directory="" wanted=() one=()
+mode=sample directory="" pattern="" wanted=() one=()
 while [ $# -gt 0 ]; do
   case $1 in
     --all) mode=all ;;
+    --calls) mode=calls one=("$2"); shift ;;
     --one) mode=one one=("$2" "$3" "$4"); shift 3 ;;
+    --match) pattern=$2; shift ;;
     --in) directory=$2; shift ;;
     *) if [[ " $scenarios " == *" $1 "* ]]; then wanted+=("$1"); else directory=$1; fi ;;
   esac
@@ -33,7 +37,7 @@ out=${FAULTS_OUT:-.build/faults}
 mkdir -p "$out"
 limit=60 work=$scratch/w0
 [ ${#wanted[@]} -gt 0 ] || read -r -a wanted <<< "$scenarios"
-[ $mode = one ] && wanted=("${one[0]}")
+[ ${#one[@]} = 0 ] || wanted=("${one[0]}")
 
 python=""
 if [[ " ${wanted[*]} " == *" prepare "* ]]; then
@@ -42,6 +46,21 @@ fi
 make_inputs || exit 1
 [ -z "$python" ] || make_texts > /dev/null || { echo "no tokenizer can be made" >&2; python=""; }
 [[ " ${wanted[*]} " != *" resumed "* ]] || make_stopped || { echo "no run to resume: exit code $code" >&2; exit 1; }
+
+# The library itself, with programs of the system: a call that fails, one that is short, a kill, an error that lasts.
+library_works() {
+  local folder=$scratch/library cat=(env "LD_PRELOAD=$scratch/faults.so" cat)
+  mkdir "$folder"
+  echo "a line" > "$folder/file"
+  cp "$folder/file" "$folder/other"
+  export FAULT_ROOTS=$folder
+  [ "$(FAULT_AT=1 FAULT_ERROR=EIO "${cat[@]}" "$folder/file" "$folder/other" 2>&1)" = \
+    "cat: $folder/file: Input/output error"$'\n'"a line" ] &&
+    [ -z "$(FAULT_AT=1 FAULT_ERROR=EMFILE+ "${cat[@]}" "$folder/file" "$folder/other" 2> /dev/null)" ] &&
+    [ "$(FAULT_AT=1 FAULT_ERROR=short "${cat[@]}" "$folder/file")" = "a line" ] || return 1
+  { FAULT_AT=1 FAULT_ERROR=kill bash -c '"$@"; exit $?' bash "${cat[@]}" "$folder/file"; } > /dev/null 2>&1
+  [ $? = 137 ]
+}
 
 # reference NAME: plays a scenario without a fault, twice; its calls are in NAME.calls, its results in NAME.expected.
 reference() {
@@ -65,8 +84,7 @@ reference() {
 # injections NAME: lines of scenario, number and error: all, or as many as the sample takes, spread over calls and errors.
 injections() {
   local all=$scratch/$1.injections step=1
-  awk -F'\t' -v name="$1" '{ n = split($3, errors, " "); for (i = 1; i <= n; i++) print name, $1, errors[i] }' \
-    "$scratch/$1.calls" > "$all"
+  grep -E -- "$pattern" "$scratch/$1.calls" | awk -F'\t' -v name="$1" '{ n = split($3, errors, " "); for (i = 1; i <= n; i++) print name, $1, errors[i] }' > "$all"
   [ $mode = all ] || step=$((($(wc -l < "$all") + sample - 1) / sample))
   awk -v step="$step" 'NR % step == int(step / 2)' "$all"
 }
@@ -107,6 +125,10 @@ table() {
     "$out/results.tsv" | expand -t 12
 }
 
+if [ $mode = calls ]; then
+  reference "${one[0]}" && sed "s|$scratch/w0/||" "$scratch/${one[0]}.calls"
+  exit
+fi
 if [ $mode = one ]; then
   reference "${one[0]}" || { echo "$scenario does not end alike twice"; exit 1; }
   inject "${one[@]}" "$scratch/w1" > "$scratch/result"
@@ -119,6 +141,7 @@ if [ $mode = one ]; then
   exit 0
 fi
 
+check "the library fails calls as it is told" library_works
 : > "$scratch/list"
 played=()
 for name in "${wanted[@]}"; do
@@ -146,7 +169,8 @@ sort -t $'\t' -s -k 1,1 -k 2,2n "$scratch/results1" "$scratch/results2" > "$out/
 grep -P '\twrong\t' "$out/results.tsv" > "$out/wrong.tsv"
 for name in ${played[@]+"${played[@]}"}; do show "$name"; done
 table
-missed=$(grep -cP '\tnot reached\t' "$out/results.tsv")
-[ "$missed" = 0 ] || skip "$missed injections were not reached"
+# Ranks of a sweep take points as they come, so that the calls of one rank are not always the same.
+missed=$(grep -vP '^sweep\t' "$out/results.tsv" | grep -cP '\tnot reached\t')
+check "all numbers were reached" test "$missed" = 0
 echo "$(wc -l < "$out/results.tsv") injections in $((SECONDS - start_seconds)) s"
 finish

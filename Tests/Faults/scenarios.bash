@@ -19,7 +19,7 @@ adapter: {lora_rank: 2, alpha: 8, initial: $scratch/inputs/initial_adapter}
 method: {download: {density: 0.25}, upload: {density: 0.25}, residual: $1}
 federation: {rounds: 6, cohort_size: 3, server: {optimizer: adam_w, learning_rate: 0.005}}
 local: {epochs: 1, batch_size: 4, learning_rate: 0.2, momentum: 0.9}
-evaluation: {every: 3, splits: [test]}
+evaluation: {every: 3, splits: [validation, test]}
 compute: {micro_batch_tokens: 20}
 checkpoint: {every_rounds: 1, keep: 2}
 YAML
@@ -35,7 +35,8 @@ experiment: dropped.yaml
 set: {federation.rounds: 2, evaluation.every: 2}
 grid: {seed: [0, 1, 2]}
 YAML
-  cc -std=gnu11 -O1 -Wall -Wextra -fPIC -shared -o "$scratch/faults.so" "$faults/faults.c" -ldl
+  "$(command -v cc || command -v clang || echo cc)" -std=gnu11 -O1 -Wall -Wextra -fPIC -shared \
+    -o "$scratch/faults.so" "$faults/faults.c" -ldl
 }
 
 # Makes a home with a tokenizer, and a table of texts, for `prepare text`.
@@ -59,13 +60,15 @@ PYTHON
 # A run that was killed in its fourth round, while it wrote a row of clients.csv.
 make_stopped() {
   local number
-  set_scenario kept
+  set_scenario resumed
+  mkdir -p "$scratch/stopped"
   begin "$scratch/w0"
   FAULT_LOG=$scratch/stopped.log play "${start[@]}"
-  number=$(awk -F'\t' '/round-000003.safetensors/ { saved = 1 } saved && $2 == "write" && /clients.csv/ { print $1; exit }' \
+  number=$(awk -F'\t' '/checkpoints.round-000003.safetensors/ { saved = 1 } saved && $2 == "write" && /clients.csv/ { print $1; exit }' \
     "$scratch/stopped.log")
   begin "$scratch/w0"
   FAULT_AT=$number FAULT_ERROR=kill-part play "${start[@]}"
+  rm -r "$scratch/stopped"
   cp -r "$work/run-directory" "$scratch/stopped"
   [ "$code" = 137 ] && [ -e "$scratch/stopped/checkpoints/round-000003.safetensors" ]
 }
@@ -73,8 +76,8 @@ make_stopped() {
 # set_scenario NAME
 set_scenario() {
   local own=$work/run-directory inputs=$scratch/inputs
-  local preload=(env "LD_PRELOAD=$scratch/faults.so")
-  local two=(mpirun -np 2 "${preload[@]}" "$program")
+  local preload=(env "LD_PRELOAD=$scratch/faults.so" OMPI_MCA_btl=self)
+  local two=(mpirun -np 2 env "LD_PRELOAD=$scratch/faults.so" "$program")
   scenario=$1 rank=""
   case $1 in
     run)
@@ -82,7 +85,7 @@ set_scenario() {
       roots=$own:$inputs:$scratch/dropped.yaml sample=60 ;;
     kept)
       start=("${preload[@]}" "$program" run "$scratch/kept.yaml" --output "$own")
-      roots=$own sample=40 ;;
+      roots=$own/residuals sample=40 ;;
     resumed)
       start=("${preload[@]}" "$program" run "$scratch/kept.yaml" --output "$own" --resume)
       roots=$own:$inputs:$scratch/kept.yaml sample=50 ;;
@@ -125,15 +128,15 @@ set_again() {
   esac
 }
 
-# table DIRECTORY: all that must be the same in a run's directory: tables without clocks and memory, but not wire.csv,
-# the status and the digest of the manifest, and checksums of files that are binary.
+# run_results DIRECTORY: what must be the same in a run's directory: tables without clocks and memory, but not wire.csv;
+# status, digest and digests of the input files in the manifest; and checksums of the adapter.
 run_results() {
   (
     cd "$1" && awk -F, '
       FNR == 1 { print "== " FILENAME; for (i = 1; i <= NF; i++) keep[i] = $i !~ /_(seconds|mb)$/ }
       FILENAME ~ /csv$/ { line = ""; for (i = 1; i <= NF; i++) if (keep[i]) line = line "," $i; print line; next }
       FILENAME ~ /jsonl$/ { gsub(/"[a-z_]*_(seconds|mb)":[^,}]*/, "") }
-      FILENAME != "manifest.json" || /^  "(status|digest|failure)"/' \
+      FILENAME != "manifest.json" || /^  "(status|digest|failure)"|"xxh64"/' \
       config.yaml partition.csv rounds.csv evaluation.csv confusion.csv clients.csv metrics.jsonl manifest.json
     cksum adapter/*
   ) 2>&1
