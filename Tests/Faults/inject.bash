@@ -16,7 +16,8 @@ export OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_pml=ob1 LC_ALL=C
 # play COMMAND...: runs it, with its output in $work/out and $work/err. Sets code, and hung to 1 where it took too long.
 play() {
   local began=$EPOCHREALTIME
-  timeout -s KILL "$limit" "${isolate[@]}" "$@" > "$work/out" 2> "$work/err" < /dev/null
+  # In braces: the shell says "Killed" of a timeout, which is no line of the program.
+  { timeout -s KILL "$limit" "${isolate[@]}" "$@" > "$work/out" 2> "$work/err" < /dev/null; } 2> /dev/null
   code=$?
   microseconds=$((${EPOCHREALTIME/./} - ${began/./}))
   hung=$((microseconds >= limit * 1000000))
