@@ -3,13 +3,18 @@
 
 # Each injection runs with process numbers and a /dev/shm of its own, where that is allowed: two side by side do not meet, a
 # second start has the process number of the first one as in a container, and nothing of it lives on.
-if [[ $scratch != /dev/shm/* ]] &&
-  unshare --pid --fork --mount --mount-proc --kill-child bash -c 'mount -t tmpfs tmpfs /dev/shm' 2> /dev/null; then
-  isolate=(unshare --pid --fork --mount --mount-proc --kill-child
-    bash -c 'mount -t tmpfs tmpfs /dev/shm; "$@"; exit $?' bash)
-else
-  isolate=()
+isolate=()
+apart=(--pid --fork --mount --mount-proc --kill-child)
+if [[ $scratch != /dev/shm/* ]]; then
+  for user in "" "--user --map-root-user"; do
+    # shellcheck disable=SC2086
+    unshare $user "${apart[@]}" bash -c 'mount -t tmpfs tmpfs /dev/shm' 2> /dev/null || continue
+    # shellcheck disable=SC2206
+    isolate=(unshare $user "${apart[@]}" bash -c 'mount -t tmpfs tmpfs /dev/shm; "$@"; exit $?' bash)
+    break
+  done
 fi
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 # One process without mpirun needs no helper process, no network and no shared memory.
 export OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_pml=ob1 LC_ALL=C
 

@@ -89,12 +89,14 @@ injections() {
   awk -v step="$step" 'NR % step == int(step / 2)' "$all"
 }
 
-# worker NUMBER: every second line of the list.
+# worker NUMBER: every second line of the list; says now and then how far it is.
 worker() {
-  local name number error
+  local name number error played=0
   while read -r name number error; do
     limit=$(cat "$scratch/$name.limit")
     inject "$name" "$number" "$error" "$scratch/w$1" >> "$scratch/results$1"
+    played=$((played + 1))
+    [ $((played % 250)) != 0 ] || echo "worker $1: $played injections after $SECONDS s" >&2
   done < <(awk -v worker="$1" 'NR % 2 == worker % 2' "$scratch/list")
 }
 

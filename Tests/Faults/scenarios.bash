@@ -129,14 +129,14 @@ set_again() {
 }
 
 # run_results DIRECTORY: what must be the same in a run's directory: tables without clocks and memory, but not wire.csv;
-# status, digest and digests of the input files in the manifest; and checksums of the adapter.
+# status, digest and, each once, digests of the input files in the manifest; and checksums of the adapter.
 run_results() {
   (
     cd "$1" && awk -F, '
       FNR == 1 { print "== " FILENAME; for (i = 1; i <= NF; i++) keep[i] = $i !~ /_(seconds|mb)$/ }
       FILENAME ~ /csv$/ { line = ""; for (i = 1; i <= NF; i++) if (keep[i]) line = line "," $i; print line; next }
       FILENAME ~ /jsonl$/ { gsub(/"[a-z_]*_(seconds|mb)":[^,}]*/, "") }
-      FILENAME != "manifest.json" || /^  "(status|digest|failure)"|"xxh64"/' \
+      FILENAME != "manifest.json" || /^  "(status|digest|failure)"/ || /"xxh64"/ && !seen[$0]++' \
       config.yaml partition.csv rounds.csv evaluation.csv confusion.csv clients.csv metrics.jsonl manifest.json
     cksum adapter/*
   ) 2>&1
