@@ -4,7 +4,7 @@
 # cause, and the same command without the fault has to end with the digest and the tables of the scenario that was left alone,
 # and must not play rounds again that were saved.
 #
-#   Tests/Faults/run.sh [BINARY_DIRECTORY]                 a sample of all scenarios
+#   Tests/Faults/run.sh [BINARY_DIRECTORY]                 a sample of all scenarios (FAULTS_OFFSET=K: another one)
 #   Tests/Faults/run.sh --all [SCENARIO...]                every call, every error; --match PATTERN: calls whose line has it
 #   Tests/Faults/run.sh --calls SCENARIO                   the calls: number, call, errors that it can have, path
 #   Tests/Faults/run.sh --one SCENARIO N ERROR             one injection, with what the program printed
@@ -84,9 +84,10 @@ reference() {
 # injections NAME: lines of scenario, number and error: all, or as many as the sample takes, spread over calls and errors.
 injections() {
   local all=$scratch/$1.injections step=1
-  grep -E -- "$pattern" "$scratch/$1.calls" | awk -F'\t' -v name="$1" '{ n = split($3, errors, " "); for (i = 1; i <= n; i++) print name, $1, errors[i] }' > "$all"
+  grep -E -- "$pattern" "$scratch/$1.calls" |
+    awk -F'\t' -v name="$1" '{ n = split($3, errors, " "); for (i = 1; i <= n; i++) print name, $1, errors[i] }' > "$all"
   [ $mode = all ] || step=$((($(wc -l < "$all") + sample - 1) / sample))
-  awk -v step="$step" 'NR % step == int(step / 2)' "$all"
+  awk -v step="$step" -v first=$(((step / 2 + ${FAULTS_OFFSET:-0}) % step)) 'NR % step == first' "$all"
 }
 
 # worker NUMBER: every second line of the list; says now and then how far it is.
