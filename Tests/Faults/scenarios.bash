@@ -128,18 +128,22 @@ set_again() {
   esac
 }
 
-# run_results DIRECTORY: what must be the same in a run's directory: tables without clocks and memory, but not wire.csv;
-# status, digest and, each once, digests of the input files in the manifest; and checksums of the adapter.
-run_results() {
+# tables DIRECTORY FILE...: what must be the same in files of a run or a sweep: tables without clocks and memory; of the manifest
+# status, digest and, each once, the digests of the input files.
+tables() {
   (
-    cd "$1" && awk -F, '
+    cd "$1" && shift && awk -F, '
       FNR == 1 { print "== " FILENAME; for (i = 1; i <= NF; i++) keep[i] = $i !~ /_(seconds|mb)$/ }
       FILENAME ~ /csv$/ { line = ""; for (i = 1; i <= NF; i++) if (keep[i]) line = line "," $i; print line; next }
       FILENAME ~ /jsonl$/ { gsub(/"[a-z_]*_(seconds|mb)":[^,}]*/, "") }
-      FILENAME != "manifest.json" || /^  "(status|digest|failure)"/ || /"xxh64"/ && !seen[$0]++' \
-      config.yaml partition.csv rounds.csv evaluation.csv confusion.csv clients.csv metrics.jsonl manifest.json
-    cksum adapter/*
+      FILENAME != "manifest.json" || /^  "(status|digest|failure)"/ || /"xxh64"/ && !seen[$0]++' "$@"
   ) 2>&1
+}
+
+# run_results DIRECTORY: all of that, but wire.csv, and checksums of the adapter. Event files hold clocks and are not compared.
+run_results() {
+  tables "$1" config.yaml partition.csv rounds.csv evaluation.csv confusion.csv clients.csv metrics.jsonl manifest.json
+  (cd "$1" && cksum adapter/*) 2>&1
 }
 
 # Prints what must be the same after the scenario.
@@ -147,7 +151,7 @@ results() {
   local point
   case $scenario in
     sweep)
-      awk -F, '{ $6 = ""; print }' "$work/run-directory/points.csv" 2>&1
+      tables "$work/run-directory" points.csv
       for point in "$work"/run-directory/*/; do
         echo "= ${point#"$work"}"
         run_results "$point"
