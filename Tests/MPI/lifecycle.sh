@@ -30,10 +30,11 @@ echo "left alone: digest $(cat "$scratch/expected")"
 # begin DIRECTORY ARGUMENT...: starts an endless run in the background as $job and waits for its first round.
 begin() {
   local directory=$1 start=$SECONDS
+  rm -f "$scratch/first"
   shift
   env --default-signal=INT "$@" run "$yaml" "${endless[@]}" --output "$directory" --resume > "$scratch/first" 2>&1 < /dev/null &
   job=$!
-  until grep -q ' round [0-9]*/' "$scratch/first" || [ $((SECONDS - start)) -gt 20 ]; do sleep 0.02; done
+  until grep -qs ' round [0-9]*/' "$scratch/first" || [ $((SECONDS - start)) -gt 20 ]; do sleep 0.02; done
 }
 # killed DIRECTORY [ROUNDS]: the run of 40 rounds, killed when the checkpoint of some rounds is there.
 killed() {
