@@ -1,6 +1,7 @@
 // A run between two rounds, as a file: `checkpoints/round-000010.safetensors` is the state after ten
-// rounds. It holds the server's state, whose digest is its checksum, and in its metadata what the
-// tables at the end of the run need. Written under another name, forced to disk and renamed.
+// rounds. It holds the server's state and what clients know, and in its metadata what the tables at
+// the end of the run need. A checksum (`content_xxh64`) covers all tensors and all metadata; files of
+// earlier versions have only the state's digest. Written under another name, forced to disk, renamed.
 
 internal import Federation
 import Foundation
@@ -56,17 +57,50 @@ struct Checkpoint {
     if state.refusedRounds > 0 { metadata["refused_rounds"] = "\(state.refusedRounds)" }
     // The shortest text that reads back as the same number.
     metadata["clip"] = state.clip.map { "\($0)" }
-    try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
+    metadata[Self.checksumKey] = Self.checksum(metadata, tensors)
+    do {
+      try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
+    } catch let error as SafetensorsError {
+      throw CommandFailure(ExitCode.inputOutput, "\(error)")
+    }
   }
 
   /// Reads and checks a file.
-  /// - Throws: `CommandFailure` or `SafetensorsError` where it is not whole.
+  /// - Throws: `CheckpointFault`.
   init(path: String) throws {
-    let file = try SafetensorsFile(path: path)
-    func damaged(_ what: String) -> CommandFailure {
-      CommandFailure(ExitCode.data, "\(path): not a whole checkpoint: \(what)")
+    let file: SafetensorsFile
+    do {
+      try readThrough(path)
+      file = try SafetensorsFile(path: path)
+    } catch let error as CommandFailure {
+      throw CheckpointFault.unreadable("\(error)")
+    } catch let error as SafetensorsError where error.errorNumber != nil {
+      throw CheckpointFault.unreadable("\(error)")
+    } catch {
+      throw CheckpointFault.damaged("\(error)")
     }
-    guard file.metadata["format"] == Self.format else { throw damaged("its format") }
+    guard file.metadata["format"] == Self.format else {
+      let found = file.metadata["format"].map { "'\($0.prefix(60))'" } ?? "none"
+      throw CheckpointFault.otherFormat(
+        "\(path): is no checkpoint of this version: its format is \(found), not '\(Self.format)'")
+    }
+    do {
+      try self.init(file)
+    } catch {
+      let reason = "\(error)"
+      throw CheckpointFault.damaged(reason.hasPrefix(path) ? reason : "\(path): \(reason)")
+    }
+  }
+
+  /// Reads a file of the known format.
+  /// - Throws: Whatever shows that it is not whole.
+  private init(_ file: SafetensorsFile) throws {
+    func damaged(_ what: String) -> CommandFailure {
+      CommandFailure(ExitCode.data, "\(file.path): not a whole checkpoint: \(what)")
+    }
+    if let expected = file.metadata[Self.checksumKey] {
+      guard expected == Self.checksum(file) else { throw damaged("its checksum") }
+    }
     guard let round = file.metadata["round"].flatMap(Int.init),
       let text = file.metadata["progress"],
       file.metadata["progress_sha256"] == SHA256.hexDigits(of: Array(text.utf8))
@@ -102,6 +136,76 @@ struct Checkpoint {
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
     knowledge = try ClientKnowledge(file, length: vector.count)
     progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))
+  }
+}
+
+/// Why a checkpoint cannot be gone on from.
+enum CheckpointFault: Error, CustomStringConvertible {
+  /// The file system does not give it.
+  case unreadable(String)
+  /// Another version of the program wrote it, or another program.
+  case otherFormat(String)
+  /// It was cut short or changed.
+  case damaged(String)
+
+  /// The file and the cause.
+  var description: String {
+    switch self {
+    case .unreadable(let text), .otherFormat(let text), .damaged(let text): text
+    }
+  }
+}
+
+extension Checkpoint {
+  private static let checksumKey = "content_xxh64"
+
+  /// The XXH64 over all metadata and all tensors, each in the order of its name.
+  private static func checksum(
+    _ metadata: [String: String], _ tensors: [TensorToWrite]
+  ) -> String {
+    var hash = ContentHash(metadata.filter { $0.key != checksumKey })
+    for tensor in tensors.sorted(by: { $0.name < $1.name }) {
+      tensor.withBytes { hash.add(tensor.name, tensor.elementType, tensor.shape, $0) }
+    }
+    return hash.digits
+  }
+
+  /// The same over a file.
+  private static func checksum(_ file: SafetensorsFile) -> String {
+    var hash = ContentHash(file.metadata.filter { $0.key != checksumKey })
+    for tensor in file.tensors.sorted(by: { $0.name < $1.name }) {
+      hash.add(tensor.name, tensor.elementType, tensor.shape, file.bytes(of: tensor))
+    }
+    return hash.digits
+  }
+}
+
+/// A hash over texts and tensors, each with its length.
+private struct ContentHash {
+  private var hash = XXHash64()
+
+  init(_ metadata: [String: String]) {
+    hash.update([metadata.count])
+    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+      add(key)
+      add(value)
+    }
+  }
+
+  var digits: String { hash.hexDigits }
+
+  private mutating func add(_ text: String) {
+    let bytes = Array(text.utf8)
+    hash.update([bytes.count])
+    hash.update(bytes)
+  }
+
+  mutating func add(
+    _ name: String, _ type: ElementType, _ shape: [Int], _ bytes: UnsafeRawBufferPointer
+  ) {
+    add("\(name) \(type.rawValue) \(shape)")
+    hash.update([bytes.count])
+    hash.update(bytes)
   }
 }
 
@@ -176,55 +280,4 @@ extension ClientKnowledge {
     }
     self.init(sources: sources, supports: supports)
   }
-}
-
-/// The checkpoints of a run.
-struct CheckpointFolder {
-  let path: String
-
-  /// The newest whole one, and a line for each newer one that is not.
-  func newest() -> (checkpoint: Checkpoint?, damaged: [String]) {
-    var damaged: [String] = []
-    for round in rounds.reversed() {
-      do {
-        return (try Checkpoint(path: file(round)), damaged)
-      } catch {
-        damaged.append("\(error)")
-      }
-    }
-    return (nil, damaged)
-  }
-
-  /// Saves one more, and removes all but the newest `count`.
-  /// - Returns: The round of the oldest that is left.
-  func add(_ checkpoint: Checkpoint, keeping count: Int) throws -> Int {
-    guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
-      throw CommandFailure.system(path, errno)
-    }
-    try checkpoint.write(to: file(checkpoint.state.round))
-    // Those of rounds that are still to be played belong to a past that was given up.
-    let all = rounds
-    for stale in all where stale > checkpoint.state.round { unlink(file(stale)) }
-    let valid = all.filter { $0 <= checkpoint.state.round }
-    for old in valid.dropLast(count) { unlink(file(old)) }
-    return valid.suffix(count).first ?? checkpoint.state.round
-  }
-
-  private func file(_ round: Int) -> String {
-    let digits = "\(round)"
-    return "\(path)/round-\(String(repeating: "0", count: max(0, 6 - digits.count)))\(digits)"
-      + ".safetensors"
-  }
-
-  /// Rounds with a file, ascending.
-  private var rounds: [Int] { roundsWithFiles(in: path) }
-}
-
-/// The rounds of which a folder has a file `round-N.safetensors`, ascending.
-func roundsWithFiles(in folder: String) -> [Int] {
-  let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-  return names.compactMap { name in
-    guard name.hasPrefix("round-"), name.hasSuffix(".safetensors") else { return nil }
-    return Int(name.dropFirst(6).dropLast(12))
-  }.sorted()
 }

@@ -9,7 +9,7 @@ final class ClientEvaluationTables {
   private let groups: Table
 
   /// Tables of a new run, or of one that goes on at `round`.
-  init(_ directory: RunDirectory, from round: Int) throws {
+  init(_ directory: RunDirectory, from round: Int?) throws {
     clients = try Table(
       creating: directory.file("client_evaluation.csv"),
       columns: [
@@ -42,6 +42,12 @@ final class ClientEvaluationTables {
       ]
     groups.append(row)
     metrics.append("evaluation_clients", groups.columns, row)
+  }
+
+  /// Cuts off the rows of the rounds that are played again, once.
+  func cutBack() throws {
+    try clients.cutBack()
+    try groups.cutBack()
   }
 
   /// Writes the rows added since.

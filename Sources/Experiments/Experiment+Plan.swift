@@ -147,16 +147,16 @@ extension Experiment.EvaluationSection.Masked {
 
 /// The text of an input file.
 func readText(_ path: String, what: String) throws -> String {
-  guard FileManager.default.fileExists(atPath: path) else {
+  let bytes: [UInt8]?
+  do {
+    bytes = try contentsIfThere(of: path)
+  } catch let error as CommandFailure {
+    throw CommandFailure(error.exitCode, "\(what) \(error)")
+  }
+  guard let bytes else {
     throw CommandFailure(ExitCode.missingInput, "\(what) \(path) does not exist")
   }
-  let data: Data
-  do {
-    data = try Data(contentsOf: URL(fileURLWithPath: path))
-  } catch {
-    throw CommandFailure(ExitCode.inputOutput, "\(what) \(path) cannot be read")
-  }
-  guard let text = String(data: data, encoding: .utf8) else {
+  guard let text = String(validating: bytes, as: UTF8.self) else {
     throw CommandFailure(ExitCode.data, "\(what) \(path) is not a text in UTF-8")
   }
   return text

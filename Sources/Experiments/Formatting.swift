@@ -50,3 +50,17 @@ func strftimeText(_ format: String, _ date: Date, isLocal: Bool = true) -> Strin
   let count = strftime(&buffer, buffer.count, format, &parts)
   return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
+
+/// A word as a shell reads it back.
+func shellWord(_ text: String) -> String {
+  let isPlain = text.utf8.allSatisfy { byte in
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+    default: "_-./=:,+@%".utf8.contains(byte)
+    }
+  }
+  if isPlain, !text.isEmpty { return text }
+  return "'"
+    + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+    + "'"
+}

@@ -3,10 +3,24 @@
 
 internal import Federation
 import Foundation
+internal import Safetensors
 internal import Synchronization
+
+/// A part that an input file plays in a run.
+enum InputRole: String, Codable, Sendable {
+  case model, data
+  /// The adapter from which training starts.
+  case initial
+  case partition, cohort, trace
+
+  /// Whether a run reads several files in it, told apart by their names.
+  var isFolder: Bool { self == .model || self == .data || self == .initial }
+}
 
 /// A file that a run reads.
 struct InputFile: Codable, Sendable, Equatable {
+  /// Its part in the run; nil where it has none, and in manifests of earlier versions.
+  var role: InputRole?
   /// Its path.
   var path: String
   /// Its length.
@@ -16,28 +30,21 @@ struct InputFile: Codable, Sendable, Equatable {
 
   /// A file, read to its end.
   /// - Parameter onProgress: Called every 64 MB.
-  init(_ path: String, onProgress: () -> Void = {}) throws {
+  init(_ path: String, role: InputRole? = nil, onProgress: () -> Void = {}) throws {
     self.path = path
+    self.role = role
     let identity = try Self.identity(of: path)
     bytes = identity.size
     if let known = Self.known.withLock({ $0[identity] }) {
       xxh64 = known
       return
     }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw CommandFailure.system(path, errno) }
-    defer { close(descriptor) }
     var hash = XXHash64()
-    var buffer = [UInt8](repeating: 0, count: 1 << 20)
     var total = 0
-    while true {
-      let count = read(descriptor, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw CommandFailure.system(path, errno) }
-      if count == 0 { break }
-      buffer.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-      total += count
-      if total % (64 << 20) < count { onProgress() }
+    try readThrough(path) { piece in
+      hash.update(piece)
+      total += piece.count
+      if total % (64 << 20) < piece.count { onProgress() }
     }
     xxh64 = hash.hexDigits
     Self.known.withLock { [xxh64] in $0[identity] = xxh64 }
@@ -54,7 +61,9 @@ struct InputFile: Codable, Sendable, Equatable {
 
   private static func identity(of path: String) throws -> Identity {
     var found = stat()
-    guard stat(path, &found) == 0 else { throw CommandFailure.system(path, errno) }
+    guard uninterrupted({ stat(path, &found) }) == 0 else {
+      throw CommandFailure.system(path, errno)
+    }
     return Identity(
       path: path, size: Int(found.st_size),
       changed: [Int(found.st_ino), found.st_mtim.tv_sec, found.st_mtim.tv_nsec])
@@ -62,25 +71,88 @@ struct InputFile: Codable, Sendable, Equatable {
 }
 
 extension Experiment {
-  /// The files that its results depend on, as far as they are there.
-  func inputFiles(_ assets: AssetDirectory) -> [String] {
-    func files(_ directory: String, _ isMeant: (String) -> Bool) -> [String] {
+  /// The files that its results depend on, as far as they are there, with their digests.
+  ///
+  /// - Parameters:
+  ///   - roles: Only those; nil for all.
+  ///   - onProgress: Called every 64 MB.
+  /// - Throws: `CommandFailure` (74) where one cannot be read.
+  func inputFiles(
+    _ assets: AssetDirectory, roles: Set<InputRole>? = nil, onProgress: () -> Void = {}
+  ) throws -> [InputFile] {
+    var files: [(role: InputRole, path: String)] = []
+    func add(_ role: InputRole, in directory: String, _ isMeant: (String) -> Bool) throws {
       let path = assets.resolve(directory)
-      let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-      return names.filter(isMeant).sorted().map { path + "/" + $0 }
+      for name in try namesIfThere(in: path) ?? [] where isMeant(name) {
+        files.append((role, path + "/" + name))
+      }
     }
-    var paths = files(model.path) {
+    try add(.model, in: model.path) {
       $0.hasSuffix(".safetensors") || $0 == "config.json" || $0 == "tokenizer.json"
     }
-    paths += files(data.path) { $0.hasSuffix(".safetensors") }
-    if let initial = adapter.initial {
-      paths += files(initial) { $0.hasPrefix("adapter_") }
-    }
-    let single = [
-      partition.kind == .file ? partition.path : nil,
-      federation.cohort.kind == .file ? federation.cohort.path : nil,
-      system.kind == .trace ? system.path : nil,
+    try add(.data, in: data.path) { $0.hasSuffix(".safetensors") }
+    if let initial = adapter.initial { try add(.initial, in: initial) { $0.hasPrefix("adapter_") } }
+    let single: [(InputRole, String?)] = [
+      (.partition, partition.kind == .file ? partition.path : nil),
+      (.cohort, federation.cohort.kind == .file ? federation.cohort.path : nil),
+      (.trace, system.kind == .trace ? system.path : nil),
     ]
-    return paths + single.compactMap { $0.map(assets.resolve) }
+    files += single.compactMap { role, path in path.map { (role, assets.resolve($0)) } }
+    return try files.filter { roles?.contains($0.role) ?? true }.map {
+      try InputFile($0.path, role: $0.role, onProgress: onProgress)
+    }
+  }
+}
+
+extension Manifest {
+  /// A line for each input file of an experiment that is not what the run read: its content changed, it is new, or
+  /// it is gone. The same content under another path is the same.
+  ///
+  /// - Parameters:
+  ///   - experiment: The run's, with the paths of now.
+  ///   - roles: Only those; nil for all.
+  /// - Returns: No line also where the manifest lists no inputs.
+  /// - Throws: `CommandFailure` (74) where a file cannot be read.
+  func changedInputs(
+    of experiment: Experiment, _ assets: AssetDirectory, roles: Set<InputRole>? = nil
+  ) throws -> [String] {
+    changedInputs(now: try experiment.inputFiles(assets, roles: roles), roles: roles)
+  }
+
+  /// The same for files that were read already.
+  func changedInputs(now: [InputFile], roles: Set<InputRole>? = nil) -> [String] {
+    guard let inputs else { return [] }
+    var rest = inputs.filter { input in
+      guard let roles, let role = input.role else { return true }
+      return roles.contains(role)
+    }
+    var lines: [String] = []
+    for file in now {
+      guard let index = Self.counterpart(of: file, in: rest) else {
+        lines.append("\(file.path): was not there when the run began")
+        continue
+      }
+      let then = rest.remove(at: index)
+      guard (then.bytes, then.xxh64) != (file.bytes, file.xxh64) else { continue }
+      lines.append(
+        "\(file.path): is not the file with which the run began: \(file.bytes) bytes with XXH64 "
+          + "\(file.xxh64), then \(then.bytes) bytes with \(then.xxh64)")
+    }
+    // Of files without a role, as earlier versions listed them, it is not known who asked for them.
+    for gone in rest where roles == nil || gone.role != nil {
+      lines.append("\(gone.path): was there when the run began, and is gone")
+    }
+    return lines
+  }
+
+  private static func counterpart(of file: InputFile, in files: [InputFile]) -> Int? {
+    func name(_ file: InputFile) -> String { URL(fileURLWithPath: file.path).lastPathComponent }
+    let isFolder = file.role?.isFolder ?? true
+    return files.firstIndex {
+      $0.role != nil && $0.role == file.role && (!isFolder || name($0) == name(file))
+    }
+      ?? files.firstIndex { $0.role == nil && $0.path == file.path }
+      ?? files.firstIndex { $0.role == nil && name($0) == name(file) }
+      ?? files.firstIndex { $0.role == nil && !isFolder && $0.xxh64 == file.xxh64 }
   }
 }

@@ -18,6 +18,22 @@ public struct RunEnvironment: Sendable {
     variables = ProcessInfo.processInfo.environment
   }
 
+  /// The command that goes on with the run in `directory`; nil where that is no run of its own.
+  func resumeCommand(_ directory: String, ranks: Int) -> String? {
+    guard commandLine.dropFirst().first != "sweep" else { return nil }
+    var words: [String] = []
+    var isValue = false
+    for word in commandLine {
+      if !isValue, word != "--output", word != "--resume", !word.hasPrefix("--output=") {
+        words.append(word)
+      }
+      isValue = !isValue && word == "--output"
+    }
+    words += ["--output", directory, "--resume"]
+    let launcher = variables["OMPI_COMM_WORLD_SIZE"] == nil ? "" : "mpirun -np \(ranks) "
+    return launcher + words.map(shellWord).joined(separator: " ")
+  }
+
   /// The variables that decide where and how fast a run computes.
   var essentials: [String: String] {
     let names: Set<String> = [
@@ -99,7 +115,7 @@ struct Manifest: Codable, Sendable, Equatable {
   var data: String
   /// The SHA-256 of config.yaml.
   var configSha256: String?
-  /// What was read.
+  /// What was read; a start whose files are others is refused.
   var inputs: [InputFile]?
   var software: Software
   var commandLine: [String]
@@ -124,6 +140,8 @@ struct Manifest: Codable, Sendable, Equatable {
   var starts: [Start] = []
   /// The round from which this start went on.
   var firstRound = 0
+  /// The rounds of the newest checkpoint, 0 while there is none; nil in manifests of earlier versions.
+  var savedRounds: Int?
 
   /// One start of a run.
   struct Start: Codable, Sendable, Equatable {
@@ -133,13 +151,23 @@ struct Manifest: Codable, Sendable, Equatable {
     var firstRound: Int
     var rankCount: Int
     var hosts: [String]
+    /// Its program and its input files; nil in manifests of earlier versions.
+    var program: InputFile?
+    var inputs: [InputFile]?
   }
 
   /// This start, for the manifest of the next.
   var lastStart: Start {
     Start(
       start: start, end: end, status: status, firstRound: firstRound, rankCount: rankCount,
-      hosts: hosts)
+      hosts: hosts, program: software.program, inputs: inputs)
+  }
+
+  /// Takes over what stays of the manifest before, where a run goes on at `round`.
+  mutating func goOn(after before: Manifest, at round: Int) {
+    starts = before.starts + [before.lastStart]
+    // A later one is made again.
+    if let evaluation = before.evaluation, evaluation.round < round { self.evaluation = evaluation }
   }
 
   /// A manifest as it was written.
@@ -153,6 +181,21 @@ struct Manifest: Codable, Sendable, Equatable {
   static func read(in directory: String) -> Manifest? {
     FileManager.default.contents(atPath: RunDirectory(path: directory).file("manifest.json"))
       .flatMap { try? read($0) }
+  }
+
+  /// The manifest of a run that goes on; nil where it has none.
+  /// - Throws: `CommandFailure`: 74 where it cannot be read, 65 where it is none.
+  static func ofRun(_ directory: RunDirectory) throws -> Manifest? {
+    let path = directory.file("manifest.json")
+    guard let bytes = try contentsIfThere(of: path) else { return nil }
+    do {
+      return try read(Data(bytes))
+    } catch {
+      throw CommandFailure(
+        ExitCode.data,
+        "\(path): is not a manifest of this program; put the right one back, or "
+          + directory.beginningAnew)
+    }
   }
 
   /// Writes manifest.json as a whole.

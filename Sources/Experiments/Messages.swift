@@ -36,6 +36,7 @@ final class ProgressReporter {
   private var lastLoss: Double?
   private var roundsPlayed = 0
   private var isLineOpen = false
+  private var saidOnce: Set<String> = []
 
   /// - Parameters:
   ///   - isQuiet: Says nothing; for all ranks but the first.
@@ -59,6 +60,11 @@ final class ProgressReporter {
     clear()
     lastSaid = ContinuousClock.now
     logger.info("\(prefix)\(text)")
+  }
+
+  /// Says something that may be noticed again and again.
+  func sayOnce(_ text: String) {
+    if saidOnce.insert(text).inserted { say(text) }
   }
 
   func warn(_ text: String) {

@@ -5,24 +5,35 @@ import Foundation
 
 /// A file of JSON objects, one a line, that grows by rounds.
 final class MetricsFile {
-  private let file: OutputFile
+  private let path: String
+  /// nil until a run that goes on has cut the file back.
+  private var file: OutputFile?
+  /// The round at which a run goes on; nil for a new file.
+  private let kept: Int?
   private var pending = ""
 
-  /// Creates the file; the lines of rounds before `kept` stay where it exists.
-  init(creating path: String, keepingRoundsBelow kept: Int) throws {
-    if kept > 0, let text = try? readText(path, what: "metrics") {
-      // A line that was not finished has no end and is the last.
-      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-      let rows = lines.filter { (Self.round(of: $0) ?? kept) < kept }.map { $0 + "\n" }
-      try OutputFile.replace(path, with: rows.joined())
-      file = try OutputFile(appendingTo: path)
-    } else {
-      file = try OutputFile(creating: path)
-    }
+  /// Creates the file, or finds that of a run that goes on and leaves it as it is until `cutBack`.
+  ///
+  /// - Parameter kept: The run goes on at this round: the lines of earlier rounds stay.
+  init(creating path: String, keepingRoundsBelow kept: Int? = nil) throws {
+    self.path = path
+    self.kept = kept
+    if kept == nil { file = try OutputFile(creating: path) }
   }
 
-  private static func round(of line: Substring) -> Int? {
-    let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+  /// Cuts off the lines of the rounds that are played again, once.
+  func cutBack() throws {
+    guard file == nil, let kept else { return }
+    guard try isThere(path) else {
+      file = try OutputFile(creating: path)
+      return
+    }
+    let end = try RoundLines.end(in: path, below: kept, number: Self.round)
+    file = try OutputFile(appendingTo: path, keeping: end.offset)
+  }
+
+  private static func round(of line: ArraySlice<UInt8>) -> Int? {
+    let object = try? JSONSerialization.jsonObject(with: Data(line)) as? [String: Any]
     return object?["round"] as? Int
   }
 
@@ -34,13 +45,14 @@ final class MetricsFile {
 
   /// Writes the lines added since, all or none.
   func flush() throws {
+    try cutBack()
     let lines = pending
     pending = ""
-    try file.append(lines)
+    try file?.append(lines)
   }
 
   /// Has what was written on the disk.
-  func synchronize() throws { try file.synchronize() }
+  func synchronize() throws { try file?.synchronize() }
 
   /// Columns of words; all others hold numbers.
   private static let texts: Set<String> = ["digest", "split", "group"]

@@ -2,6 +2,7 @@
 // something fails, and an error names the file.
 
 import Foundation
+internal import Safetensors
 
 /// A file that is appended to.
 final class OutputFile {
@@ -14,7 +15,7 @@ final class OutputFile {
   init(creating path: String, exclusive: Bool = false) throws {
     self.path = path
     let flags = O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | (exclusive ? O_EXCL : O_TRUNC)
-    descriptor = open(path, flags, 0o644)
+    descriptor = uninterrupted { open(path, flags, 0o644) }
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
   }
 
@@ -22,35 +23,45 @@ final class OutputFile {
   init(opening path: String) throws {
     self.path = path
     // Readable, since a shared lock over NFS wants that.
-    descriptor = open(path, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0o644)
+    descriptor = uninterrupted { open(path, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0o644) }
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
     length = Int(lseek(descriptor, 0, SEEK_END))
   }
 
   /// Opens a file that exists, to append to it.
-  init(appendingTo path: String) throws {
+  ///
+  /// - Parameter kept: The bytes that stay; what follows them is cut off. nil for all.
+  init(appendingTo path: String, keeping kept: Int? = nil) throws {
     self.path = path
-    descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    descriptor = uninterrupted { open(path, O_WRONLY | O_APPEND | O_CLOEXEC) }
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
     length = Int(lseek(descriptor, 0, SEEK_END))
+    if let kept, kept < length {
+      guard uninterrupted({ ftruncate(descriptor, off_t(kept)) }) == 0 else {
+        throw CommandFailure.system(path, errno)
+      }
+      length = kept
+    }
   }
 
   deinit { close(descriptor) }
 
   /// Takes the file for this process alone, until it ends.
   /// - Returns: Whether no other process has it.
-  func lock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+  func lock() -> Bool { uninterrupted { flock(descriptor, LOCK_EX | LOCK_NB) } == 0 }
 
   /// Whether a process has it by `lock`. Two that look at once do not see each other.
   var isLocked: Bool {
-    if flock(descriptor, LOCK_SH | LOCK_NB) != 0 { return true }
+    if uninterrupted({ flock(descriptor, LOCK_SH | LOCK_NB) }) != 0 { return true }
     flock(descriptor, LOCK_UN)
     return false
   }
 
   /// Removes its content.
   func empty() throws {
-    guard ftruncate(descriptor, 0) == 0 else { throw CommandFailure.system(path, errno) }
+    guard uninterrupted({ ftruncate(descriptor, 0) }) == 0 else {
+      throw CommandFailure.system(path, errno)
+    }
     length = 0
   }
 
@@ -63,7 +74,7 @@ final class OutputFile {
       try writeAll(bytes, to: descriptor, path: path)
       length += bytes.count
     } catch {
-      _ = ftruncate(descriptor, off_t(length))
+      _ = uninterrupted { ftruncate(descriptor, off_t(length)) }
       throw error
     }
   }
@@ -71,23 +82,23 @@ final class OutputFile {
   /// Makes sure that what was appended is on the disk.
   func synchronize() throws {
     // Pipes and terminals cannot be synchronized, and need not be.
-    if fsync(descriptor) != 0, errno != EINVAL, errno != ENOTSUP, errno != EROFS {
+    if uninterrupted({ fsync(descriptor) }) != 0, errno != EINVAL, errno != ENOTSUP, errno != EROFS
+    {
       throw CommandFailure.system(path, errno)
     }
   }
 
   /// Replaces a file as a whole: it has the old content or the new one, never a part.
-  static func replace(_ path: String, with text: String) throws {
-    // Another host may have the same process number, another thread the same process.
-    let temporary = "\(path).\(UUID().uuidString).tmp"
+  ///
+  /// - Parameter onlyIfNew: Throws where the file exists.
+  /// - Throws: `CommandFailure` (74).
+  static func replace(_ path: String, with text: String, onlyIfNew: Bool = false) throws {
     do {
-      let file = try OutputFile(creating: temporary)
-      try file.append(text)
-      try file.synchronize()
-      guard rename(temporary, path) == 0 else { throw CommandFailure.system(path, errno) }
-    } catch {
-      unlink(temporary)
-      throw error
+      try writeAtomically(to: path, onlyIfNew: onlyIfNew) { file in
+        try Array(text.utf8).withUnsafeBytes { try file.append($0) }
+      }
+    } catch let error as SafetensorsError {
+      throw CommandFailure(ExitCode.inputOutput, "\(error)")
     }
   }
 }
@@ -97,12 +108,12 @@ func writeAll(_ bytes: [UInt8], to descriptor: Int32, path: String) throws {
   try bytes.withUnsafeBytes { bytes in
     var start = 0
     while start < bytes.count {
-      let count = write(descriptor, bytes.baseAddress! + start, bytes.count - start)
-      if count > 0 {
-        start += count
-      } else if count < 0, errno != EINTR {
-        throw CommandFailure.system(path, errno)
+      let count = uninterrupted {
+        write(descriptor, bytes.baseAddress! + start, bytes.count - start)
       }
+      // A write of nothing says no cause; the next one would.
+      guard count > 0 else { throw CommandFailure.system(path, count < 0 ? errno : ENOSPC) }
+      start += count
     }
   }
 }

@@ -15,7 +15,7 @@ final class ResidualFiles: ResidualStore {
 
   /// Sets the directory, which is made where it is missing; called by each rank before the first round.
   func place(in path: String) throws {
-    guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+    guard uninterrupted({ mkdir(path, 0o755) }) == 0 || errno == EEXIST else {
       throw CommandFailure.system(path, errno)
     }
     directory.withLock { $0 = path }
@@ -26,7 +26,7 @@ final class ResidualFiles: ResidualStore {
 
   func residual(of client: Int, before round: Int) throws -> [Float]? {
     let folder = folder
-    guard let newest = rounds(of: client, in: folder).last(where: { $0 < round }) else {
+    guard let newest = try rounds(of: client, in: folder).last(where: { $0 < round }) else {
       return nil
     }
     let file = try SafetensorsFile(path: path(folder, client, newest))
@@ -43,7 +43,7 @@ final class ResidualFiles: ResidualStore {
       [TensorToWrite(name: "residual", shape: [residual.count], borrowing: residual)],
       to: path(folder, client, round))
     let needed = oldestCheckpoint.withLock { $0 }
-    for old in rounds(of: client, in: folder).filter({ $0 < min(needed, round) }).dropLast() {
+    for old in try rounds(of: client, in: folder).filter({ $0 < min(needed, round) }).dropLast() {
       unlink(path(folder, client, old))
     }
   }
@@ -51,7 +51,9 @@ final class ResidualFiles: ResidualStore {
   func withdraw(_ client: Int, round: Int) throws {
     // The file of the client's round before is there still: `keep` leaves the newest older one.
     let file = path(folder, client, round)
-    guard unlink(file) == 0 || errno == ENOENT else { throw CommandFailure.system(file, errno) }
+    guard uninterrupted({ unlink(file) }) == 0 || errno == ENOENT else {
+      throw CommandFailure.system(file, errno)
+    }
   }
 
   private var folder: String {
@@ -66,9 +68,14 @@ final class ResidualFiles: ResidualStore {
   }
 
   /// The rounds of which a client's residual is there, ascending.
-  private func rounds(of client: Int, in folder: String) -> [Int] {
+  private func rounds(of client: Int, in folder: String) throws -> [Int] {
     let own = "\(folder)/client-\(client)"
-    mkdir(own, 0o755)
-    return roundsWithFiles(in: own)
+    guard uninterrupted({ mkdir(own, 0o755) }) == 0 || errno == EEXIST else {
+      throw CommandFailure.system(own, errno)
+    }
+    let names = try namesIfThere(in: own) ?? []
+    // One rank at a time works with a client: what is not finished is of a process that was killed.
+    for name in names where isTemporaryName(name) { unlink(own + "/" + name) }
+    return savedRounds(names)
   }
 }

@@ -62,15 +62,13 @@ private struct Launch {
   func run(_ request: ExperimentRequest, _ assemble: Assembler) throws -> RunOutcome? {
     let progress = ProgressReporter(
       isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst, label: label)
-    let (loaded, existing) = try communicator.agreed {
-      () -> (ExperimentRequest.Loaded?, ExistingRun?) in
-      guard isFirst else { return (nil, nil) }
-      if let output, !resume { try RunDirectory.check(output: output) }
-      let loaded = try request.load()
-      try loaded.experiment.checkInputs(assets)
-      return (loaded, try existingRun(loaded.experiment))
+    let opening = try communicator.agreed {
+      try isFirst ? open(request, say: progress.say) : nil
     }
-    for notice in (loaded?.notices ?? []) + (existing?.notices ?? []) { progress.warn(notice) }
+    let existing = opening?.existing
+    for notice in (opening?.loaded.notices ?? []) + (existing?.notices ?? []) {
+      progress.warn(notice)
+    }
     let finished = try communicator.broadcast(existing?.finishedDigest ?? "", root: 0)
     if !finished.isEmpty {
       guard let existing else { return nil }
@@ -79,7 +77,7 @@ private struct Launch {
         directory: existing.directory, digest: finished,
         text: "digest \(finished)\n\(existing.directory.path)\n")
     }
-    let text = try communicator.broadcast(loaded?.experiment.yaml ?? "", root: 0)
+    let text = try communicator.broadcast(opening?.loaded.experiment.yaml ?? "", root: 0)
     let (experiment, plan) = try communicator.agreed {
       let experiment = try Experiment.read(text: text, name: "config.yaml", directory: "/")
         .experiment
@@ -125,11 +123,12 @@ private struct Launch {
         rank: communicator.rank, host: communicator.hostName, processor: ProgramVersion.processor))
     heartbeat.begin("making the run directory")
     let record = try communicator.agreed { () -> RunRecord? in
-      guard let places, let loaded else { return nil }
+      guard let places, let opening else { return nil }
       return try RunRecord(
-        name: loaded.name, experiment: experiment, yaml: text, output: output, existing: existing,
-        manifest: try manifest(loaded, experiment, text, assembly, places, privacy),
-        assembly: assembly)
+        opening, experiment: experiment, yaml: text, output: output,
+        host: communicator.hostName,
+        manifest: try manifest(opening.loaded, experiment, text, assembly, places, privacy),
+        assembly: assembly, say: progress.say)
     }
     if let record {
       let from = existing == nil ? "" : ", from round \(federated.round + 1)"
@@ -139,7 +138,9 @@ private struct Launch {
     watchdog?.use(directory: directory)
     do {
       try residuals?.place(in: directory + "/residuals")
-      return try play(federated, assembly, counting, residuals, record, progress, privacy)
+      return try Interruption.listeningToEndings {
+        try play(federated, assembly, counting, residuals, record, progress, privacy)
+      }
     } catch let failure as RunFailure where failure.exitCode == ExitCode.stopped {
       throw failure
     } catch {
@@ -165,7 +166,7 @@ private struct Launch {
     var before = counting.ledger
     while !federated.isFinished {
       let end = try federated.advance(
-        shouldStop: { Interruption.isPending }, onProgress: progress.update)
+        shouldStop: { isStopWanted(progress) }, onProgress: progress.update)
       let ledger = counting.ledger
       // Book-keeping goes over the communicator that counts nothing.
       let wire = try WireSummary(ledger - before, over: communicator)
@@ -189,9 +190,8 @@ private struct Launch {
           communicator: communicator)
       }
       if let record, let state = federated.state {
-        if isStopping || !federated.isFinished {
-          try record.saveIfDue(state, federated.knowledge, now: isStopping)
-        }
+        try record.saveIfDue(
+          state, federated.knowledge, isLast: federated.isFinished, now: isStopping)
       }
       if let residuals {
         var oldest = [record?.oldestCheckpoint ?? 0]
@@ -202,7 +202,10 @@ private struct Launch {
         try record?.stop()
         progress.clear()
         throw RunFailure(
-          stoppedAfter: federated.round, of: plan.rounds, in: record?.directory.path)
+          stoppedAfter: federated.round, of: plan.rounds, in: record?.directory.path,
+          command: record.flatMap {
+            environment.resumeCommand($0.directory.path, ranks: communicator.size)
+          })
       }
     }
     let final = try federated.finalState()
@@ -230,15 +233,31 @@ private struct Launch {
     }
   }
 
-  /// The run to go on with, where one was begun in the given directory.
-  private func existingRun(_ experiment: Experiment) throws -> ExistingRun? {
-    guard resume else { return nil }
+  /// Whether the run is asked to save itself and end; says so when it is first seen.
+  private func isStopWanted(_ progress: ProgressReporter) -> Bool {
+    guard Interruption.isPending else { return false }
+    progress.sayOnce(
+      "asked to end: this round is finished or dropped, then the run is saved; Ctrl-C ends it at once"
+    )
+    return true
+  }
+
+  /// Reads the experiment, and with --resume the run to go on with, under the lock of its directory.
+  private func open(_ request: ExperimentRequest, say: (String) -> Void) throws -> RunOpening {
+    let loaded = try request.load()
+    if let output, !resume { try RunDirectory.check(output: output, for: loaded.experiment) }
+    try loaded.experiment.checkInputs(assets)
+    guard resume else { return RunOpening(loaded: loaded, existing: nil, lock: nil) }
     guard let output else {
       throw CommandFailure(
         ExitCode.usage, "--resume needs --output, the directory in which the run goes on")
     }
-    guard FileManager.default.fileExists(atPath: output) else { return nil }
-    return try ExistingRun(path: output, experiment: experiment)
+    guard try isThere(output) else { return RunOpening(loaded: loaded, existing: nil, lock: nil) }
+    try RunDirectory.checkKind(output)
+    let lock = try RunLock.take(output, host: communicator.hostName, say: say)
+    return RunOpening(
+      loaded: loaded, existing: try ExistingRun(path: output, experiment: loaded.experiment),
+      lock: lock)
   }
 
   private func manifest(
@@ -251,7 +270,7 @@ private struct Launch {
       experiment: loaded.name, model: assets.resolve(experiment.model.path),
       data: assets.resolve(experiment.data.path),
       configSha256: SHA256.hexDigits(of: Array(text.utf8)),
-      inputs: try experiment.inputFiles(assets).map { try InputFile($0) { heartbeat.beat() } },
+      inputs: try experiment.inputFiles(assets) { heartbeat.beat() },
       software: Manifest.Software(mpi: environment.mpiLibrary, blas: BLAS.description),
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,

@@ -1,7 +1,8 @@
 // The directory of one run. No two runs share one: it is made by one exclusive call, or, where an
-// empty one is given, taken by creating config.yaml exclusively.
+// empty one is given, taken by its lock (RunLock.swift) and by making config.yaml exclusively.
 
 public import Foundation
+internal import Safetensors
 
 /// The directory of one run.
 public struct RunDirectory: Sendable {
@@ -16,85 +17,100 @@ public struct RunDirectory: Sendable {
   /// A file or folder in it.
   public func file(_ name: String) -> String { path + "/" + name }
 
+  /// The advice to those who do not want to go on with the run.
+  var beginningAnew: String { "move \(path) away or give another --output to begin anew" }
+
   /// Throws where `output` could not become the directory of a new run: it has to be new or empty but for
-  /// the files of its batch job.
-  public static func check(output: String) throws {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: output, isDirectory: &isDirectory) else { return }
-    guard isDirectory.boolValue else {
+  /// the files of its batch job and what the start of a run left that never began.
+  ///
+  /// - Parameter experiment: The new run's; whoever finds a run of the same hears of --resume.
+  /// - Throws: `CommandFailure`: 64, or 74 where it cannot be read.
+  static func check(output: String, for experiment: Experiment) throws {
+    guard try isThere(output) else { return }
+    try checkKind(output)
+    let directory = RunDirectory(path: output)
+    let content = try namesIfThere(in: output)?.filter { !isLeftover($0) } ?? []
+    if content.isEmpty { return }
+    if content == ["config.yaml"], try directory.neverBegan(experiment) { return }
+    throw CommandFailure(
+      ExitCode.usage, "--output \(output): " + directory.occupation(content, for: experiment))
+  }
+
+  /// Throws (64) where something is there and is no directory.
+  static func checkKind(_ output: String) throws {
+    var found = stat()
+    if uninterrupted({ stat(output, &found) }) == 0, found.st_mode & S_IFMT != S_IFDIR {
       throw CommandFailure(ExitCode.usage, "--output \(output): is a file; give a new directory")
     }
-    let content: [String]
-    do {
-      content = try FileManager.default.contentsOfDirectory(atPath: output)
-        .filter { !isOfBatchJob($0) }
-    } catch {
-      throw CommandFailure(ExitCode.inputOutput, "--output \(output): cannot be read")
-    }
-    guard content.isEmpty else {
-      let holds = content.contains("manifest.json") ? "holds another run" : "is not empty"
-      throw CommandFailure(ExitCode.usage, "--output \(output): \(holds); give a new directory")
-    }
   }
 
-  /// Whether a file belongs to the batch job of the run (slurm/submit.sh writes job.sh and job-ID.log
-  /// there before the program starts).
-  private static func isOfBatchJob(_ name: String) -> Bool {
+  /// The reason why a new run has no place here.
+  private func occupation(_ content: [String], for experiment: Experiment) -> String {
+    let configuration = file("config.yaml")
+    guard content.contains("config.yaml") || content.contains("manifest.json") else {
+      return "is not empty; give a new directory"
+    }
+    guard let text = try? readText(configuration, what: "config.yaml"),
+      let saved = try? Experiment.read(text: text, name: configuration, directory: "/").experiment,
+      experiment.differences(from: saved).isEmpty
+    else { return "holds another run; give a new directory" }
+    let manifest = Manifest.read(in: path)
+    guard manifest?.status == "finished",
+      manifest?.totals.rounds ?? 0 >= experiment.federation.rounds
+    else {
+      return
+        "holds an unfinished run of this experiment; go on with --resume, or give a new directory"
+    }
+    return "holds a finished run of this experiment; give a new directory"
+  }
+
+  /// Whether config.yaml is all of a run that never began: it was cut short when it was written, and there is
+  /// no manifest.
+  func neverBegan(_ experiment: Experiment) throws -> Bool {
+    guard let text = try contentsIfThere(of: file("config.yaml")) else { return false }
+    guard try !isThere(file("manifest.json")) else { return false }
+    let whole = Array(experiment.yaml.utf8)
+    return text.count < whole.count && whole.starts(with: text)
+  }
+
+  /// Whether a file may lie in the directory of a new run: those of its batch job (slurm/submit.sh writes
+  /// job.sh and job-ID.log there before the program starts), the lock, and what a killed process was writing.
+  private static func isLeftover(_ name: String) -> Bool {
     name == "job.sh" || (name.hasPrefix("job-") && name.hasSuffix(".log"))
+      || name == RunLock.name || isTemporaryName(name)
   }
 
-  /// Makes the directory of a new run and puts config.yaml there.
+  /// Makes the directory of a new run.
   /// - Parameters:
   ///   - output: The directory, new or empty; nil for a new one under `runs`.
   ///   - name: The beginning of a new one's name.
-  ///   - configuration: The complete experiment.
   public static func create(
-    output: String?, name: String, configuration: String, now: Date = Date(),
-    parent: String = "runs"
+    output: String?, name: String, now: Date = Date(), parent: String = "runs"
   ) throws -> RunDirectory {
-    let directory: RunDirectory
     if let output {
-      try check(output: output)
-      try makeParents(of: output)
-      if mkdir(output, 0o755) != 0, errno != EEXIST {
-        throw CommandFailure.system(output, errno)
-      }
-      directory = RunDirectory(path: output)
-    } else {
-      try makeParents(of: parent + "/x")
-      directory = try makeNew(parent + "/" + name + strftimeText("-%Y%m%d-%H%M%S", now))
+      try makeFolders(output)
+      return RunDirectory(path: output)
     }
-    let file: OutputFile
-    do {
-      file = try OutputFile(creating: directory.file("config.yaml"), exclusive: true)
-    } catch {
-      try check(output: directory.path)  // another run was faster
-      throw error
-    }
-    try file.append(configuration)
-    try file.synchronize()
-    return directory
+    try makeFolders(parent)
+    return try makeNew(parent + "/" + name + strftimeText("-%Y%m%d-%H%M%S", now))
+  }
+
+  /// Puts config.yaml there, whole or not at all.
+  ///
+  /// - Precondition: `check` found nothing, and the directory is locked: a config.yaml that is there was
+  ///   cut short.
+  func begin(_ configuration: String) throws {
+    let path = file("config.yaml")
+    try OutputFile.replace(path, with: configuration, onlyIfNew: !isThere(path))
   }
 
   private static func makeNew(_ path: String) throws -> RunDirectory {
     for number in 1...10_000 {
       let candidate = number == 1 ? path : "\(path)-\(number)"
-      if mkdir(candidate, 0o755) == 0 { return RunDirectory(path: candidate) }
+      if uninterrupted({ mkdir(candidate, 0o755) }) == 0 { return RunDirectory(path: candidate) }
       if errno != EEXIST { throw CommandFailure.system(candidate, errno) }
     }
     throw CommandFailure(ExitCode.inputOutput, "\(path): 10000 runs have this name already")
-  }
-
-  private static func makeParents(of path: String) throws {
-    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
-    let parent = String(path[..<slash])
-    do {
-      try FileManager.default.createDirectory(
-        atPath: parent, withIntermediateDirectories: true)
-    } catch {
-      let posix = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-      throw CommandFailure.system(parent, Int32(posix?.code ?? Int(EACCES)))
-    }
   }
 
   /// The name of runs of an experiment file: its own, or, for the config.yaml of a run, that run's

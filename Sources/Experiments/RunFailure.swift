@@ -19,7 +19,8 @@ public enum ExitCode {
   public static let software: Int32 = 70
   /// Reading or writing failed: disk full, no permission.
   public static let inputOutput: Int32 = 74
-  /// The run was asked to stop, has saved itself and goes on with `--resume`.
+  /// The same command with `--resume` goes on later: the run was asked to stop and has saved itself, or its
+  /// directory is locked by a process of which nothing is known here.
   public static let stopped: Int32 = 75
   /// The watchdog ended a run of which a rank hung.
   public static let hung: Int32 = 76
@@ -28,7 +29,8 @@ public enum ExitCode {
   public static let help = """
     Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that \
     diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk \
-    full); 75 stopped by SIGUSR1, to go on with --resume; 76 a rank hung (watchdog.minutes).
+    full); 75 stopped by SIGUSR1, Ctrl-C or SIGTERM and saved, or another process is in the run's \
+    directory: go on with --resume; 76 a rank hung (watchdog.minutes).
     """
 
   /// The exit code of an error.
@@ -101,13 +103,17 @@ public struct RunFailure: ErrorWithExitCode, CustomStringConvertible {
     }
   }
 
-  /// The end of a run that was asked to stop, on all ranks; rank 0 has its directory.
-  init(stoppedAfter round: Int, of rounds: Int, in directory: String?) {
+  /// The end of a run that was asked to stop, on all ranks; rank 0 has its directory and the command that
+  /// goes on.
+  init(stoppedAfter round: Int, of rounds: Int, in directory: String?, command: String?) {
     exitCode = ExitCode.stopped
     needsAbort = false
     lines =
       directory.map {
-        ["stopped after \(round) of \(rounds) rounds; go on with --resume --output \($0)"]
+        [
+          "stopped after \(round) of \(rounds) rounds, saved; go on with --resume --output \($0)"
+            + (command.map { " (on any number of ranks): \($0)" } ?? "")
+        ]
       } ?? []
   }
 

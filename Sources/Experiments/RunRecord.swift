@@ -1,7 +1,18 @@
-// What rank 0 keeps of a run: its directory, taken by a lock, with tables, curves, checkpoints and the manifest.
+// Rank 0's files of a run: its directory, taken by a lock, with tables, curves, checkpoints and the manifest. A run
+// that goes on changes nothing of them before its first round was played, but for the manifest.
 
 internal import Federation
 import Foundation
+
+/// What the record of a run begins with.
+struct RunOpening {
+  /// The experiment as it was loaded.
+  let loaded: ExperimentRequest.Loaded
+  /// The run that goes on; nil for a new one.
+  let existing: ExistingRun?
+  /// The lock of the directory, where that was there already and may hold a run.
+  let lock: RunLock?
+}
 
 /// Everything that rank 0 keeps of a run.
 final class RunRecord {
@@ -10,69 +21,104 @@ final class RunRecord {
   private(set) var oldestCheckpoint = 0
   private let tables: RunTables
   private let curves: TensorBoardFile?
-  private let lock: OutputFile
+  private let lock: RunLock
   private let rules: Experiment.CheckpointSection
   /// The split of which tables for people and the manifest tell.
   private let shownSplit: Split
   private var manifest: Manifest
   private var summary: RunSummary
+  /// The rounds of the checkpoint that is the state of now; nil where it is not saved.
+  private var savedRound: Int?
+  /// The rounds of checkpoints that this start found to be damaged.
+  private var damaged: [Int]
   private let began = ContinuousClock.now
   private var lastSaved = ContinuousClock.now
 
   init(
-    name: String, experiment: Experiment, yaml: String, output: String?, existing: ExistingRun?,
-    manifest: Manifest, assembly: Assembly
+    _ opening: RunOpening, experiment: Experiment, yaml: String, output: String?, host: String,
+    manifest: Manifest, assembly: Assembly, say: (String) -> Void
   ) throws {
     self.manifest = manifest
     rules = experiment.checkpoint
     let splits = experiment.evaluation.splits
     shownSplit = splits.contains(.test) ? .test : splits.first ?? .test
+    let existing = opening.existing
+    if let problem = existing?.changedInputs(manifest.inputs ?? []) { throw problem }
+    (directory, lock) = try Self.take(opening, experiment, yaml, output, host, say)
     let progress = existing?.checkpoint?.progress ?? RunProgress()
     let round = existing?.checkpoint?.state.round ?? 0
-    directory =
-      try existing?.directory
-      ?? RunDirectory.create(output: output, name: name, configuration: yaml)
-    lock = try OutputFile(creating: directory.file(".lock"))
-    guard lock.lock() else {
-      throw CommandFailure(ExitCode.usage, "\(directory.path): another process runs in it")
-    }
-    // What ranks of an earlier start said of themselves.
-    try? FileManager.default.removeItem(atPath: directory.file(".watch"))
+    savedRound = existing?.checkpoint?.state.round
+    damaged = existing?.damaged ?? []
     tables = try RunTables(
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
       prunesRanks: experiment.method.rankPruning.factor < 1,
-      from: round)
+      from: existing.map { _ in round })
     let partition = directory.file("partition.csv")
     // Again after a resume: it is a function of the experiment, and may have been cut.
     unlink(partition)
     try assembly.writePartition?(partition)
-    curves = experiment.output.tensorBoard ? try TensorBoardFile(directory, from: round) : nil
+    curves =
+      experiment.output.tensorBoard
+      ? try TensorBoardFile(directory, from: existing.map { _ in round }) : nil
     summary = progress.summary
     self.manifest.totals = progress.totals
-    self.manifest.starts = existing?.starts ?? []
     self.manifest.firstRound = round
+    self.manifest.savedRounds = round
+    if let before = existing?.manifest { self.manifest.goOn(after: before, at: round) }
+    self.manifest.digest = existing?.checkpoint?.state.digest
     try self.manifest.write(to: directory)
-    // Last: before the manifest says that it runs, it is the shorter run, which is finished.
+    // config.yaml is replaced last: after a crash before this line the directory still is the shorter run.
     if existing?.isExtended == true {
       try OutputFile.replace(directory.file("config.yaml"), with: yaml)
     }
   }
 
-  /// Saves the state where rounds or minutes ask for it, or `now`.
-  func saveIfDue(_ state: ServerState, _ knowledge: ClientKnowledge, now: Bool) throws {
+  /// Takes the directory: that of the run that goes on, or a new one, with config.yaml.
+  private static func take(
+    _ opening: RunOpening, _ experiment: Experiment, _ yaml: String, _ output: String?,
+    _ host: String, _ say: (String) -> Void
+  ) throws -> (RunDirectory, RunLock) {
+    let directory =
+      try opening.existing?.directory
+      ?? RunDirectory.create(output: output, name: opening.loaded.name)
+    let lock = try opening.lock ?? RunLock.take(directory.path, host: host, say: say)
+    if opening.existing == nil {
+      // Another start may have been faster.
+      try RunDirectory.check(output: directory.path, for: experiment)
+    }
+    // What processes of earlier starts left: files that they were writing, and what they said of themselves.
+    for folder in [
+      "", "checkpoints", RunDirectory.adapterName, RunDirectory.modelName, "residuals",
+    ] {
+      try removeTemporaries(in: folder.isEmpty ? directory.path : directory.file(folder))
+    }
+    try? FileManager.default.removeItem(atPath: directory.file(".watch"))
+    if opening.existing == nil { try directory.begin(yaml) }
+    return (directory, lock)
+  }
+
+  /// Saves the state where rounds or minutes ask for it, where the run ends with it, or `now`.
+  func saveIfDue(
+    _ state: ServerState, _ knowledge: ClientKnowledge, isLast: Bool, now: Bool
+  ) throws {
     let byRounds = rules.everyRounds > 0 && state.round % rules.everyRounds == 0
     let minutes = (ContinuousClock.now - lastSaved) / .seconds(60)
-    guard now || byRounds || (rules.everyMinutes > 0 && minutes >= rules.everyMinutes) else {
-      return
-    }
+    let byMinutes = rules.everyMinutes > 0 && minutes >= rules.everyMinutes
+    // More rounds go on from the end of a finished run.
+    let atEnd = isLast && (rules.everyRounds > 0 || rules.everyMinutes > 0)
+    guard now || byRounds || byMinutes || atEnd, savedRound != state.round else { return }
     // Once a checkpoint, not once a round: that takes longer than a short round.
     try tables.synchronize()
     try curves?.synchronize()
     let progress = RunProgress(totals: manifest.totals, summary: summary)
     oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
-      .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
+      .add(Checkpoint(state, progress, knowledge), keeping: rules.keep, removing: damaged)
+    savedRound = state.round
+    damaged.removeAll { $0 >= state.round }
     lastSaved = ContinuousClock.now
+    manifest.savedRounds = state.round
+    try manifest.write(to: directory)
   }
 
   /// Ends a run that was asked to stop and is saved.
@@ -138,5 +184,17 @@ final class RunRecord {
   private func close() {
     manifest.end = timeText(Date())
     manifest.wallSeconds = (ContinuousClock.now - began) / .seconds(1)
+  }
+}
+
+extension ExistingRun {
+  /// The refusal of input files that are not those with which the run began; nil where they are.
+  fileprivate func changedInputs(_ now: [InputFile]) -> CommandFailure? {
+    let lines = manifest?.changedInputs(now: now) ?? []
+    guard !lines.isEmpty else { return nil }
+    return CommandFailure(
+      ExitCode.data,
+      "--resume: " + lines.prefix(5).joined(separator: "\n--resume: ")
+        + "\n--resume: put the files back, or \(directory.beginningAnew)")
   }
 }

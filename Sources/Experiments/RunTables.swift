@@ -39,7 +39,8 @@ final class RunTables {
       .map { "\($0)" }
   }
 
-  /// Tables of a new run, or of one that goes on at `round`.
+  /// Tables of a new run, or of one that goes on at `round`: those stay as they are until the first
+  /// round was played.
   ///
   /// - Parameters:
   ///   - evaluatesClients: Whether there are tables of evaluations on clients.
@@ -48,7 +49,7 @@ final class RunTables {
   ///   - prunesRanks: Whether there is a column of the ranks that a client sent.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
-    prunesRanks: Bool, from round: Int = 0
+    prunesRanks: Bool, from round: Int? = nil
   ) throws {
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
@@ -102,6 +103,28 @@ final class RunTables {
         "round", "collective", "calls", "messages", "wire_bytes", "largest_rank_wire_bytes",
         "longest_rank_seconds",
       ], keepingRoundsBelow: round)
+    try checkRounds(directory, from: round ?? 0)
+  }
+
+  /// Whether the table of rounds has all that were played before the one at which a run goes on.
+  private func checkRounds(_ directory: RunDirectory, from round: Int) throws {
+    let last = try rounds.lastKeptRound()
+    guard round > 0, last != round - 1 else { return }
+    throw CommandFailure(
+      ExitCode.data,
+      "\(directory.file("rounds.csv")): "
+        + (last.map { "its rows end with round \($0)" } ?? "has no row of an earlier round")
+        + ", and the checkpoint is that of \(round) rounds; put the whole table back, or "
+        + directory.beginningAnew)
+  }
+
+  /// Cuts off the rows of the rounds that are played again, once: rounds.csv first, as its rows say
+  /// that all others of their rounds are there.
+  private func cutBack() throws {
+    try rounds.cutBack()
+    for table in [evaluation, confusion, clients, wire] { try table.cutBack() }
+    try clientEvaluation?.cutBack()
+    try metrics.cutBack()
   }
 
   /// Has all of it on the disk, also what a run does not go on from.
@@ -115,6 +138,7 @@ final class RunTables {
   func append(
     _ record: RoundRecord, totals: Manifest.Totals, wire: WireSummary, memory: MemoryUse
   ) throws {
+    try cutBack()
     let modelledSeconds = totals.modelledSeconds ?? 0
     let (download, upload) = (record.downloadPayload, record.uploadPayload)
     let clients = record.clients

@@ -1,50 +1,100 @@
 // Tables: CSV for programs (RFC 4180, a header, one row per line) and aligned text for people.
 
+import Foundation
+internal import Safetensors
+
 /// A CSV file that grows by rows.
 final class Table {
-  private let file: OutputFile
   let columns: [String]
+  private let path: String
+  /// nil until a run that goes on has cut the table back.
+  private var file: OutputFile?
+  /// The round at which a run goes on; nil for a new table.
+  private let kept: Int?
   private var pending = ""
 
-  /// Creates the file with its header.
+  /// Creates the file with its header, or finds the table of a run that goes on and leaves it as it
+  /// is until `cutBack`.
   ///
-  /// - Parameter kept: Where the file exists, its rows of rounds (in the first column) before this one
-  ///   stay: those of a run that goes on.
-  init(creating path: String, columns: [String], keepingRoundsBelow kept: Int = 0) throws {
-    let header = columns.joined(separator: ",")
-    var rows = ""
-    if kept > 0 {
-      let lines = try readText(path, what: "table").split(
-        separator: "\n", omittingEmptySubsequences: false)
-      guard let first = lines.first, first == header else {
-        throw CommandFailure(
-          ExitCode.data, "\(path): has other columns than this version of the program writes")
-      }
-      // A line that was not finished has no end and is the last.
-      for line in lines.dropFirst().dropLast() {
-        if let round = Int(line.prefix { $0 != "," }), round < kept { rows += line + "\n" }
-      }
-      try OutputFile.replace(path, with: header + "\n" + rows)
-      file = try OutputFile(appendingTo: path)
-    } else {
-      file = try OutputFile(creating: path)
-      try file.append(header + "\n")
-    }
+  /// - Parameter kept: The run goes on at this round (in the first column): rows of earlier rounds stay.
+  /// - Throws: `CommandFailure`: 65 where there are rows to stay under another header.
+  init(creating path: String, columns: [String], keepingRoundsBelow kept: Int? = nil) throws {
+    self.path = path
     self.columns = columns
+    self.kept = kept
+    if kept == nil { try begin() } else { _ = try isGoingOn() }
+  }
+
+  /// Whether there are rows to go on after; a run without a checkpoint (round 0) may begin anew, also
+  /// where its start was cut short.
+  private func isGoingOn() throws -> Bool {
+    if try header(of: path) == header { return true }
+    guard kept == 0 else {
+      throw CommandFailure(
+        ExitCode.data,
+        "\(path): is missing or has other columns than this version of the program writes")
+    }
+    return false
+  }
+
+  private var header: String { columns.joined(separator: ",") + "\n" }
+
+  private func begin() throws {
+    let file = try OutputFile(creating: path)
+    try file.append(header)
+    self.file = file
+  }
+
+  /// Cuts off the rows of the rounds that are played again, once; to be called when the first of them
+  /// was played.
+  func cutBack() throws {
+    guard file == nil, let kept else { return }
+    guard try isGoingOn() else { return try begin() }
+    let end = try RoundLines.end(
+      in: path, below: kept, header: header.utf8.count, number: leadingNumber)
+    file = try OutputFile(appendingTo: path, keeping: end.offset)
+  }
+
+  /// The round of the last row of an earlier round than that at which the run goes on.
+  func lastKeptRound() throws -> Int? {
+    guard let kept, kept > 0 else { return nil }
+    return try RoundLines.end(
+      in: path, below: kept, header: header.utf8.count, number: leadingNumber
+    ).last
+  }
+
+  /// The first line of a file with its end, as far as it is no longer than the header should be.
+  private func header(of path: String) throws -> String? {
+    let descriptor = uninterrupted { open(path, O_RDONLY | O_CLOEXEC) }
+    if descriptor < 0, errno == ENOENT { return nil }
+    guard descriptor >= 0 else { throw CommandFailure.system(path, errno) }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: header.utf8.count)
+    let count = bytes.withUnsafeMutableBytes { buffer in
+      uninterrupted { pread(descriptor, buffer.baseAddress, buffer.count, 0) }
+    }
+    guard count >= 0 else { throw CommandFailure.system(path, errno) }
+    return String(decoding: bytes[..<count], as: UTF8.self)
   }
 
   /// Adds a row; it is in the file after `flush`.
   func append(_ row: [String]) {
     precondition(row.count == columns.count, "a row of \(row.count) for columns \(columns)")
-    pending += csvRow(row)
+    // One row a line, so that a table can be read backwards.
+    pending += csvRow(
+      row.map { cell in
+        cell.utf8.contains { $0 == 10 || $0 == 13 }
+          ? String(cell.map { $0.isNewline ? " " : $0 }) : cell
+      })
   }
 
   /// Writes the rows added since, all or none.
   func flush() throws {
+    try cutBack()
     let rows = pending
     pending = ""
-    try file.append(rows)
-    try file.synchronize()
+    try file?.append(rows)
+    try file?.synchronize()
   }
 }
 

@@ -7,38 +7,44 @@ import Foundation
 
 /// The event file of one start of a run.
 final class TensorBoardFile {
-  private let file: OutputFile
+  private let folder: String
+  /// nil until a run that goes on has played a round.
+  private var file: OutputFile?
+  /// The round at which the run goes on; nil for a new one.
+  private let kept: Int?
 
-  /// Makes the file of a start at `round`.
-  init(_ directory: RunDirectory, from round: Int, now: Date = Date()) throws {
-    let folder = directory.file("tensorboard")
-    guard mkdir(folder, 0o755) == 0 || errno == EEXIST else {
-      throw CommandFailure.system(folder, errno)
-    }
+  /// Makes the file of a new run; that of a run that goes on at `round` is made with its first points.
+  init(_ directory: RunDirectory, from round: Int?) throws {
+    folder = directory.file("tensorboard")
+    kept = round
+    if round == nil { try begin() }
+  }
+
+  /// Cuts the files of earlier starts before the round that is played again, and makes one of its own.
+  private func begin(now: Date = Date()) throws {
+    try makeFolders(folder)
+    let round = kept ?? 0
     let earlier = try Self.files(in: folder)
     for path in earlier { try Self.cut(path, before: round) }
     // TensorBoard reads the files of a folder in the order of their names.
     let seconds = Int(now.timeIntervalSince1970)
     let name = "events.out.tfevents.\(seconds).\(earlier.count).cellm-mpi"
-    file = try OutputFile(creating: folder + "/" + name)
+    let file = try OutputFile(creating: folder + "/" + name)
     let start = try ScalarEvents.start(
       wallTime: now.timeIntervalSince1970, goingOnFrom: earlier.isEmpty ? nil : round)
     try file.append(bytes: start)
+    self.file = file
   }
 
   private static func files(in folder: String) throws -> [String] {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.filter { $0.contains("tfevents") }.sorted().map { folder + "/" + $0 }
+    let names = try namesIfThere(in: folder) ?? []
+    return names.filter { $0.contains("tfevents") }.map { folder + "/" + $0 }
   }
 
   private static func cut(_ path: String, before round: Int) throws {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw CommandFailure.system(path, errno)
-    }
-    let length = try ScalarEvents.length(of: Array(data), belowStep: round)
-    if length < data.count, truncate(path, off_t(length)) != 0 {
-      throw CommandFailure.system(path, errno)
-    }
+    guard let bytes = try contentsIfThere(of: path) else { return }
+    let length = try ScalarEvents.length(of: bytes, belowStep: round)
+    _ = try OutputFile(appendingTo: path, keeping: length)
   }
 
   /// Adds the points of a round.
@@ -76,11 +82,12 @@ final class TensorBoardFile {
     for entry in record.clientEvaluation where entry.vector == record.clientEvaluation[0].vector {
       scalars.append(("\(entry.group.rawValue)_clients/accuracy", entry.accuracy.mean))
     }
-    try file.append(
+    if file == nil { try begin() }
+    try file?.append(
       bytes: ScalarEvents.points(
         step: record.round, wallTime: Date().timeIntervalSince1970, scalars))
   }
 
   /// Has what was written on the disk.
-  func synchronize() throws { try file.synchronize() }
+  func synchronize() throws { try file?.synchronize() }
 }

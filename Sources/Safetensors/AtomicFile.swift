@@ -1,9 +1,9 @@
 // A file that is there completely or not at all: written under a temporary name in the same folder,
 // forced to disk, renamed, and the folder forced to disk too. A kill at any moment leaves the old
-// file or the new one.
+// file or the new one. Temporary names are random, so that the leftover of a killed process stops
+// nobody; `isTemporaryName` tells leftovers from other files.
 
 import Glibc
-import Synchronization
 
 /// The sink of `writeAtomically`; bytes are appended.
 public struct AtomicFile: ~Copyable {
@@ -17,47 +17,113 @@ public struct AtomicFile: ~Copyable {
     var rest = bytes[...]
     while !rest.isEmpty {
       let chunk = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 28))
-      let written = write(descriptor, chunk.baseAddress, chunk.count)
-      if written < 0 && errno == EINTR { continue }
+      let written = uninterrupted { write(descriptor, chunk.baseAddress, chunk.count) }
       guard written > 0 else { throw systemError("cannot write", path) }
       rest = rest.dropFirst(written)
     }
   }
 }
 
-private let temporaryFiles = Atomic<Int>(0)
-
 /// Replaces the file at `path` by what `body` appends, or leaves it as it was and throws.
 ///
+/// - Parameter onlyIfNew: Throws where the file exists (`errorNumber` is EEXIST), also where another
+///   process makes it at the same time.
 /// - Throws: `SafetensorsError` naming `path` and errno's text, or what `body` throws; the
 ///   temporary file is removed.
-public func writeAtomically(to path: String, _ body: (borrowing AtomicFile) throws -> Void) throws {
+public func writeAtomically(
+  to path: String, onlyIfNew: Bool = false, _ body: (borrowing AtomicFile) throws -> Void
+) throws {
   let slash = path.lastIndex(of: "/")
   let folder = slash.map { String(path[...$0]) } ?? "./"
   let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-  let serial = temporaryFiles.add(1, ordering: .relaxed).newValue
-  let temporary = "\(folder).\(name.prefix(100)).\(getpid())-\(serial).tmp"
+  let temporary = "\(folder).\(name.prefix(100)).\(randomMark()).tmp"
 
-  let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+  let descriptor = uninterrupted {
+    open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+  }
   guard descriptor >= 0 else { throw systemError("cannot create a file beside it", path) }
   var isOpen = true
   do {
     try body(AtomicFile(descriptor: descriptor, path: path))
-    guard fsync(descriptor) == 0 else { throw systemError("cannot force to disk", path) }
+    guard uninterrupted({ fsync(descriptor) }) == 0 else {
+      throw systemError("cannot force to disk", path)
+    }
     isOpen = false
-    guard close(descriptor) == 0 else { throw systemError("cannot close", path) }
-    guard rename(temporary, path) == 0 else { throw systemError("cannot replace", path) }
+    // EINTR: Linux has closed it all the same.
+    guard close(descriptor) == 0 || errno == EINTR else { throw systemError("cannot close", path) }
+    try onlyIfNew ? linkAsNew(temporary, path) : replace(path, by: temporary)
   } catch {
     if isOpen { close(descriptor) }
     unlink(temporary)
     throw error
   }
+  try synchronize(folder: folder, of: path)
+}
 
-  let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-  guard folderDescriptor >= 0 else { throw systemError("cannot open its folder", path) }
-  defer { close(folderDescriptor) }
+private func replace(_ path: String, by temporary: String) throws {
+  guard uninterrupted({ rename(temporary, path) }) == 0 else {
+    throw systemError("cannot replace", path)
+  }
+}
+
+/// Gives a finished file its name, which nothing may have.
+private func linkAsNew(_ temporary: String, _ path: String) throws {
+  if uninterrupted({ link(temporary, path) }) == 0 {
+    unlink(temporary)
+    return
+  }
+  switch errno {
+  case EEXIST:
+    // NFS may answer so to a request that it repeats: then the link is there, and the file has two.
+    var found = stat()
+    guard stat(temporary, &found) == 0, found.st_nlink == 2 else {
+      throw systemError("cannot create", path, EEXIST)
+    }
+    unlink(temporary)
+  case EPERM, ENOTSUP, ENOSYS, EMLINK:  // a file system without links
+    guard access(path, F_OK) != 0 else { throw systemError("cannot create", path, EEXIST) }
+    try replace(path, by: temporary)
+  default: throw systemError("cannot create", path)
+  }
+}
+
+private func synchronize(folder: String, of path: String) throws {
+  let descriptor = uninterrupted { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+  guard descriptor >= 0 else { throw systemError("cannot open its folder", path) }
+  defer { close(descriptor) }
   // EINVAL: a file system that has no such operation on folders.
-  if fsync(folderDescriptor) != 0 && errno != EINVAL {
+  if uninterrupted({ fsync(descriptor) }) != 0 && errno != EINVAL {
     throw systemError("cannot force its folder to disk", path)
   }
+}
+
+/// 32 random hexadecimal digits: another host may have the same process number.
+private func randomMark() -> String {
+  (0..<2).map { _ in
+    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }.joined()
+}
+
+/// Whether a file has a name that `writeAtomically` of this version or of an earlier one gives to a
+/// file that is not finished.
+public func isTemporaryName(_ name: String) -> Bool {
+  let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+  guard parts.count >= 3, parts.last == "tmp" else { return false }
+  let mark = parts[parts.count - 2]
+  let words = mark.split(separator: "-", omittingEmptySubsequences: false)
+  let isHexadecimal = words.allSatisfy { $0.utf8.allSatisfy { isHexadecimalDigit($0) } }
+  switch words.map(\.utf8.count) {
+  case [32]: return isHexadecimal && parts[0].isEmpty
+  case [8, 4, 4, 4, 12]: return isHexadecimal
+  case let lengths where lengths.count == 2:
+    // A process number and a serial number.
+    return parts[0].isEmpty && !lengths.contains(0)
+      && words.allSatisfy { $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }
+  default: return false
+  }
+}
+
+private func isHexadecimalDigit(_ byte: UInt8) -> Bool {
+  (0x30...0x39).contains(byte) || (0x41...0x46).contains(byte) || (0x61...0x66).contains(byte)
 }

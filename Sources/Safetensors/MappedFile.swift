@@ -12,7 +12,7 @@ final class MappedFile: Sendable {
 
   init(path: String) throws {
     // O_NONBLOCK: a named pipe must not block before it can be refused.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = uninterrupted { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
     guard descriptor >= 0 else { throw systemError("cannot open", path) }
     defer { close(descriptor) }
     var status = stat()
@@ -33,7 +33,11 @@ final class MappedFile: Sendable {
       }
       bytes = UnsafeRawBufferPointer(copy)
     #else
-      let base = mmap(nil, status.st_size, PROT_READ, MAP_SHARED, descriptor, 0)
+      let size = Int(status.st_size)
+      var base = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0)
+      while base == MAP_FAILED, errno == EINTR {
+        base = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0)
+      }
       guard let base, base != MAP_FAILED else { throw systemError("cannot map", path) }
       bytes = UnsafeRawBufferPointer(start: base, count: status.st_size)
     #endif

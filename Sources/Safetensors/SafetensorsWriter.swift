@@ -64,7 +64,10 @@ public struct TensorToWrite: @unchecked Sendable {
     self.init(name, .i64, shape, .int64s(int64s))
   }
 
-  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+  /// Calls `body` with the elements as they lie in the file.
+  public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
+    -> Result
+  {
     switch storage {
     case .bytes(let values): try values.withUnsafeBytes(body)
     case .floats(let values): try values.withUnsafeBytes(body)

@@ -139,9 +139,13 @@ struct ResumeTests {
   @Test("a finished run goes on to more rounds as if it had had them from the start")
   func moreRounds() throws {
     let scratch = try Scratch()
-    let whole = try #require(try run(scratch, "whole", ranks: 1, settings: ["federation.rounds=9"]))
-    _ = try run(scratch, "r", ranks: 1)
-    let longer = try #require(try run(scratch, "r", ranks: 2, settings: ["federation.rounds=9"]))
+    // A run is evaluated after its last round: that of the longer one, too, has an evaluation there.
+    let seven = "evaluation.every=7"
+    let whole = try #require(
+      try run(scratch, "whole", ranks: 1, settings: [seven, "federation.rounds=9"]))
+    _ = try run(scratch, "r", ranks: 1, settings: [seven])
+    let longer = try #require(
+      try run(scratch, "r", ranks: 2, settings: [seven, "federation.rounds=9"]))
     #expect(longer.digest == whole.digest)
     try expectSame(scratch, "r", "whole")
     #expect(try scratch.read("r/config.yaml") == scratch.read("whole/config.yaml"))
@@ -153,7 +157,9 @@ struct ResumeTests {
     }
   }
 
-  @Test("where the newest checkpoint is damaged the one before is taken, and where all are, none")
+  @Test(
+    "where the newest checkpoint is damaged the one before is taken, and where all are, the start ends"
+  )
   func damaged() throws {
     let scratch = try Scratch()
     let whole = try #require(try run(scratch, "whole", ranks: 1))
@@ -167,6 +173,17 @@ struct ResumeTests {
         var bytes = try Data(contentsOf: URL(fileURLWithPath: folder + "/" + file))
         bytes[bytes.count - 5] ^= 4
         try bytes.write(to: URL(fileURLWithPath: folder + "/" + file))
+      }
+      if damagedCount == 2 {
+        let before = try scratch.read("\(name)/rounds.csv")
+        #expect {
+          try run(scratch, name, ranks: 1)
+        } throws: { error in
+          (error as? RunFailure)?.exitCode == 65 && "\(error)".contains("holds no whole checkpoint")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == files)
+        #expect(try scratch.read("\(name)/rounds.csv") == before)
+        continue
       }
       let resumed = try #require(try run(scratch, name, ranks: 1))
       #expect(resumed.digest == whole.digest)

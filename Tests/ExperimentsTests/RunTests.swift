@@ -48,7 +48,8 @@ struct RunTests {
     let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/r").sorted()
     #expect(
       names == [
-        ".lock", "adapter", "clients.csv", "config.yaml", "confusion.csv", "evaluation.csv",
+        ".lock", "adapter", "checkpoints", "clients.csv", "config.yaml", "confusion.csv",
+        "evaluation.csv",
         "manifest.json",
         "metrics.jsonl", "rounds.csv", "tensorboard", "wire.csv",
       ])
@@ -233,7 +234,9 @@ struct RunFailureTests {
       ExperimentRequest(path: file), output: output, ranks: 2, scratch: scratch)
     #expect(found.map(\.exitCode) == [64, 64])
     #expect(
-      found.flatMap(\.lines) == ["--output \(output): holds another run; give a new directory"])
+      found.flatMap(\.lines) == [
+        "--output \(output): holds a finished run of this experiment; give a new directory"
+      ])
     #expect(found.allSatisfy { !$0.needsAbort })
     #expect(try scratch.read("r/rounds.csv") == before)
   }
@@ -342,7 +345,7 @@ struct RunDirectoryTests {
     let now = Date(timeIntervalSince1970: 1_763_815_500)
     let paths = try (0..<3).map { _ in
       try RunDirectory.create(
-        output: nil, name: "x", configuration: "seed: 0\n", now: now, parent: scratch.path + "/runs"
+        output: nil, name: "x", now: now, parent: scratch.path + "/runs"
       ).path
     }
     #expect(Set(paths).count == 3)
