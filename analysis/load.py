@@ -112,15 +112,17 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
     tables = {}
     for name in ("rounds", "evaluation", "clients"):
         table = read_table(path / f"{name}.csv")
+        # Rounds count from 1; in runs that earlier versions began they count from 0.
+        table["round"] += 1 - int(manifest.get("first_round_number", 0))
         table.insert(0, "run", str(path))
         tables[name] = table
     expected, rounds = int(settings["federation.rounds"]), tables["rounds"]
-    if list(rounds["round"]) != list(range(expected)):
+    if list(rounds["round"]) != list(range(1, expected + 1)):
         raise ValueError(f"rounds.csv has {len(rounds)} rounds, config.yaml {expected}")
     if rounds["digest"].iloc[-1] != manifest.get("digest"):
         raise ValueError("manifest.json has another digest than the last row of rounds.csv")
     present = tables["clients"].groupby("round").size()
-    if list(present.reindex(range(expected), fill_value=0)) != list(rounds["clients"]):
+    if list(present.reindex(range(1, expected + 1), fill_value=0)) != list(rounds["clients"]):
         raise ValueError("clients.csv has other clients than rounds.csv counts")
     decisive = {
         key: value

@@ -28,7 +28,7 @@ LINKS = {"1 Gbit/s, measured in the lab": Link(2.1e-5, 8.34e-9), "100 Gbit/s, by
 
 def rounds_of(data: Runs) -> pd.DataFrame:
     """A row a run: kind, ranks, cohort and the medians over rounds after the first, without evaluation."""
-    rounds = data.rounds[data.rounds["round"] > 0].copy()
+    rounds = data.rounds[data.rounds["round"] > 1].copy()
     rounds["seconds"] = rounds["round_seconds"] - rounds["evaluate_seconds"]
     columns = ["seconds", "train_seconds", "encode_seconds", "wait_seconds", "server_seconds"]
     table = rounds.groupby("run", as_index=False)[columns].mean()
@@ -40,7 +40,7 @@ def rounds_of(data: Runs) -> pd.DataFrame:
 
 def clients_of(data: Runs, run: str) -> pd.DataFrame:
     """The clients of a run's rounds after the first, which is slower than the others."""
-    return data.clients[(data.clients["run"] == run) & (data.clients["round"] > 0)]
+    return data.clients[(data.clients["run"] == run) & (data.clients["round"] > 1)]
 
 
 def workload(data: Runs, run: str) -> Workload:

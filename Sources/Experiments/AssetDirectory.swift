@@ -42,13 +42,12 @@ public struct AssetDirectory: Sendable {
   /// - Parameter what: What it holds, for the message: `model`, `data`.
   public func existing(_ name: String, what: String) throws -> String {
     let resolved = resolve(name)
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: resolved, isDirectory: &isDirectory) else {
+    guard let kind = try fileKind(of: resolved) else {
       throw CommandFailure(
         ExitCode.missingInput,
         name.hasPrefix("/") ? "\(what) \(name) does not exist" : missing([name]).description)
     }
-    guard isDirectory.boolValue else {
+    guard kind == S_IFDIR else {
       throw CommandFailure(ExitCode.data, "\(what) \(resolved) is a file; give its directory")
     }
     return resolved

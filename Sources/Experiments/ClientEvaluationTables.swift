@@ -7,24 +7,26 @@ internal import Federation
 final class ClientEvaluationTables {
   private let clients: Table
   private let groups: Table
+  private let numbers: RoundNumbers
 
-  /// Tables of a new run, or of one that goes on at `round`.
-  init(_ directory: RunDirectory, from round: Int?) throws {
+  /// Tables of a new run, or of one that goes on after the rounds that are kept.
+  init(_ directory: RunDirectory, numbers: RoundNumbers, keeping kept: RoundsKept?) throws {
+    self.numbers = numbers
     clients = try Table(
       creating: directory.file("client_evaluation.csv"),
       columns: [
         "round", "group", "masked", "client", "examples", "items", "correct", "accuracy", "loss",
-      ], keepingRoundsBelow: round)
+      ], keepingRoundsBelow: kept)
     groups = try Table(
       creating: directory.file("evaluation_clients.csv"),
       columns: ["round", "group", "masked", "clients", "examples", "accuracy_mean"]
         + (1...9).map { "accuracy_p\($0)0" } + [
           "accuracy_worst_tenth", "loss_mean", "evaluate_seconds",
-        ], keepingRoundsBelow: round)
+        ], keepingRoundsBelow: kept)
   }
 
   func append(_ record: ClientEvaluationRecord, _ metrics: MetricsFile) {
-    let place = ["\(record.round)", record.group.rawValue, record.vector.column]
+    let place = ["\(numbers[after: record.round])", record.group.rawValue, record.vector.column]
     for client in record.clients {
       clients.append(
         place + [

@@ -14,6 +14,8 @@ struct ExistingRun {
   let isExtended: Bool
   /// Where the manifest says that it is finished: its digest.
   let finishedDigest: String?
+  /// The numbers of its rounds.
+  let numbers: RoundNumbers
   /// What the user should know.
   let notices: [String]
   /// What the last start wrote; nil where it was ended before.
@@ -43,6 +45,8 @@ struct ExistingRun {
     }
     self.directory = directory
     manifest = try Manifest.ofRun(directory)
+    // Where there is no manifest yet there is no round.
+    numbers = RoundNumbers(first: manifest.map { $0.firstRoundNumber ?? 0 } ?? 1)
     isExtended = experiment.federation.rounds != saved.federation.rounds
     finishedDigest =
       manifest?.status == "finished" && manifest?.totals.rounds == experiment.federation.rounds

@@ -55,7 +55,7 @@ extension Experiment {
     var problems: [CommandFailure] = []
     var names: [String] = []
     for (name, what) in [(model.path, "model"), (data.path, "data")] {
-      if !name.hasPrefix("/"), !FileManager.default.fileExists(atPath: assets.resolve(name)) {
+      if !name.hasPrefix("/"), try !isThere(assets.resolve(name)) {
         names.append(name)
         continue
       }
@@ -70,8 +70,7 @@ extension Experiment {
       ("system.path", system.kind == .trace ? system.path : nil),
     ]
     for (key, path) in files {
-      guard let path = path.map(assets.resolve), !FileManager.default.fileExists(atPath: path)
-      else { continue }
+      guard let path = path.map(assets.resolve), try !isThere(path) else { continue }
       problems.append(CommandFailure(ExitCode.missingInput, "\(key): \(path) does not exist"))
     }
     if !names.isEmpty {

@@ -7,10 +7,14 @@ internal import Safetensors
 
 /// Whether a file or folder is there.
 /// - Throws: `CommandFailure` (74) where the file system does not tell.
-func isThere(_ path: String) throws -> Bool {
+func isThere(_ path: String) throws -> Bool { try fileKind(of: path) != nil }
+
+/// S_IFDIR, S_IFREG or another kind of file; nil where there is none.
+/// - Throws: `CommandFailure` (74) where the file system does not tell.
+func fileKind(of path: String) throws -> mode_t? {
   var found = stat()
-  if uninterrupted({ stat(path, &found) }) == 0 { return true }
-  if errno == ENOENT || errno == ENOTDIR { return false }
+  if uninterrupted({ stat(path, &found) }) == 0 { return found.st_mode & S_IFMT }
+  if errno == ENOENT || errno == ENOTDIR { return nil }
   throw CommandFailure.system(path, errno)
 }
 

@@ -79,7 +79,7 @@ struct Manifest: Codable, Sendable, Equatable {
 
   /// The last evaluation: of the test split where there is one, else of the first.
   struct Evaluation: Codable, Sendable, Equatable {
-    /// The round after which it was made.
+    /// The number of the round after which it was made.
     var round: Int
     var split: String
     /// Whether the vector was evaluated as clients receive it.
@@ -138,8 +138,11 @@ struct Manifest: Codable, Sendable, Equatable {
   var evaluation: Evaluation?
   /// The starts before this one, for a run that went on after it was interrupted.
   var starts: [Start] = []
-  /// The round from which this start went on.
+  /// The number of the first round of this start.
   var firstRound = 0
+  /// The number of the run's first round, from which tables and curves count: 1; nil, for 0, in runs that
+  /// earlier versions began.
+  var firstRoundNumber: Int?
   /// The rounds of the newest checkpoint, 0 while there is none; nil in manifests of earlier versions.
   var savedRounds: Int?
 
@@ -163,11 +166,13 @@ struct Manifest: Codable, Sendable, Equatable {
       hosts: hosts, program: software.program, inputs: inputs)
   }
 
-  /// Takes over what stays of the manifest before, where a run goes on at `round`.
-  mutating func goOn(after before: Manifest, at round: Int) {
+  /// Takes over what stays of the manifest before, where a run goes on.
+  mutating func goOn(after before: Manifest) {
     starts = before.starts + [before.lastStart]
     // A later one is made again.
-    if let evaluation = before.evaluation, evaluation.round < round { self.evaluation = evaluation }
+    if let evaluation = before.evaluation, evaluation.round < firstRound {
+      self.evaluation = evaluation
+    }
   }
 
   /// A manifest as it was written.

@@ -8,14 +8,14 @@ final class MetricsFile {
   private let path: String
   /// nil until a run that goes on has cut the file back.
   private var file: OutputFile?
-  /// The round at which a run goes on; nil for a new file.
-  private let kept: Int?
+  /// The rounds that stay where a run goes on; nil for a new file.
+  private let kept: RoundsKept?
   private var pending = ""
 
   /// Creates the file, or finds that of a run that goes on and leaves it as it is until `cutBack`.
   ///
-  /// - Parameter kept: The run goes on at this round: the lines of earlier rounds stay.
-  init(creating path: String, keepingRoundsBelow kept: Int? = nil) throws {
+  /// - Parameter kept: The rounds whose lines stay.
+  init(creating path: String, keepingRoundsBelow kept: RoundsKept? = nil) throws {
     self.path = path
     self.kept = kept
     if kept == nil { file = try OutputFile(creating: path) }
@@ -28,7 +28,7 @@ final class MetricsFile {
       file = try OutputFile(creating: path)
       return
     }
-    let end = try RoundLines.end(in: path, below: kept, number: Self.round)
+    let end = try RoundLines.end(in: path, below: kept.next, number: Self.round)
     file = try OutputFile(appendingTo: path, keeping: end.offset)
   }
 

@@ -171,7 +171,7 @@ private struct Launch {
       // Book-keeping goes over the communicator that counts nothing.
       let wire = try WireSummary(ledger - before, over: communicator)
       let memory = try MemoryUse(over: communicator)
-      heartbeat.begin("writing the tables of round \(federated.round - 1)")
+      heartbeat.begin("writing the tables of round \(federated.round)")
       before = ledger
       let isStopping = end.isStopRequested && !federated.isFinished
       if let record, let state = federated.state {

@@ -36,10 +36,9 @@ public struct RunDirectory: Sendable {
       ExitCode.usage, "--output \(output): " + directory.occupation(content, for: experiment))
   }
 
-  /// Throws (64) where something is there and is no directory.
+  /// Throws (64) where a file is there.
   static func checkKind(_ output: String) throws {
-    var found = stat()
-    if uninterrupted({ stat(output, &found) }) == 0, found.st_mode & S_IFMT != S_IFDIR {
+    if let kind = try fileKind(of: output), kind != S_IFDIR {
       throw CommandFailure(ExitCode.usage, "--output \(output): is a file; give a new directory")
     }
   }

@@ -3,6 +3,7 @@
 
 internal import Federation
 import Foundation
+internal import Safetensors
 
 /// What the record of a run begins with.
 struct RunOpening {
@@ -25,6 +26,7 @@ final class RunRecord {
   private let rules: Experiment.CheckpointSection
   /// The split of which tables for people and the manifest tell.
   private let shownSplit: Split
+  private let numbers: RoundNumbers
   private var manifest: Manifest
   private var summary: RunSummary
   /// The rounds of the checkpoint that is the state of now; nil where it is not saved.
@@ -47,25 +49,30 @@ final class RunRecord {
     (directory, lock) = try Self.take(opening, experiment, yaml, output, host, say)
     let progress = existing?.checkpoint?.progress ?? RunProgress()
     let round = existing?.checkpoint?.state.round ?? 0
+    numbers = existing?.numbers ?? RoundNumbers()
+    let kept = existing.map { RoundsKept(count: round, numbers: $0.numbers) }
     savedRound = existing?.checkpoint?.state.round
     damaged = existing?.damaged ?? []
     tables = try RunTables(
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
       prunesRanks: experiment.method.rankPruning.factor < 1,
-      from: existing.map { _ in round })
+      numbers: numbers, keeping: kept)
     let partition = directory.file("partition.csv")
     // Again after a resume: it is a function of the experiment, and may have been cut.
-    unlink(partition)
+    guard uninterrupted({ unlink(partition) }) == 0 || errno == ENOENT else {
+      throw CommandFailure.system(partition, errno)
+    }
     try assembly.writePartition?(partition)
     curves =
       experiment.output.tensorBoard
-      ? try TensorBoardFile(directory, from: existing.map { _ in round }) : nil
+      ? try TensorBoardFile(directory, numbers: numbers, keeping: kept) : nil
     summary = progress.summary
     self.manifest.totals = progress.totals
-    self.manifest.firstRound = round
+    self.manifest.firstRoundNumber = numbers.first
+    self.manifest.firstRound = numbers[after: round]
     self.manifest.savedRounds = round
-    if let before = existing?.manifest { self.manifest.goOn(after: before, at: round) }
+    if let before = existing?.manifest { self.manifest.goOn(after: before) }
     self.manifest.digest = existing?.checkpoint?.state.digest
     try self.manifest.write(to: directory)
     // config.yaml is replaced last: after a crash before this line the directory still is the shorter run.
@@ -134,7 +141,8 @@ final class RunRecord {
     manifest.digest = round.digest
     if let entry = round.evaluation.first(where: { $0.tier == nil && $0.split == shownSplit }) {
       manifest.evaluation = Manifest.Evaluation(
-        round: entry.round, split: entry.split.rawValue, masked: entry.vector == .masked,
+        round: numbers[after: entry.round], split: entry.split.rawValue,
+        masked: entry.vector == .masked,
         accuracy: entry.accuracy, loss: entry.loss)
     }
     try tables.append(round, totals: manifest.totals, wire: wire, memory: memory)
@@ -149,12 +157,12 @@ final class RunRecord {
     var lines = refused.prefix(shown).map { client in
       let host = manifest.ranks.first { $0.rank == client.rank }?.host ?? "?"
       return
-        "round \(round.round), client \(client.client) left out (rank \(client.rank) on \(host)): "
+        "round \(round.round + 1), client \(client.client) left out (rank \(client.rank) on \(host)): "
         + (client.refusal.map { "\($0)" } ?? "its update is not finite")
     }
     if refused.count > shown {
       lines.append(
-        "round \(round.round), \(refused.count - shown) more clients left out; clients.csv has them"
+        "round \(round.round + 1), \(refused.count - shown) more clients left out; clients.csv has them"
       )
     }
     return lines

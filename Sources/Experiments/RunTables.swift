@@ -21,6 +21,7 @@ final class RunTables {
   private let evaluatesTiers: Bool
   private let hasClock: Bool
   private let prunesRanks: Bool
+  private let numbers: RoundNumbers
 
   private static func payloadColumns(_ direction: String) -> [String] {
     ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
@@ -39,8 +40,8 @@ final class RunTables {
       .map { "\($0)" }
   }
 
-  /// Tables of a new run, or of one that goes on at `round`: those stay as they are until the first
-  /// round was played.
+  /// Tables of a new run, or of one that goes on after the rounds that are kept: those stay as they are
+  /// until the next round was played.
   ///
   /// - Parameters:
   ///   - evaluatesClients: Whether there are tables of evaluations on clients.
@@ -49,8 +50,9 @@ final class RunTables {
   ///   - prunesRanks: Whether there is a column of the ranks that a client sent.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
-    prunesRanks: Bool, from round: Int? = nil
+    prunesRanks: Bool, numbers: RoundNumbers, keeping kept: RoundsKept? = nil
   ) throws {
+    self.numbers = numbers
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
     self.prunesRanks = prunesRanks
@@ -70,7 +72,7 @@ final class RunTables {
           "download_seconds", "train_seconds", "encode_seconds", "wait_seconds", "transfer_seconds",
           "server_seconds", "evaluate_seconds", "idle_seconds", "round_seconds",
           "memory_mb", "peak_memory_mb",
-        ], keepingRoundsBelow: round)
+        ], keepingRoundsBelow: kept)
     evaluation = try Table(
       creating: directory.file("evaluation.csv"),
       columns: [
@@ -78,13 +80,14 @@ final class RunTables {
       ] + (evaluatesTiers ? ["tier"] : []) + [
         "examples", "items", "correct", "accuracy", "loss",
         "f1_macro", "f1_micro", "f1_weighted", "perplexity", "total_payload_bytes",
-      ] + clocked("total_modelled_time_s") + ["evaluate_seconds"], keepingRoundsBelow: round)
+      ] + clocked("total_modelled_time_s") + ["evaluate_seconds"], keepingRoundsBelow: kept)
     confusion = try Table(
       creating: directory.file("confusion.csv"),
       columns: ["round", "split", "masked"] + (evaluatesTiers ? ["tier"] : [])
-        + ["label", "predicted", "count"], keepingRoundsBelow: round)
+        + ["label", "predicted", "count"], keepingRoundsBelow: kept)
     clientEvaluation =
-      evaluatesClients ? try ClientEvaluationTables(directory, from: round) : nil
+      evaluatesClients
+      ? try ClientEvaluationTables(directory, numbers: numbers, keeping: kept) : nil
     clients = try Table(
       creating: directory.file("clients.csv"),
       columns: [
@@ -94,27 +97,28 @@ final class RunTables {
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
         + ["entropy_bound_bytes", "upload_norm", "status"] + clocked("modelled_time_s")
-        + ["client_seconds"], keepingRoundsBelow: round)
+        + ["client_seconds"], keepingRoundsBelow: kept)
     metrics = try MetricsFile(
-      creating: directory.file("metrics.jsonl"), keepingRoundsBelow: round)
+      creating: directory.file("metrics.jsonl"), keepingRoundsBelow: kept)
     wire = try Table(
       creating: directory.file("wire.csv"),
       columns: [
         "round", "collective", "calls", "messages", "wire_bytes", "largest_rank_wire_bytes",
         "longest_rank_seconds",
-      ], keepingRoundsBelow: round)
-    try checkRounds(directory, from: round ?? 0)
+      ], keepingRoundsBelow: kept)
+    try checkRounds(directory, kept)
   }
 
   /// Whether the table of rounds has all that were played before the one at which a run goes on.
-  private func checkRounds(_ directory: RunDirectory, from round: Int) throws {
+  private func checkRounds(_ directory: RunDirectory, _ kept: RoundsKept?) throws {
+    guard let kept, kept.count > 0 else { return }
     let last = try rounds.lastKeptRound()
-    guard round > 0, last != round - 1 else { return }
+    guard last != kept.next - 1 else { return }
     throw CommandFailure(
       ExitCode.data,
       "\(directory.file("rounds.csv")): "
         + (last.map { "its rows end with round \($0)" } ?? "has no row of an earlier round")
-        + ", and the checkpoint is that of \(round) rounds; put the whole table back, or "
+        + ", and the checkpoint is that of \(kept.count) rounds; put the whole table back, or "
         + directory.beginningAnew)
   }
 
@@ -139,6 +143,7 @@ final class RunTables {
     _ record: RoundRecord, totals: Manifest.Totals, wire: WireSummary, memory: MemoryUse
   ) throws {
     try cutBack()
+    let number = "\(numbers[after: record.round])"
     let modelledSeconds = totals.modelledSeconds ?? 0
     let (download, upload) = (record.downloadPayload, record.uploadPayload)
     let clients = record.clients
@@ -147,7 +152,7 @@ final class RunTables {
     let seconds = record.seconds
     let row =
       [
-        "\(record.round)", "\(clients.count)", "\(trained.reduce(0) { $0 + $1.examples })",
+        number, "\(clients.count)", "\(trained.reduce(0) { $0 + $1.examples })",
         "\(trained.reduce(0) { $0 + $1.steps })", "\(trained.reduce(0) { $0 + $1.tokens })",
         isEmpty ? "" : "\(record.trainLoss)", isEmpty ? "" : "\(record.trainAccuracy)",
         "\(record.downloadDensity)", "\(record.uploadDensity)",
@@ -171,7 +176,7 @@ final class RunTables {
     for entry in record.evaluation {
       let row =
         [
-          "\(entry.round)", entry.split.rawValue, entry.vector.column,
+          "\(numbers[after: entry.round])", entry.split.rawValue, entry.vector.column,
         ] + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : []) + [
           "\(entry.examples)",
           "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
@@ -185,7 +190,7 @@ final class RunTables {
     for entry in record.evaluation {
       for pair in entry.confusion {
         confusion.append(
-          ["\(entry.round)", entry.split.rawValue, entry.vector.column]
+          ["\(numbers[after: entry.round])", entry.split.rawValue, entry.vector.column]
             + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : [])
             + ["\(pair.label)", "\(pair.predicted)", "\(pair.count)"])
       }
@@ -194,7 +199,7 @@ final class RunTables {
     for client in clients {
       self.clients.append(
         [
-          "\(client.round)", "\(client.client)", "\(client.tier)",
+          number, "\(client.client)", "\(client.tier)",
         ] + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : []) + [
           "\(client.examples)", "\(client.steps)",
           "\(client.tokens)", client.hasUpdate ? "\(client.loss)" : "",
@@ -208,7 +213,7 @@ final class RunTables {
     }
     for (collective, entry) in wire.entries {
       self.wire.append([
-        "\(record.round)", collective.rawValue, "\(entry.calls)", "\(entry.messages)",
+        number, collective.rawValue, "\(entry.calls)", "\(entry.messages)",
         "\(entry.wireBytes)", "\(entry.largestRankWireBytes)",
         fixed(entry.longestRankSeconds, 6),
       ])

@@ -9,16 +9,17 @@ final class Table {
   private let path: String
   /// nil until a run that goes on has cut the table back.
   private var file: OutputFile?
-  /// The round at which a run goes on; nil for a new table.
-  private let kept: Int?
+  /// The rounds that stay where a run goes on; nil for a new table.
+  private let kept: RoundsKept?
   private var pending = ""
 
   /// Creates the file with its header, or finds the table of a run that goes on and leaves it as it
   /// is until `cutBack`.
   ///
-  /// - Parameter kept: The run goes on at this round (in the first column): rows of earlier rounds stay.
+  /// - Parameter kept: The rounds (in the first column) whose rows stay.
   /// - Throws: `CommandFailure`: 65 where there are rows to stay under another header.
-  init(creating path: String, columns: [String], keepingRoundsBelow kept: Int? = nil) throws {
+  init(creating path: String, columns: [String], keepingRoundsBelow kept: RoundsKept? = nil) throws
+  {
     self.path = path
     self.columns = columns
     self.kept = kept
@@ -29,7 +30,7 @@ final class Table {
   /// where its start was cut short.
   private func isGoingOn() throws -> Bool {
     if try header(of: path) == header { return true }
-    guard kept == 0 else {
+    guard kept?.count == 0 else {
       throw CommandFailure(
         ExitCode.data,
         "\(path): is missing or has other columns than this version of the program writes")
@@ -51,15 +52,15 @@ final class Table {
     guard file == nil, let kept else { return }
     guard try isGoingOn() else { return try begin() }
     let end = try RoundLines.end(
-      in: path, below: kept, header: header.utf8.count, number: leadingNumber)
+      in: path, below: kept.next, header: header.utf8.count, number: leadingNumber)
     file = try OutputFile(appendingTo: path, keeping: end.offset)
   }
 
-  /// The round of the last row of an earlier round than that at which the run goes on.
+  /// The number of the last round that stays.
   func lastKeptRound() throws -> Int? {
-    guard let kept, kept > 0 else { return nil }
+    guard let kept, kept.count > 0 else { return nil }
     return try RoundLines.end(
-      in: path, below: kept, header: header.utf8.count, number: leadingNumber
+      in: path, below: kept.next, header: header.utf8.count, number: leadingNumber
     ).last
   }
 

@@ -10,20 +10,22 @@ final class TensorBoardFile {
   private let folder: String
   /// nil until a run that goes on has played a round.
   private var file: OutputFile?
-  /// The round at which the run goes on; nil for a new one.
-  private let kept: Int?
+  private let numbers: RoundNumbers
+  /// The rounds that stay where a run goes on; nil for a new one.
+  private let kept: RoundsKept?
 
-  /// Makes the file of a new run; that of a run that goes on at `round` is made with its first points.
-  init(_ directory: RunDirectory, from round: Int?) throws {
+  /// Makes the file of a new run; that of a run that goes on is made with its first points.
+  init(_ directory: RunDirectory, numbers: RoundNumbers, keeping kept: RoundsKept?) throws {
     folder = directory.file("tensorboard")
-    kept = round
-    if round == nil { try begin() }
+    self.numbers = numbers
+    self.kept = kept
+    if kept == nil { try begin() }
   }
 
   /// Cuts the files of earlier starts before the round that is played again, and makes one of its own.
   private func begin(now: Date = Date()) throws {
     try makeFolders(folder)
-    let round = kept ?? 0
+    let round = kept?.next ?? numbers.first
     let earlier = try Self.files(in: folder)
     for path in earlier { try Self.cut(path, before: round) }
     // TensorBoard reads the files of a folder in the order of their names.
@@ -85,7 +87,7 @@ final class TensorBoardFile {
     if file == nil { try begin() }
     try file?.append(
       bytes: ScalarEvents.points(
-        step: record.round, wallTime: Date().timeIntervalSince1970, scalars))
+        step: numbers[after: record.round], wallTime: Date().timeIntervalSince1970, scalars))
   }
 
   /// Has what was written on the disk.

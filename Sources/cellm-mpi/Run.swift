@@ -15,11 +15,12 @@ struct Run: ExecutableCommand {
       also client_evaluation.csv and evaluation_clients.csv. At the end a table, the digest of \
       the final state and the directory's path are printed. `cellm-mpi keys` lists all keys.
 
-      The state is saved in checkpoints/ every few rounds and minutes, and on SIGUSR1, after which \
-      the run ends with exit code 75. With --resume the same command goes on from there, on any \
-      number of ranks, to the same digest; where nothing was begun it begins. With a larger \
-      federation.rounds a finished run goes on, unless a schedule or target_epsilon was made for their \
-      number.
+      The state is saved in checkpoints/ every few rounds and minutes, after the last round, and on \
+      SIGUSR1, SIGTERM and Ctrl-C, after which the run ends with exit code 75 (a second Ctrl-C ends it at \
+      once). With --resume the same command goes on from there, on any number of ranks, to the same \
+      digest; where nothing was begun it begins. It refuses another experiment, input files that changed, \
+      and checkpoints that cannot be read. With a larger federation.rounds a finished run goes on, \
+      unless a schedule or target_epsilon was made for their number.
 
       Examples:
         mpirun -np 4 cellm-mpi run experiments/quickstart.yaml

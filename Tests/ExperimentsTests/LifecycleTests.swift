@@ -291,7 +291,7 @@ struct LifecycleTests {
     #expect(throws: RunFailure.self) { try run(scratch, stoppingAt: 4) }
     for name in ["clients.csv", "confusion.csv"] {
       let row = ",1" + String(repeating: ",12345", count: 100) + "\n"
-      let many = (0..<2000).map { "\(6 + $0 / 500)" + row }.joined()
+      let many = (0..<2000).map { "\(7 + $0 / 500)" + row }.joined()
       let text = try scratch.read("r/\(name)") + many + "9,1,2"
       _ = try scratch.write(text, to: "r/\(name)")
     }
@@ -310,7 +310,7 @@ struct LifecycleTests {
   func evaluation() throws {
     let scratch = try Scratch()
     #expect(throws: RunFailure.self) { try run(scratch, stoppingAt: 4) }
-    #expect((try manifest(scratch)["evaluation"] as? [String: Any])?["round"] as? Int == 6)
+    #expect((try manifest(scratch)["evaluation"] as? [String: Any])?["round"] as? Int == 7)
     // The seventh round is played again: what is left is an evaluation that is made again.
     #expect(throws: RunFailure.self) { try run(scratch, poison: 3) }
     #expect(try manifest(scratch)["evaluation"] == nil)
@@ -319,6 +319,6 @@ struct LifecycleTests {
     #expect(throws: RunFailure.self) {
       try run(scratch, poison: 3, settings: ["federation.rounds=9"])
     }
-    #expect((try manifest(scratch)["evaluation"] as? [String: Any])?["round"] as? Int == 6)
+    #expect((try manifest(scratch)["evaluation"] as? [String: Any])?["round"] as? Int == 7)
   }
 }

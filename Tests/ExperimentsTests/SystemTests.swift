@@ -209,7 +209,7 @@ struct SystemTests {
     #expect(Set(clients.compactMap { $0["status"] }) == ["used", "dropped", "late"])
     for row in table(try scratch.read("r1/evaluation.csv")) {
       let round = try #require(row["round"].flatMap(Int.init))
-      #expect(row["total_modelled_time_s"] == rounds[round]["total_modelled_time_s"])
+      #expect(row["total_modelled_time_s"] == rounds[round - 1]["total_modelled_time_s"])
     }
     #expect(try inspection(of: scratch.path + "/r1").contains("total_modelled_time_s"))
   }

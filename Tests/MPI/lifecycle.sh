@@ -216,6 +216,9 @@ sed "s|@GOLDEN@|$golden|" "$earlier/first-version.yaml" > "$scratch/earlier.yaml
 digest_of "$scratch/earlier-whole" "$program" run "$scratch/earlier.yaml" > "$scratch/expected"
 digest_of "$scratch/earlier" "$program" run "$scratch/earlier.yaml" --resume > "$scratch/found"
 check "a run of an earlier version goes on from round 7" grep -q 'from round 7' "$scratch/log"
+numbers() { cut -d, -f1 "$1/rounds.csv" | tail -n +2 | tr '\n' ' '; }
+check "its rounds count from 0, as they began" test "$(numbers "$scratch/earlier")" = "0 1 2 3 4 5 6 7 8 9 10 11 "
+check "those of this version from 1" test "$(numbers "$scratch/earlier-whole")" = "1 2 3 4 5 6 7 8 9 10 11 12 "
 processor=$(sed -nE 's/.*"processor" : "(.*)".*/\1/p' "$earlier/first-version/manifest.json" | head -n 1)
 if grep -qF "$processor" /proc/cpuinfo; then
   check "to the digest of one that this version began" same_text "$scratch/expected" "$scratch/found"

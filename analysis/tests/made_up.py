@@ -66,6 +66,7 @@ def write(
                 "start": start,
                 "rank_count": ranks,
                 "cores": 2,
+                "first_round_number": 1,
             }
         )
     )
@@ -90,23 +91,23 @@ def write(
     for number, accuracy in enumerate(accuracies):
         mark = digest if number == rounds - 1 else "other"
         table.append(
-            f"{number},2,x,{sums},{sums},{mark}"
+            f"{number + 1},2,x,{sums},{sums},{mark}"
             + ("" if epsilon is None else f",{epsilon}")
             # Clients of one and two seconds, side by side on two ranks, and a second for the rest.
             + (",3,0,0,0.5,7,11" if ranks == 1 else ",2,0,0,0.5,7,10")
         )
         for client in (0, 1):
             clients.append(
-                f"{number},{client},{client % tiers},{100 * (client + 1)},{nonzeros},{parts},"
+                f"{number + 1},{client},{client % tiers},{100 * (client + 1)},{nonzeros},{parts},"
                 f"{nonzeros},{parts},{client + 1}"
                 + ("" if clock is None else ",late" if client * number % 2 else ",used")
             )
         total = f"{4 * message * (number + 1)}"
         if clock is not None:
             total += f",{clock * (number + 1)}"
-        evaluation.append(f"{number},validation,true,50,0.99,{total}")
-        evaluation.append(f"{number},test,false,50,0.98,{total}")
-        evaluation.append(f"{number},test,true,50,{accuracy},{total}")
+        evaluation.append(f"{number + 1},validation,true,50,0.99,{total}")
+        evaluation.append(f"{number + 1},test,false,50,0.98,{total}")
+        evaluation.append(f"{number + 1},test,true,50,{accuracy},{total}")
     owned = ["client,label,label_name,examples,tokens"]
     owned += [f"{client},{client % 2},{'ab'[client % 2]},{client + 1},10" for client in range(3)]
     owned.append("2,1,b,6,60")

@@ -134,8 +134,8 @@ class FigureTests(unittest.TestCase):
         table = pd.read_csv(folder / "rank-density.tiny.csv")
         self.assertEqual(len(table), 4)
         table = pd.read_csv(folder / "modelled-time.tiny.csv").set_index(["label", "round"])
-        self.assertAlmostEqual(table.loc[("dense", 1), "modelled_minutes"], 2)
-        self.assertAlmostEqual(table.loc[("dense-deadline", 0), "modelled_minutes"], 0.1)
+        self.assertAlmostEqual(table.loc[("dense", 2), "modelled_minutes"], 2)
+        self.assertAlmostEqual(table.loc[("dense-deadline", 1), "modelled_minutes"], 0.1)
         table = pd.read_csv(folder / "modelled-time.tiny.clients.csv").set_index("label")
         self.assertEqual(list(table.loc["dense", ["used", "late", "dropped"]]), [0.75, 0.25, 0])
         # Learnt on one rank (100 tokens a second, a second beside them), right on two.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
 import unittest
 from pathlib import Path
+
+import pandas as pd
 
 from .. import load, parsing
 from . import made_up
@@ -61,6 +64,22 @@ class LoadTests(unittest.TestCase):
         data = load.load(self.folder)
         self.assertTrue(data.runs.empty)
         self.assertIn("2 rounds, config.yaml 3", data.problems[0])
+
+    def test_rounds_count_from_1_also_where_an_earlier_version_counted_from_0(self) -> None:
+        new = made_up.write(self.folder / "s" / "new", [0.1, 0.2])
+        old = made_up.write(self.folder / "s" / "old", [0.1, 0.2], seed=1)
+        manifest = json.loads((old / "manifest.json").read_text())
+        del manifest["first_round_number"]
+        (old / "manifest.json").write_text(json.dumps(manifest))
+        for name in ("rounds", "clients", "evaluation"):
+            table = pd.read_csv(old / f"{name}.csv")
+            table["round"] -= 1
+            table.to_csv(old / f"{name}.csv", index=False)
+        data = load.load(self.folder)
+        self.assertEqual(data.problems, [])
+        for table in (data.rounds, data.clients, data.evaluation):
+            for path in (new, old):
+                self.assertEqual(set(table[table["run"] == str(path)]["round"]), {1, 2})
 
     def test_a_missing_client_is_noticed(self) -> None:
         path = made_up.write(self.folder / "s" / "cut", [0.1, 0.2])
