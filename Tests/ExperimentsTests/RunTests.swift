@@ -264,7 +264,10 @@ struct RunFailureTests {
     #expect(found.first?.exitCode == 66)
     #expect(
       found.first?.lines == [
-        "nope and none are not in \(scratch.path)/home; type make assets ASSETS=\"nope none\""
+        "nope is not in \(scratch.path)/home, which is empty; type make assets, or give a directory, from"
+          + " / or . on",
+        "none is not in \(scratch.path)/home, which is empty; type make assets, or give a directory, from"
+          + " / or . on",
       ])
   }
 
