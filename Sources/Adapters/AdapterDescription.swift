@@ -3,7 +3,6 @@
 
 internal import Foundation
 internal import Safetensors
-public import Transformers
 
 /// The configuration of a PEFT directory.
 public struct AdapterDescription: Sendable {

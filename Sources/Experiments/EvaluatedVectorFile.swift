@@ -40,7 +40,10 @@ struct EvaluatedVectorFile {
   }
 
   /// Reads the file; nil where there is none, as in runs of earlier versions and without evaluation.
-  /// - Parameter length: Of the trained vector; nil to leave the coordinates out.
+  ///
+  /// A run that is killed between two files leaves one that belongs to other weights.
+  /// - Parameter length: Of the trained vector; nil to leave the coordinates out, and a file of other
+  ///   weights too.
   /// - Throws: `CommandFailure` with 65 where it belongs to other weights or does not fit.
   init?(beside trained: String, length: Int?) throws {
     let path = Self.path(beside: trained)
@@ -52,6 +55,7 @@ struct EvaluatedVectorFile {
     if let weights = Self.weightsPath(in: trained), let digest = file.metadata["weights"],
       try InputFile(weights).xxh64 != digest
     {
+      if length == nil { return nil }
       throw CommandFailure(
         ExitCode.data,
         "\(path) belongs to other weights than \(weights): the run was ended while it wrote them;"

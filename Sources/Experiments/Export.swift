@@ -113,7 +113,10 @@ private struct Export {
       of: trained.run, model: needsModel ? directory : nil, corpus: corpus?.directory)
     model = try PretrainedModel(directory: trained.isFull ? trained.path : directory)
     var task = TrainingTask.languageModelling
-    if let corpus { task = try experiment.trainingTask(model.configuration, corpus) }
+    if let corpus {
+      task = try experiment.trainingTask(model.configuration, corpus)
+      try corpus.requireTokens(of: model.configuration)
+    }
     layout = try TrainableLayout(
       model: model, adaptation: experiment.adapter.adaptation, task: task)
     base =

@@ -92,13 +92,7 @@ struct PreparedModel {
   private static func check(
     _ experiment: Experiment, _ model: PretrainedModel, _ corpus: TokenCorpus, _ path: String
   ) throws {
-    let vocabulary = model.configuration.vocabularySize
-    for (name, split) in corpus.namedSplits where Int(split.largestToken) >= vocabulary {
-      throw CommandFailure(
-        ExitCode.data,
-        "\(path): split \(name) has token \(split.largestToken), the model's vocabulary ends at"
-          + " \(vocabulary - 1); a corpus belongs to the tokenizer it was made with")
-    }
+    try corpus.requireTokens(of: model.configuration)
     let tokenizer = model.directory + "/tokenizer.json"
     if let expected = corpus.train.tokenizerHash,
       let bytes = FileManager.default.contents(atPath: tokenizer)
@@ -144,6 +138,17 @@ struct PreparedModel {
 }
 
 extension TokenCorpus {
+  /// Throws where a token is not of the model's vocabulary.
+  func requireTokens(of configuration: ModelConfiguration) throws {
+    let vocabulary = configuration.vocabularySize
+    for (name, split) in namedSplits where Int(split.largestToken) >= vocabulary {
+      throw CommandFailure(
+        ExitCode.data,
+        "\(directory): split \(name) has token \(split.largestToken), the model's vocabulary ends at"
+          + " \(vocabulary - 1); a corpus belongs to the tokenizer it was made with")
+    }
+  }
+
   /// The splits that the corpus has, by name.
   var namedSplits: [(name: String, split: TokenDataset)] {
     [("train", train), ("test", test)] + (validation.map { [("validation", $0)] } ?? [])

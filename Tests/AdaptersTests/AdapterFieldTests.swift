@@ -29,14 +29,17 @@ struct AdapterFieldTests {
     "a way to begin that changed the base weights is refused by its name",
     arguments: ["pissa", "pissa_niter_16", "olora", "loftq", "corda", "lora_ga"])
   func changes(_ name: String) {
-    let error = #expect(throws: AdapterError.self) { try read("\"init_lora_weights\": \"\(name)\"") }
+    let error = #expect(throws: AdapterError.self) {
+      try read("\"init_lora_weights\": \"\(name)\"")
+    }
     #expect(error?.reason.contains("\"\(name)\" changed the base weights; convert") == true)
   }
 
   @Test(
     "another computation is refused by the name of its field",
     arguments: [
-      "\"peft_type\": \"ADALORA\"", "\"bias\": \"all\"", "\"lora_bias\": true", "\"use_dora\": true",
+      "\"peft_type\": \"ADALORA\"", "\"bias\": \"all\"", "\"lora_bias\": true",
+      "\"use_dora\": true",
       "\"fan_in_fan_out\": true", "\"use_qalora\": true", "\"rank_pattern\": {\"q_proj\": 4}",
       "\"alpha_pattern\": {\"q_proj\": 4}", "\"layer_replication\": [[0, 2]]",
       "\"target_parameters\": [\"experts\"]", "\"trainable_token_indices\": [1]",

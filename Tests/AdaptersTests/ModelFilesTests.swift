@@ -29,7 +29,9 @@ private func model(
   return directory
 }
 
-private func tensor(_ name: String, like other: String, times factor: Float, _ file: SafetensorsFile)
+private func tensor(
+  _ name: String, like other: String, times factor: Float, _ file: SafetensorsFile
+)
   throws -> TensorToWrite
 {
   TensorToWrite(
@@ -67,10 +69,12 @@ struct ModelFilesTests {
           try tensor(block + "q_proj.bias", like: "model.norm.weight", times: 3, file))
       }
       tensors.append(
-        try tensor("model.layers.0.self_attn.k_norm.weight", like: "model.norm.weight", times: 2, file))
+        try tensor(
+          "model.layers.0.self_attn.k_norm.weight", like: "model.norm.weight", times: 2, file))
       tensors.append(TensorToWrite(name: "model.empty", shape: [0, 3], floats: []))
       tensors.append(
-        TensorToWrite(name: "model.layers.0.self_attn.rotary_emb.inv_freq", shape: [1], floats: [1]))
+        TensorToWrite(name: "model.layers.0.self_attn.rotary_emb.inv_freq", shape: [1], floats: [1])
+      )
     }
     let found = try PretrainedModel(directory: directory.path)
     try found.checkFinite()
@@ -90,8 +94,9 @@ struct ModelFilesTests {
       tensors.append(try tensor("norm.weight", like: "model.norm.weight", times: 1, file))
     }
     let error = #expect(throws: ModelError.self) { try PretrainedModel(directory: directory.path) }
-    #expect(error?.reason.contains("norm.weight and model.norm.weight") == true
-      || error?.reason.contains("model.norm.weight and norm.weight") == true)
+    #expect(
+      error?.reason.contains("norm.weight and model.norm.weight") == true
+        || error?.reason.contains("model.norm.weight and norm.weight") == true)
   }
 
   @Test("a head that config.json ties but the file does not is used, merged and named")
@@ -152,7 +157,8 @@ struct ModelFilesTests {
     #expect(try PretrainedModel(directory: both.path).notices.count == 1)
   }
 
-  @Test("a model that is quantized, a Git LFS pointer, and a head that is not finite end in one line")
+  @Test(
+    "a model that is quantized, a Git LFS pointer, and a head that is not finite end in one line")
   func unusable() throws {
     let quantized = try model(
       "llama_lm_tied", configuration: ["quantization_config": ["quant_method": "bitsandbytes"]])
@@ -161,7 +167,9 @@ struct ModelFilesTests {
     let pointer = try model("llama_lm_tied")
     try Data("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n".utf8)
       .write(to: URL(fileURLWithPath: pointer.path + "/model.safetensors"))
-    let lfs = #expect(throws: SafetensorsError.self) { try PretrainedModel(directory: pointer.path) }
+    let lfs = #expect(throws: SafetensorsError.self) {
+      try PretrainedModel(directory: pointer.path)
+    }
     #expect(lfs?.reason.contains("git lfs pull") == true)
     let infinite = try model("llama_classification_gqa") { tensors, file in
       let index = tensors.firstIndex { $0.name == "score.weight" }!

@@ -48,8 +48,8 @@ struct RunTests {
     let names = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/r").sorted()
     #expect(
       names == [
-        ".lock", "adapter", "clients.csv", "config.yaml", "confusion.csv", "evaluation.csv",
-        "manifest.json",
+        ".lock", "adapter", "clients.csv", "config.yaml", "confusion.csv", "evaluated.safetensors",
+        "evaluation.csv", "manifest.json",
         "metrics.jsonl", "rounds.csv", "tensorboard", "wire.csv",
       ])
     #expect(try scratch.read("r/rounds.csv").split(separator: "\n").count == 5)
