@@ -2,7 +2,7 @@
 // saw. `adapter/` (or `model/`) holds the whole vector; `export --masked` makes the evaluated one of both.
 //
 // Metadata: `rounds`, finished when it was evaluated; `vector`, masked or whole; `weights`, the XXH64 of the
-// weights' file that it belongs to. Tensor `support` of a masked vector: a bit for each coordinate, U8.
+// tensors' bytes in the file of weights that it belongs to. Tensor `support` of a masked vector: a bit for each coordinate, U8.
 
 internal import Adapters
 internal import Federation
@@ -28,7 +28,7 @@ struct EvaluatedVectorFile {
     var metadata = [
       "rounds": "\(evaluated.rounds)", "vector": evaluated.mask == nil ? "whole" : "masked",
     ]
-    if let weights = weightsPath(in: trained) { metadata["weights"] = try InputFile(weights).xxh64 }
+    if let weights = weightsPath(in: trained) { metadata["weights"] = try digest(of: weights) }
     var tensors: [TensorToWrite] = []
     if let mask = evaluated.mask {
       var bits = [UInt8](repeating: 0, count: (length + 7) / 8)
@@ -53,7 +53,7 @@ struct EvaluatedVectorFile {
       throw CommandFailure(ExitCode.data, "\(path): no number of rounds")
     }
     if let weights = Self.weightsPath(in: trained), let digest = file.metadata["weights"],
-      try InputFile(weights).xxh64 != digest
+      try Self.digest(of: weights) != digest
     {
       if length == nil { return nil }
       throw CommandFailure(
@@ -80,6 +80,13 @@ struct EvaluatedVectorFile {
 
   private static func path(beside trained: String) -> String {
     URL(fileURLWithPath: trained).deletingLastPathComponent().path + "/" + name
+  }
+
+  private static func digest(of path: String) throws -> String {
+    let file = try SafetensorsFile(path: path)
+    var hash = XXHash64()
+    for tensor in file.tensors { hash.update(file.bytes(of: tensor)) }
+    return hash.hexDigits
   }
 
   /// The file of weights in a directory that a run wrote.

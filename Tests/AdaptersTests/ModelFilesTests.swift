@@ -56,6 +56,8 @@ struct ModelFilesTests {
   @Test("files that transformers wrote are read without a remark", arguments: Golden.names)
   func silent(_ name: String) throws {
     #expect(try Golden(name).model.notices == [])
+    let adapter = "\(Golden.root)/\(name)/adapter"
+    #expect(try AdapterDescription(directory: adapter).notices == [])
   }
 
   @Test("tensors and fields that are not used are named, and change nothing")

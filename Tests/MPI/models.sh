@@ -231,6 +231,13 @@ ends "an adapter with a dropout of 1" 65 'lora_dropout is 1' 10 "$program" inspe
 ends "a dropout that single precision takes for 1" 64 'adapter.dropout' 10 \
   "$program" plan "$scratch/labels.yaml" --set adapter.dropout=0.99999999
 
+python=${REFERENCE_PYTHON:-.build/reference-environment/bin/python}
+if "$python" -c "import importlib.util as u, sys; sys.exit(not (u.find_spec('transformers') and u.find_spec('peft')))" 2> /dev/null; then
+  check "the lists of fields have all that transformers and PEFT write" "$python" Tests/Goldens/transformers/check_fields.py
+else
+  skip "the lists of fields against transformers and PEFT: no environment with them"
+fi
+
 # Hosts with other files: each rank has a directory of models of its own.
 for rank in 0 1; do mkdir -p "$scratch/home-$rank" && cp -r "$goldens/llama_adam_w/model" "$goldens/llama_adam_w/corpus" "$scratch/home-$rank/"; done
 sed -E -e 's/^model:.*/model: {path: model}/' -e 's/^data:.*/data: {path: corpus, max_length: 16}/' "$scratch/labels.yaml" > "$scratch/homes.yaml"
