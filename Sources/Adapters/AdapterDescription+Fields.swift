@@ -1,5 +1,6 @@
-// All fields of adapter_config.json that PEFT 0.21 writes for LoRA, and the meaning of each. Which layers
-// are adapted is what the tensors beside it say, so that fields that chose them are without effect.
+// All fields of adapter_config.json that PEFT 0.21 writes for LoRA, and the meaning of each. Which
+// layers are adapted is what the tensors beside it say, so that fields that chose them are without
+// effect.
 
 internal import Safetensors
 

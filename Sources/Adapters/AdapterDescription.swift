@@ -1,5 +1,5 @@
-// adapter_config.json as PEFT writes it. Fields that describe another computation than plain LoRA are
-// refused by name (AdapterDescription+Fields.swift has the list).
+// adapter_config.json as PEFT writes it. Fields that describe another computation than plain LoRA
+// are refused by name (AdapterDescription+Fields.swift has the list).
 
 internal import Foundation
 internal import Safetensors

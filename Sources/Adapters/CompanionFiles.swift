@@ -1,4 +1,5 @@
-// The files beside a model's weights and config.json that belong to its tokenizer and to generation.
+// The files beside a model's weights and config.json that belong to its tokenizer and to
+// generation.
 
 internal import Foundation
 internal import Safetensors
@@ -15,7 +16,8 @@ enum CompanionFiles {
   static let templates = "additional_chat_templates"
 
   /// Copies the files, following symbolic links, as the model caches of the hub use them.
-  /// - Throws: `AdapterError` where one cannot be read, `SafetensorsError` where one cannot be written.
+  /// - Throws: `AdapterError` where one cannot be read, `SafetensorsError` where one cannot be
+  ///   written.
   static func copy(from source: String, to target: String) throws {
     for name in try content(of: source) where names.contains(name) || name.hasPrefix("tokenizer") {
       try copyFile(source + "/" + name, to: target + "/" + name)

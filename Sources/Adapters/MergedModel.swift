@@ -8,11 +8,12 @@ public import Transformers
 
 /// Writes full models: with an adapter merged in, or fully trained.
 public enum MergedModel {
-  /// Writes `model` with the adapter of `vector` merged, or with the weights of `vector` in place of its
-  /// own, and the head of `vector`, to the directory `path`.
+  /// Writes `model` with the adapter of `vector` merged, or with the weights of `vector` in place
+  /// of its own, and the head of `vector`, to the directory `path`.
   ///
   /// All float tensors are written as F32 into one `model.safetensors`; `config.json` names the
-  /// architecture and the labels; the files of tokenizer and generation are copied (CompanionFiles.swift).
+  /// architecture and the labels; the files of tokenizer and generation are copied
+  /// (CompanionFiles.swift).
   /// - Parameter base: weights that take the place of the model's in the adapted layers.
   /// - Throws: `AdapterError` or `SafetensorsError`.
   public static func write(
@@ -91,8 +92,8 @@ public enum MergedModel {
 }
 
 extension TrainableLayout {
-  /// The segments that take the place of the model's own tensors, by their names in model.safetensors: the
-  /// head, and with full fine-tuning all weights.
+  /// The segments that take the place of the model's own tensors, by their names in
+  /// model.safetensors: the head, and with full fine-tuning all weights.
   fileprivate func replacedSegments(_ model: PretrainedModel) -> [String: TrainableSegment] {
     var found: [String: TrainableSegment] = [:]
     for segment in segments {

@@ -74,7 +74,8 @@ extension TrainableLayout {
     }
   }
 
-  /// The vector of full fine-tuning in which nothing is trained: the weights of `model`, and zero for the head.
+  /// The vector of full fine-tuning in which nothing is trained: the weights of `model`, and zero
+  /// for the head.
   /// - Throws: `AdapterError` where the model's tensors are not the layout's.
   public func untrainedWeights(of model: PretrainedModel) throws -> [Float] {
     let own = try TrainableLayout(model: model, adaptation: adaptation, task: task)

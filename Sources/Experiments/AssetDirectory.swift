@@ -1,4 +1,5 @@
-// Where models and corpora are found by name: $CELLM_HOME, as `make assets` and `prepare` fill it.
+// The directory of models and corpora with names: $CELLM_HOME, as `make assets` and `prepare` fill
+// it.
 
 import Foundation
 
@@ -83,7 +84,7 @@ public struct AssetDirectory: Sendable {
     }.sorted()
   }
 
-  /// Whether `make assets` can make a model or corpus of this name.
+  /// True for a model or corpus that `make assets` can make.
   private static func isPrepared(_ name: String) -> Bool {
     let models = ["smollm2-135m", "minilm-l6"]
     return models.contains(name)

@@ -1,8 +1,10 @@
-// `evaluated.safetensors` of a run directory: which coordinates of the trained vector the last evaluation
-// saw. `adapter/` (or `model/`) holds the whole vector; `export --masked` makes the evaluated one of both.
+// `evaluated.safetensors` of a run directory: which coordinates of the trained vector the last
+// evaluation saw. `adapter/` (or `model/`) holds the whole vector; `export --masked` makes the
+// evaluated one of both.
 //
-// Metadata: `rounds`, finished when it was evaluated; `vector`, masked or whole; `weights`, the XXH64 of the
-// tensors' bytes in the file of weights that it belongs to. Tensor `support` of a masked vector: a bit for each coordinate, U8.
+// Metadata: `rounds`, finished when it was evaluated; `vector`, masked or whole; `weights`, the
+// XXH64 of the tensors' bytes in the file of weights that it belongs to. Tensor `support` of a
+// masked vector: a bit for each coordinate, U8.
 
 internal import Adapters
 internal import Federation
@@ -10,13 +12,14 @@ import Foundation
 internal import Safetensors
 internal import Sparsity
 
-/// What was evaluated of a run's trained vector.
+/// The evaluated coordinates of a run's trained vector.
 struct EvaluatedVectorFile {
   /// The rounds finished when it was evaluated.
   let rounds: Int
-  /// Whether the masked vector was evaluated, not the whole one.
+  /// True if the masked vector was evaluated, false if the whole one.
   let isMasked: Bool
-  /// Whether a coordinate was seen; nil where all were, or nobody asked.
+  /// For each coordinate, true if the evaluation saw it; nil if it saw all, or if no length was
+  /// given.
   let isSeen: [Bool]?
 
   /// Its name in the run directory.
@@ -39,11 +42,12 @@ struct EvaluatedVectorFile {
     try SafetensorsWriter.write(tensors, metadata: metadata, to: path(beside: trained))
   }
 
-  /// Reads the file; nil where there is none, as in runs of earlier versions and without evaluation.
+  /// Reads the file; nil where there is none, as in runs of earlier versions and without
+  /// evaluation.
   ///
   /// A run that is killed between two files leaves one that belongs to other weights.
-  /// - Parameter length: Of the trained vector; nil to leave the coordinates out, and a file of other
-  ///   weights too.
+  /// - Parameter length: Of the trained vector; nil to leave the coordinates out, and a file of
+  ///   other weights too.
   /// - Throws: `CommandFailure` with 65 where it belongs to other weights or does not fit.
   init?(beside trained: String, length: Int?) throws {
     let path = Self.path(beside: trained)

@@ -1,5 +1,5 @@
-// What an experiment trains: LoRA's values in single precision, and full fine-tuning with what it cannot go
-// together with.
+// The trained parts of an experiment: LoRA's values in single precision, and full fine-tuning with
+// the keys that exclude it.
 
 internal import Adapters
 internal import Safetensors

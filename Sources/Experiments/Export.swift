@@ -8,14 +8,15 @@ import Foundation
 internal import Safetensors
 internal import Transformers
 
-/// Writes the adapter of a run, or with `merge` the whole model, to a new directory; of full fine-tuning
-/// always the whole model. With `logits` also what the model says of that split, or of its first
-/// `examples`: `logits.safetensors`, (examples, labels).
+/// Writes the adapter of a run, or with `merge` the whole model, to a new directory; of full
+/// fine-tuning always the whole model. With `logits` also what the model says of that split, or of
+/// its first `examples`: `logits.safetensors`, (examples, labels).
 ///
-/// - Parameter masked: Writes the vector that the run's last evaluation saw in place of the whole one.
+/// - Parameter masked: Writes the vector that the run's last evaluation saw in place of the whole
+///   one.
 /// - Returns: A line for the user.
-/// - Throws: 66 where the run or its adapter is missing, 64 where `target` is taken or an option has no
-///   effect, 65 where the model or the corpus is not the one of the run any more, 74.
+/// - Throws: 66 where the run or its adapter is missing, 64 where `target` is taken or an option
+///   has no effect, 65 where the model or the corpus is not the one of the run any more, 74.
 public func exportRun(
   _ run: String, to target: String, merge: Bool, masked: Bool = false, logits: Split? = nil,
   examples: Int? = nil, assets: AssetDirectory = AssetDirectory()
@@ -41,14 +42,14 @@ public func exportRun(
   return "\(target): \(export.text(merge: merge, masked: masked))\n"
 }
 
-/// What a run directory holds of its trained vector.
+/// The trained vector in a run directory.
 private struct TrainedRun {
   let run: String
   let experiment: Experiment
   /// The directory `adapter` or `model`.
   let path: String
   let isFull: Bool
-  /// Whether factors were merged into the base weights.
+  /// True if factors were merged into the base weights.
   let isMerged: Bool
 
   init(_ run: String, merge: Bool, masked: Bool) throws {
@@ -93,7 +94,7 @@ private struct Export {
   let layout: TrainableLayout
   let base: MergedBase?
   let vector: [Float]
-  /// What was evaluated; nil in runs without evaluation, and of earlier versions.
+  /// The evaluated coordinates; nil for runs without evaluation or of earlier versions.
   let evaluated: EvaluatedVectorFile?
 
   init(_ trained: TrainedRun, masked: Bool, needsCorpus: Bool, assets: AssetDirectory) throws {
@@ -169,7 +170,7 @@ private struct Export {
       layout: layout, vector: vector, to: target + "/logits.safetensors")
   }
 
-  /// What was written, after which round, and whether it is the vector that was evaluated.
+  /// The user's line: the export, its round, and its relation to the evaluated vector.
   func text(merge: Bool, masked: Bool) -> String {
     let run = trained.run
     let what =

@@ -1,5 +1,6 @@
-// All ranks compute with the same files. Nodes may have copies of their own, of which one may be old: the
-// contents are compared before the first round, by digests that one rank of each host makes.
+// All ranks compute with the same files. Nodes may have copies of their own, of which one may be
+// old: the contents are compared before the first round, by digests that one rank of each host
+// makes.
 
 internal import Communication
 internal import Federation
@@ -8,12 +9,13 @@ import Foundation
 extension Communicator {
   /// Throws on every rank unless all ranks see files of the same names and contents.
   ///
-  /// A host's leader reads for all ranks of its host that see the same files as it does; a rank that sees
-  /// others reads for itself.
+  /// A host's leader reads for all ranks of its host that see the same files as it does; a rank
+  /// that sees others reads for itself.
   ///
   /// - Parameter paths: This rank's files, in one order on all ranks.
   /// - Throws: `RunFailure` with 65 that names both hosts and the first file that differs.
-  /// - Communication: Three all-gathers of 8 bytes a rank; where files differ, two broadcasts of their list.
+  /// - Communication: Three all-gathers of 8 bytes a rank; where files differ, two broadcasts of
+  ///   their list.
   func requireSameFiles(_ paths: [String]) throws {
     guard size > 1 else { return }
     let identity = try agreed { try Self.identity(of: paths) }

@@ -1,11 +1,13 @@
-// The labels of a corpus beside those of the classification head that a model brings: a head's rows stand
-// in the order of config.json's id2label, a corpus's labels in the order in which it was prepared.
+// The labels of a corpus beside those of the classification head that a model brings: a head's rows
+// stand in the order of config.json's id2label, a corpus's labels in the order in which it was
+// prepared.
 
 internal import Transformers
 
 /// The row of a model's head for each label of a corpus.
 struct LabelOrder: Equatable {
-  /// For each label of the corpus, the row of the head; nil where the order is the same, or unknown.
+  /// For each label of the corpus, the row of the head; nil where the order is the same, or
+  /// unknown.
   var rows: [Int]?
   /// A line for the user.
   var notice: String

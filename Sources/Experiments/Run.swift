@@ -222,7 +222,8 @@ private struct Launch {
       privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
-  /// Writes what was trained and what of it was evaluated; whatever fails in that is a failure to write.
+  /// Writes what was trained and what of it was evaluated; whatever fails in that is a failure to
+  /// write.
   private func save(
     _ state: ServerState, _ assembly: Assembly, _ record: RunRecord, _ evaluated: EvaluatedSupport?
   ) throws {

@@ -72,8 +72,8 @@ struct PreparedModel {
   /// Length of the vector that is trained.
   var trainedCount: Int { part?.count ?? layout.parameterCount }
 
-  /// The labels beside those of the classification head that training starts from; nil where it starts
-  /// from another one.
+  /// The labels beside those of the classification head that training starts from; nil where it
+  /// starts from another one.
   func labelOrder(_ experiment: Experiment) -> LabelOrder? {
     guard experiment.adapter.initial == nil, case .classification(let labels, _) = layout.task,
       let head = model.classificationHead, head.labels == labels
@@ -81,12 +81,23 @@ struct PreparedModel {
     return LabelOrder(of: corpus.train.labelNames, in: head)
   }
 
-  /// What the user should know of model, head and initial adapter.
+  /// Remarks for the user on the model, its head and the initial adapter.
   func notices(_ experiment: Experiment, assets: AssetDirectory) throws -> [String] {
     let initial = try experiment.adapter.initial.map {
       try AdapterDescription(directory: assets.resolve($0)).notices
     }
-    return model.notices + (initial ?? []) + [labelOrder(experiment)?.notice].compactMap { $0 }
+    return model.notices + (initial ?? []) + [headNotice(experiment)].compactMap { $0 }
+  }
+
+  /// Says which head training starts from, where the model brings one.
+  private func headNotice(_ experiment: Experiment) -> String? {
+    if let order = labelOrder(experiment) { return order.notice }
+    guard experiment.adapter.initial == nil, case .classification(let labels, _) = layout.task,
+      let head = model.classificationHead
+    else { return nil }
+    return
+      "the model's own classification head of \(head.labels) labels is not used, for the corpus has"
+      + " \(labels); training starts from a new one"
   }
 
   private static func check(
@@ -313,7 +324,8 @@ extension Communicator {
     return (model, memory.warning)
   }
 
-  /// `nodeShared`, with failures of `fill` as `agreed` has them: one line and one exit code on all ranks.
+  /// `nodeShared`, with failures of `fill` as `agreed` has them: one line and one exit code on all
+  /// ranks.
   private func filled(byteCount: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws
     -> NodeSharedMemory
   {

@@ -1,5 +1,5 @@
-// What a run read is what an export of it has to read: the digests in its manifest are compared with those
-// of the files that are there now.
+// An export reads the files that the run read: the digests in the run's manifest are compared with
+// the digests of the files now.
 
 import Foundation
 

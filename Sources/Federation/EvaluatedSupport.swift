@@ -1,5 +1,5 @@
-// What the last evaluation saw of the server's vector: the masked vector is nobody's state, and its mask
-// was chosen before the server's step, so neither can be found again from the state alone.
+// The part of the server's vector that the last evaluation saw. The mask was chosen before the
+// server's step, so it cannot be found again from the state after the step.
 
 public import Sparsity
 
@@ -10,7 +10,7 @@ public struct EvaluatedSupport: Sendable, Equatable {
   /// The coordinates, all others being zero; nil where the whole vector was evaluated.
   public let mask: SupportMask?
 
-  /// What was evaluated after so many rounds.
+  /// The support of an evaluation after `rounds` rounds.
   public init(rounds: Int, mask: SupportMask?) {
     self.rounds = rounds
     self.mask = mask
@@ -18,7 +18,8 @@ public struct EvaluatedSupport: Sendable, Equatable {
 }
 
 extension FederatedRun {
-  /// Keeps what the evaluation after `round` sees: the masked vector where it is evaluated at all.
+  /// Keeps the support of the evaluation after `round`: the mask, if the masked vector is
+  /// evaluated.
   func noteEvaluation(after round: Int, within mask: SupportMask?) {
     let isMasked = plan.evaluation.vectors.contains(.masked) && mask?.isAll == false
     evaluatedSupport = EvaluatedSupport(rounds: round + 1, mask: isMasked ? mask : nil)

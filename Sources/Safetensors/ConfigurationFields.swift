@@ -93,7 +93,8 @@ public struct ConfigurationFields: Sendable {
   }
 
   /// A finite number that single precision can hold (`Float.init(holding:)`).
-  /// - Throws: `FieldProblem` for a value of another kind, or a number that would become another one.
+  /// - Throws: `FieldProblem` for a value of another kind, or a number that would become another
+  ///   one.
   public func float(_ name: String) throws -> Float? {
     guard let number = try double(name) else { return nil }
     guard let float = Float(holding: number) else {
@@ -128,8 +129,8 @@ public struct ConfigurationFields: Sendable {
 }
 
 extension Float {
-  /// The nearest Float to a number; nil where it would be a number of another kind: infinite, zero or
-  /// subnormal for one that is not, or another integer.
+  /// The nearest Float to a number; nil where it would be a number of another kind: infinite, zero
+  /// or subnormal for one that is not, or another integer.
   public init?(holding value: Double) {
     let nearest = Float(value)
     guard nearest.isFinite, nearest.isNormal || value == 0 else { return nil }

@@ -6,7 +6,7 @@ public enum GitLFS {
   public static let advice =
     "is a Git LFS pointer, not the file itself; run git lfs pull in its repository"
 
-  /// Whether a file that begins with `bytes` is a pointer.
+  /// True if a file that begins with `bytes` is a pointer.
   public static func isPointer(_ bytes: some Collection<UInt8>) -> Bool {
     bytes.starts(with: "version https://git-lfs.github.com/spec/".utf8)
   }

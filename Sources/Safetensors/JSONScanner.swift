@@ -1,7 +1,7 @@
-// A strict JSON (RFC 8259) scanner over bytes, for headers, index and configuration files that nobody
-// vouches for. Foundation's parser loses the order of keys and keeps one of two duplicates without a
-// word; here the caller sees every key in order. Nesting is bounded, so hostile input cannot
-// overflow the stack.
+// A strict JSON (RFC 8259) scanner over bytes, for headers, index and configuration files that
+// nobody vouches for. Foundation's parser loses the order of keys and keeps one of two duplicates
+// without a word; here the caller sees every key in order. Nesting is bounded, so hostile input
+// cannot overflow the stack.
 
 /// What is wrong with the JSON text, and at which byte.
 struct JSONFault: Error {

@@ -1,5 +1,5 @@
-// A JSON document as a value: configuration files of models and adapters. A number keeps its text, so
-// that the reader decides what it becomes; a key that is there twice is an error.
+// A JSON document as a value: configuration files of models and adapters. A number keeps its text,
+// so that the reader decides what it becomes; a key that is there twice is an error.
 
 /// A JSON value.
 public enum JSONValue: Sendable, Equatable {
@@ -47,7 +47,7 @@ public enum JSONValue: Sendable, Equatable {
     return value
   }
 
-  /// Whether both values are equal, numbers by their value: 1 is 1.0.
+  /// True if both values are equal; numbers are compared by value, so 1 is 1.0.
   public func isSame(as other: JSONValue) -> Bool {
     switch (self, other) {
     case (.number(let a), .number(let b)): a == b || Double(a) == Double(b)

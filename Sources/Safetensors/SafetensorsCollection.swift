@@ -62,7 +62,7 @@ public final class SafetensorsCollection: TensorSource {
     file(of: tensor).bytes(of: tensor)
   }
 
-  /// Whether two float tensors of this collection have the same shape and values.
+  /// True if two float tensors of this collection have the same shape and values.
   ///
   /// - Throws: `SafetensorsError` where one of them holds no floats.
   public func isSame(_ a: TensorDescriptor, _ b: TensorDescriptor) throws -> Bool {

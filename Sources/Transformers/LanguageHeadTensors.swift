@@ -1,5 +1,6 @@
-// The tensors of a model's product to the vocabulary. Like transformers 5, a head that config.json ties to
-// the token embedding is the embedding, unless the files hold another head: then it is that one.
+// The tensors of a model's product to the vocabulary. Like transformers 5, a head that config.json
+// ties to the token embedding is the embedding, unless the files hold another head: then it is that
+// one.
 
 internal import Safetensors
 
@@ -20,7 +21,7 @@ struct LanguageHeadTensors {
     let isBert = configuration.family == .bert
     let untied = isBert ? "cls.predictions.decoder.weight" : "lm_head.weight"
     var notices: [String] = []
-    /// Whether the files hold `name` with other values than `other`, of which it should be a copy.
+    /// True if the files hold `name` with other values than `other`, whose copy it should be.
     func differs(_ name: String, from other: String) throws -> Bool {
       guard let a = byFullName[name], let b = byFullName[other] else { return false }
       used.insert(a.name)

@@ -50,6 +50,8 @@ enum ModelFields {
   private static let llama: [String: FieldMeaning] = [
     "attention_bias": .computed, "mlp_bias": .computed,
     "pretraining_tp": .only([.number("1")]),
+    // Fields of SmolLM's training framework.
+    "is_llama_config": .withoutEffect, "rope_interleaved": falseOnly,
   ]
 
   /// Mistral's layers have no biases, whatever the file says.
@@ -61,6 +63,7 @@ enum ModelFields {
   private static let qwen2: [String: FieldMeaning] = [
     "sliding_window": .computed, "use_sliding_window": .computed,
     "max_window_layers": .withoutEffect, "attention_bias": .withoutEffect, "mlp_bias": falseOnly,
+    "use_mrope": falseOnly,
   ]
 
   private static let bert: [String: FieldMeaning] = [
@@ -84,8 +87,8 @@ enum ModelFields {
     "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "output_past",
     "pad_token_id", "prefix", "return_dict", "sep_token_id", "task_specific_params",
     "tie_last_hidden_states", "tokenizer_class", "torch_dtype", "torchscript",
-    "transformers_version", "unk_token_id", "unsloth_fixed", "unsloth_version", "use_bfloat16",
-    "use_cache", "use_return_dict",
+    "transformers.js_config", "transformers_version", "unk_token_id", "unsloth_fixed",
+    "unsloth_version", "use_bfloat16", "use_cache", "use_return_dict",
   ]
 
   /// Fields of `GenerationConfig`, which older versions wrote into config.json.
@@ -97,8 +100,9 @@ enum ModelFields {
     "length_penalty", "max_length", "max_new_tokens", "min_length", "min_new_tokens",
     "no_repeat_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
     "num_beam_groups", "num_beams", "num_return_sequences", "output_logits", "output_scores",
-    "remove_invalid_values", "renormalize_logits", "repetition_penalty", "return_dict_in_generate",
-    "suppress_tokens", "target_lookbehind", "temperature", "top_k", "top_p", "typical_p",
+    "remove_invalid_values", "renormalize_logits", "repetition_penalty",
+    "return_dict_in_generate", "suppress_tokens", "target_lookbehind", "temperature", "top_k",
+    "top_p", "typical_p",
   ]
 
   /// The fields of `rope_parameters` and `rope_scaling`.

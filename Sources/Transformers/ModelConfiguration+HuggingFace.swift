@@ -10,7 +10,8 @@ internal import Safetensors
 struct ConfigurationFile {
   /// The shape and the kinds of the model's parts.
   let configuration: ModelConfiguration
-  /// The names of a classification head's labels, row by row; nil where the file has none of its own.
+  /// The names of a classification head's labels, row by row; nil where the file has none of its
+  /// own.
   let labelNames: [String]?
   /// Remarks for the user.
   let notices: [String]
@@ -130,7 +131,8 @@ extension ConfigurationFields {
     }
   }
 
-  /// The names of labels that are more than `LABEL_0`, `LABEL_1` and so on, in the order of their numbers.
+  /// The names of labels that are more than `LABEL_0`, `LABEL_1` and so on, in the order of their
+  /// numbers.
   fileprivate func labelNames() -> [String]? {
     guard case .object(let members) = self["id2label"], !members.isEmpty else { return nil }
     var names: [String] = []

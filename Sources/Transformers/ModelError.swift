@@ -6,7 +6,7 @@ public struct ModelError: Error, CustomStringConvertible, Sendable {
   public let path: String
   /// The fault, and what would be right.
   public let reason: String
-  /// Whether something is missing rather than malformed.
+  /// True if something is missing, false if it is malformed.
   public let isMissing: Bool
 
   /// An error at `path`.

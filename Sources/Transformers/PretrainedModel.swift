@@ -50,7 +50,7 @@ public final class PretrainedModel: @unchecked Sendable {
   /// The language modelling head, or nil where the files have none.
   public var languageHead: LanguageHeadWeights? { weights.languageHead }
 
-  /// Whether the language modelling head is the token embedding.
+  /// True if the language modelling head is the token embedding.
   public var tiesLanguageHead: Bool {
     parts.languageHead == configuration.tokenEmbeddingName + ".weight"
   }

@@ -1,5 +1,5 @@
-// Rotary positions from config.json: `rope_parameters`, the older `rope_scaling` and the fields beside
-// them, in transformers' order of precedence.
+// Rotary positions from config.json: `rope_parameters`, the older `rope_scaling` and the fields
+// beside them, in transformers' order of precedence.
 
 internal import Safetensors
 

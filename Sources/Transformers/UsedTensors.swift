@@ -29,8 +29,8 @@ final class UsedTensors {
       + shown.joined(separator: ", ") + rest
   }
 
-  /// Whether a tensor holds what is computed or has no use: buffers that older versions saved, and BERT's
-  /// head that predicts whether a sentence is the next one.
+  /// True for tensors without a use: buffers that older versions saved, and BERT's head that
+  /// predicts the next sentence.
   private static func isMeaningless(_ tensor: TensorDescriptor) -> Bool {
     tensor.name.hasSuffix("rotary_emb.inv_freq") || tensor.name.hasSuffix("embeddings.position_ids")
       || tensor.name.hasPrefix("cls.seq_relationship.")

@@ -1,4 +1,5 @@
-// adapter_config.json: fields that describe another computation than plain LoRA are refused by name.
+// adapter_config.json: fields that describe another computation than plain LoRA are refused by
+// name.
 
 import Adapters
 import Foundation
@@ -6,7 +7,7 @@ import Testing
 
 @Suite("Fields of adapter_config.json")
 struct AdapterFieldTests {
-  /// What is read of a configuration with these fields beside rank and alpha.
+  /// The description read from a configuration with these fields beside rank and alpha.
   func read(_ fields: String) throws -> AdapterDescription {
     let directory = try TemporaryDirectory()
     let names = fields.split(separator: "\"").first.map(String.init) ?? ""

@@ -1,4 +1,5 @@
-// What a model's files hold beside what is computed with: reported, never dropped without a word.
+// Tensors, fields and files of a model directory that no computation reads: reported, never dropped
+// without a word.
 
 import Adapters
 import Foundation

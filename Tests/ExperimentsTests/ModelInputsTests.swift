@@ -1,5 +1,5 @@
-// The files of a run on several hosts and after it: hosts with other files than the first are named, an export
-// refuses a model that changed, and says which vector and which round it writes.
+// The files of a run on several hosts and after it: hosts with other files than the first are
+// named, an export refuses a model that changed, and says which vector and which round it writes.
 
 import Communication
 import Experiments

@@ -176,6 +176,13 @@ outcome "$scratch/head-other" "$scratch/labels.yaml" "${head[@]}" > /dev/null
 check "other labels are warned of, with both lists" \
   grep -q 'warning:.*the corpus has c0, c1, c2, c3, c4, config.json (id2label) other, c2, c0, c1, c3' "$scratch/head-other.log"
 
+for split in train test validation; do
+  edit "$scratch/labels/corpus/$split.safetensors" 'metadata["label_names"] = json.dumps(["c%d" % i for i in range(6)])'
+done
+outcome "$scratch/head-six" "$scratch/labels.yaml" "${head[@]}" > /dev/null
+check "a head of another number of labels is not used, which is said" \
+  grep -q 'warning:.*head of 5 labels is not used, for the corpus has 6' "$scratch/head-six.log"
+
 # What the files hold besides.
 copy llama_lm files && experiment files language_modelling
 for name in generation_config.json chat_template.jinja vocab.json merges.txt spiece.model special_tokens_map.json added_tokens.json; do
