@@ -6,11 +6,9 @@
 // XXH64 of the tensors' bytes in the file of weights that it belongs to. Tensor `support` of a
 // masked vector: a bit for each coordinate, U8.
 
-internal import Adapters
 internal import Federation
 import Foundation
 internal import Safetensors
-internal import Sparsity
 
 /// The evaluated coordinates of a run's trained vector.
 struct EvaluatedVectorFile {
@@ -26,20 +24,15 @@ struct EvaluatedVectorFile {
   static let name = "evaluated.safetensors"
 
   /// Writes the file to the run directory in which `trained` is.
-  /// - Parameter length: Of the trained vector.
-  static func write(_ evaluated: EvaluatedSupport, beside trained: String, length: Int) throws {
+  static func write(_ evaluated: EvaluatedSupport, beside trained: String) throws {
     var metadata = [
-      "rounds": "\(evaluated.rounds)", "vector": evaluated.mask == nil ? "whole" : "masked",
+      "rounds": "\(evaluated.rounds)", "vector": evaluated.bits == nil ? "whole" : "masked",
     ]
     if let weights = weightsPath(in: trained) { metadata["weights"] = try digest(of: weights) }
-    var tensors: [TensorToWrite] = []
-    if let mask = evaluated.mask {
-      var bits = [UInt8](repeating: 0, count: (length + 7) / 8)
-      for index in mask.indices { bits[Int(index) / 8] |= 1 << (index % 8) }
-      tensors.append(
-        TensorToWrite(name: "support", elementType: .u8, shape: [bits.count], bytes: bits))
+    let tensors = evaluated.bits.map {
+      [TensorToWrite(name: "support", elementType: .u8, shape: [$0.count], bytes: $0)]
     }
-    try SafetensorsWriter.write(tensors, metadata: metadata, to: path(beside: trained))
+    try SafetensorsWriter.write(tensors ?? [], metadata: metadata, to: path(beside: trained))
   }
 
   /// Reads the file; nil where there is none, as in runs of earlier versions and without

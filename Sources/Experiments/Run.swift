@@ -231,7 +231,7 @@ private struct Launch {
       let trained = record.directory.file(assembly.trainedName)
       try assembly.writeTrained(state.vector, state.mergedBase, trained)
       if let evaluated, evaluated.rounds == state.round {
-        try EvaluatedVectorFile.write(evaluated, beside: trained, length: state.vector.count)
+        try EvaluatedVectorFile.write(evaluated, beside: trained)
       }
     } catch {
       throw CommandFailure(ExitCode.inputOutput, "\(error)")
