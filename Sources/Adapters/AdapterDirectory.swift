@@ -15,26 +15,7 @@ public enum AdapterDirectory {
   ///
   /// - Throws: `AdapterError` where it is missing, malformed, or of a kind that is not plain LoRA.
   public static func configuration(at path: String) throws -> LoRAConfiguration {
-    let file = path + "/" + configurationName
-    guard let data = FileManager.default.contents(atPath: file) else {
-      throw AdapterError(
-        path: file, reason: "no such file; an adapter is a directory as PEFT saves it",
-        isMissing: true)
-    }
-    let raw: RawAdapterConfiguration
-    do {
-      raw = try JSONDecoder().decode(RawAdapterConfiguration.self, from: data)
-    } catch {
-      throw AdapterError(path: file, reason: "not an adapter configuration: \(error)")
-    }
-    if let reason = raw.refusal { throw AdapterError(path: file, reason: reason) }
-    guard let rank = raw.r, rank > 0 else {
-      throw AdapterError(path: file, reason: "r is missing or not positive")
-    }
-    return LoRAConfiguration(
-      loraRank: rank, alpha: raw.lora_alpha ?? Float(rank),
-      isRankStabilized: raw.use_rslora ?? false, targets: raw.target_modules?.targets ?? .allLinear,
-      layers: raw.layers_to_transform?.layers, dropout: raw.lora_dropout ?? 0)
+    try AdapterDescription(directory: path).lora
   }
 
   /// The trainable vector of a PEFT directory, in the order of `layout`.
@@ -103,7 +84,7 @@ public enum AdapterDirectory {
             borrowing: UnsafeBufferPointer(rebasing: values[segment.range]))
         }, metadata: ["format": "pt"], to: path + "/" + weightsName)
     }
-    let json = RawAdapterConfiguration(
+    let json = WrittenConfiguration(
       layout: layout, configuration: configuration, baseModel: baseModel)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -114,96 +95,28 @@ public enum AdapterDirectory {
   }
 }
 
-/// The keys of adapter_config.json, as they are named there.
-private struct RawAdapterConfiguration: Codable {
-  /// A list of names or one string: a name, a pattern or "all-linear".
-  enum Targets: Codable {
-    case names([String])
-    case pattern(String)
-
-    init(from decoder: any Decoder) throws {
-      let container = try decoder.singleValueContainer()
-      if let names = try? container.decode([String].self) {
-        self = .names(names)
-      } else {
-        self = .pattern(try container.decode(String.self))
-      }
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.singleValueContainer()
-      switch self {
-      case .names(let names): try container.encode(names)
-      case .pattern(let pattern): try container.encode(pattern)
-      }
-    }
-
-    var targets: LoRATargets {
-      switch self {
-      case .names(let names): .named(names)
-      case .pattern("all-linear"): .allLinear
-      case .pattern(let name): .named([name])
-      }
-    }
-  }
-
-  /// One block or a list of blocks.
-  enum Layers: Codable {
-    case list([Int])
-
-    init(from decoder: any Decoder) throws {
-      let container = try decoder.singleValueContainer()
-      if let one = try? container.decode(Int.self) {
-        self = .list([one])
-      } else {
-        self = .list(try container.decode([Int].self))
-      }
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.singleValueContainer()
-      try container.encode(layers)
-    }
-
-    var layers: [Int] {
-      switch self {
-      case .list(let layers): layers
-      }
-    }
-  }
-
-  var base_model_name_or_path: String?
-  var peft_type: String?
-  var task_type: String?
-  var r: Int?
-  var lora_alpha: Float?
-  var lora_dropout: Float?
-  var target_modules: Targets?
+/// adapter_config.json as it is written, with PEFT's names.
+private struct WrittenConfiguration: Encodable {
+  var base_model_name_or_path: String
+  var peft_type = "LORA"
+  var task_type: String
+  var r: Int
+  var lora_alpha: Float
+  var lora_dropout: Float
+  var target_modules: [String]
   var modules_to_save: [String]?
-  var layers_to_transform: Layers?
-  var bias: String?
-  var fan_in_fan_out: Bool?
-  var use_rslora: Bool?
-  var use_dora: Bool?
-  var inference_mode: Bool?
-  var init_lora_weights: Bool?
-  var rank_pattern: [String: Int]?
-  var alpha_pattern: [String: Float]?
-
-  /// Why this is not plain LoRA, if it is not.
-  var refusal: String? {
-    if let peft_type, peft_type != "LORA" { return "peft_type \(peft_type) is not LORA" }
-    if let bias, bias != "none" { return "bias \"\(bias)\" is not supported; only \"none\"" }
-    if use_dora ?? false { return "use_dora is not supported" }
-    if fan_in_fan_out ?? false { return "fan_in_fan_out is not supported" }
-    if !(rank_pattern ?? [:]).isEmpty { return "rank_pattern is not supported" }
-    if !(alpha_pattern ?? [:]).isEmpty { return "alpha_pattern is not supported" }
-    return nil
-  }
+  var layers_to_transform: [Int]?
+  var bias = "none"
+  var fan_in_fan_out = false
+  var use_rslora: Bool
+  var use_dora = false
+  var inference_mode = true
+  var init_lora_weights = true
+  var rank_pattern: [String: Int] = [:]
+  var alpha_pattern: [String: Float] = [:]
 
   init(layout: TrainableLayout, configuration: ModelConfiguration, baseModel: String) {
     base_model_name_or_path = baseModel
-    peft_type = "LORA"
     if case .classification = layout.task {
       task_type = "SEQ_CLS"
       modules_to_save = ["classifier", "score"]
@@ -214,15 +127,8 @@ private struct RawAdapterConfiguration: Codable {
     lora_alpha = layout.lora.alpha
     lora_dropout = layout.lora.dropout
     use_rslora = layout.lora.isRankStabilized
-    layers_to_transform = layout.lora.layers.map { .list($0) }
-    target_modules = .names(layout.adaptedModules(configuration))
-    bias = "none"
-    fan_in_fan_out = false
-    use_dora = false
-    inference_mode = true
-    init_lora_weights = true
-    rank_pattern = [:]
-    alpha_pattern = [:]
+    layers_to_transform = layout.lora.layers
+    target_modules = layout.adaptedModules(configuration)
   }
 }
 

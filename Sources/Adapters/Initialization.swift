@@ -8,8 +8,13 @@ internal import RandomStreams
 public import Transformers
 
 extension TrainableLayout {
-  /// A fresh trainable vector, a function of the seed alone.
-  public func initialVector(model: PretrainedModel, seed: UInt64) -> [Float] {
+  /// A fresh trainable vector, a function of the seed and of the head that the model brings.
+  ///
+  /// - Parameter headRows: For each label, the row of the model's head that is its; nil where the
+  ///   labels are in the order of the rows.
+  public func initialVector(model: PretrainedModel, seed: UInt64, headRows: [Int]? = nil)
+    -> [Float]
+  {
     var vector = [Float](repeating: 0, count: parameterCount)
     for (index, segment) in segments.enumerated() {
       switch segment.kind {
@@ -27,9 +32,14 @@ extension TrainableLayout {
       }
     }
     if let stored = model.classificationHead, let head, head.weight.shape[0] == stored.labels {
-      vector.replaceSubrange(head.weight.range, with: stored.weight)
-      if let bias = head.bias, let values = stored.bias {
-        vector.replaceSubrange(bias.range, with: values)
+      let channels = head.weight.shape[1]
+      for (label, row) in (headRows ?? Array(0..<stored.labels)).enumerated() {
+        let start = head.weight.range.lowerBound + label * channels
+        vector.replaceSubrange(
+          start..<start + channels, with: stored.weight[row * channels..<(row + 1) * channels])
+        if let bias = head.bias, let values = stored.bias {
+          vector[bias.range.lowerBound + label] = values[row]
+        }
       }
     }
     return vector

@@ -8,11 +8,12 @@ public import Transformers
 
 /// Writes full models: with an adapter merged in, or fully trained.
 public enum MergedModel {
-  /// Writes `model` with the adapter of `vector` merged, or with the weights of `vector` in place of its
-  /// own, and the head of `vector`, to the directory `path`.
+  /// Writes `model` with the adapter of `vector` merged, or with the weights of `vector` in place
+  /// of its own, and the head of `vector`, to the directory `path`.
   ///
-  /// All tensors are written as F32 into one `model.safetensors`; `config.json` names the
-  /// architecture and the labels; tokenizer files are copied.
+  /// All float tensors are written as F32 into one `model.safetensors`; `config.json` names the
+  /// architecture and the labels; the files of tokenizer and generation are copied
+  /// (CompanionFiles.swift).
   /// - Parameter base: weights that take the place of the model's in the adapted layers.
   /// - Throws: `AdapterError` or `SafetensorsError`.
   public static func write(
@@ -27,24 +28,24 @@ public enum MergedModel {
       throw AdapterError(path: path, reason: "cannot be made: \(error.localizedDescription)")
     }
     var tensors: [TensorToWrite] = []
-    let replaced = layout.replacedSegments
+    let replaced = layout.replacedSegments(model)
     let outdated = Set(replaced.keys).union(layout.copiesOfTrained(model))
     for tensor in files.tensors {
-      let full = fullName(tensor.name, configuration: model.configuration)
+      let full = model.configuration.fullName(ofTensor: tensor.name)
       if outdated.contains(full) { continue }
-      var values = [Float](repeating: 0, count: tensor.elementCount)
-      if tensor.elementType == .i64 { continue }  // position_ids of old checkpoints
-      try values.withUnsafeMutableBufferPointer {
-        try files.readFloats(named: tensor.name, into: $0)
+      switch tensor.elementType {
+      case .f32, .f16, .bf16: break
+      default: continue  // position_ids of old checkpoints, which no model reads
       }
+      var values = try files.readFloats(named: tensor.name)
       if let found = merged[full] { values = found }
-      layout.addProduct(to: &values, tensor: tensor.name, vector: vector, model: model)
+      layout.addProduct(to: &values, tensor: full, vector: vector, model: model)
       tensors.append(
         TensorToWrite(
           name: full, shape: tensor.shape, floats: values))
     }
     for (name, segment) in replaced.sorted(by: {
-      $0.value.range.lowerBound < $1.value.range.lowerBound
+      ($0.value.range.lowerBound, $0.key) < ($1.value.range.lowerBound, $1.key)
     }) {
       tensors.append(
         TensorToWrite(name: name, shape: segment.shape, floats: Array(vector[segment.range])))
@@ -52,22 +53,7 @@ public enum MergedModel {
     try SafetensorsWriter.write(
       tensors, metadata: ["format": "pt"], to: path + "/model.safetensors")
     try writeConfiguration(model: model, layout: layout, labelNames: labelNames, to: path)
-    for name in try FileManager.default.contentsOfDirectory(atPath: model.directory)
-    where name.contains("token") || name == "vocab.txt" || name == "merges.txt" {
-      try? FileManager.default.copyItem(
-        atPath: model.directory + "/" + name, toPath: path + "/" + name)
-    }
-  }
-
-  /// The name with the prefix that checkpoints of the bare model leave out.
-  private static func fullName(_ name: String, configuration: ModelConfiguration) -> String {
-    let outside = ["lm_head.", "cls.", "score.", "classifier."]
-    // As TensorReader finds them.
-    let name = name.replacing("LayerNorm.gamma", with: "LayerNorm.weight")
-      .replacing("LayerNorm.beta", with: "LayerNorm.bias")
-    let prefix = configuration.family == .llama ? "model." : "bert."
-    if name.hasPrefix(prefix) || outside.contains(where: { name.hasPrefix($0) }) { return name }
-    return prefix + name
+    try CompanionFiles.copy(from: model.directory, to: path)
   }
 
   private static func writeConfiguration(
@@ -79,6 +65,7 @@ public enum MergedModel {
     else { throw AdapterError(path: source, reason: "not a JSON object") }
     json["torch_dtype"] = "float32"
     json["dtype"] = "float32"
+    if model.languageHead != nil { json["tie_word_embeddings"] = model.tiesLanguageHead }
     let isLlama = model.configuration.family == .llama
     if case .classification(let labels, _) = layout.task {
       json["architectures"] = [
@@ -89,6 +76,7 @@ public enum MergedModel {
       } else if json["model_type"] as? String == "mistral" {
         json["architectures"] = ["MistralForSequenceClassification"]
       }
+      for name in ["num_labels", "_num_labels"] { json[name] = nil }
       let names = (0..<labels).map { $0 < labelNames.count ? labelNames[$0] : "LABEL_\($0)" }
       json["id2label"] = Dictionary(
         uniqueKeysWithValues: names.enumerated().map { (String($0), $1) })
@@ -104,40 +92,43 @@ public enum MergedModel {
 }
 
 extension TrainableLayout {
-  /// What takes the place of the model's own tensors, by their names in model.safetensors: the head, and
-  /// with full fine-tuning all weights.
-  fileprivate var replacedSegments: [String: TrainableSegment] {
-    Dictionary(
-      uniqueKeysWithValues: segments.compactMap { segment in
-        switch segment.kind {
-        case .loraA, .loraB: nil
-        case .base: (segment.name, segment)
-        case .headWeight, .headBias:
-          (segment.name.replacing(Self.adapterPrefix, with: "", maxReplacements: 1), segment)
+  /// The segments that take the place of the model's own tensors, by their names in
+  /// model.safetensors: the head, and with full fine-tuning all weights.
+  fileprivate func replacedSegments(_ model: PretrainedModel) -> [String: TrainableSegment] {
+    var found: [String: TrainableSegment] = [:]
+    for segment in segments {
+      switch segment.kind {
+      case .loraA, .loraB: continue
+      case .base:
+        found[segment.name] = segment
+        // transformers adds this one where the head is not tied.
+        if segment.name == "cls.predictions.bias", !model.tiesLanguageHead {
+          found["cls.predictions.decoder.bias"] = segment
         }
-      })
+      case .headWeight, .headBias:
+        found[segment.name.replacing(Self.adapterPrefix, with: "", maxReplacements: 1)] = segment
+      }
+    }
+    return found
   }
 
   /// Tensors that a file may hold a second time under these names, and that are outdated once the first
   /// is trained.
   fileprivate func copiesOfTrained(_ model: PretrainedModel) -> [String] {
     guard adaptation == .full else { return [] }
-    let ties = model.parts.languageHead != "lm_head.weight"
-    return ["cls.predictions.decoder.bias"]
-      + (ties ? ["lm_head.weight", "cls.predictions.decoder.weight"] : [])
+    let hasHead = segments.contains { $0.name == "cls.predictions.bias" }
+    return (hasHead ? ["cls.predictions.decoder.bias"] : [])
+      + (model.tiesLanguageHead ? ["lm_head.weight", "cls.predictions.decoder.weight"] : [])
   }
 
-  /// Adds scale * B A to `weight` if `tensor` is the weight of an adapted layer.
+  /// Adds scale * B A to `weight` if `tensor`, a full name, is the weight of an adapted layer.
   func addProduct(
     to weight: inout [Float], tensor: String, vector: [Float], model: PretrainedModel
   ) {
     for segment in segments {
       guard case .loraB(let role) = segment.kind else { continue }
       let module = model.configuration.moduleName(of: role, layer: segment.layer ?? 0)
-      guard
-        tensor == module + ".weight"
-          || model.configuration.basePrefix + tensor == module + ".weight"
-      else { continue }
+      guard tensor == module + ".weight" else { continue }
       guard let a = segments.first(where: { $0.kind == .loraA(role) && $0.layer == segment.layer })
       else { preconditionFailure("\(segment.name) has no A") }
       vector.withUnsafeBufferPointer { values in

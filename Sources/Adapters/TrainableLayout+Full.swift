@@ -74,6 +74,21 @@ extension TrainableLayout {
     }
   }
 
+  /// The vector of full fine-tuning in which nothing is trained: the weights of `model`, and zero
+  /// for the head.
+  /// - Throws: `AdapterError` where the model's tensors are not the layout's.
+  public func untrainedWeights(of model: PretrainedModel) throws -> [Float] {
+    let own = try TrainableLayout(model: model, adaptation: adaptation, task: task)
+    guard own.segments == segments else {
+      throw AdapterError(path: model.directory, reason: "is of another shape than what was trained")
+    }
+    var vector = [Float](repeating: 0, count: parameterCount)
+    for (range, values) in own.pretrainedRanges(of: model) {
+      vector.replaceSubrange(range, with: UnsafeBufferPointer(start: values, count: range.count))
+    }
+    return vector
+  }
+
   /// The weights of `model` and the head that it stores, as a vector of full fine-tuning.
   /// - Throws: `AdapterError` where the model stores no such head.
   public func weights(of model: PretrainedModel) throws -> [Float] {

@@ -1,4 +1,5 @@
-// Where models and corpora are found by name: $CELLM_HOME, as `make assets` fills it.
+// The directory of models and corpora with names: $CELLM_HOME, as `make assets` and `prepare` fill
+// it.
 
 import Foundation
 
@@ -53,11 +54,53 @@ public struct AssetDirectory: Sendable {
     return resolved
   }
 
-  /// That names are not here, and what to type.
+  /// That names are not here, with advice, a line for each.
   func missing(_ names: [String]) -> CommandFailure {
-    CommandFailure(
-      ExitCode.missingInput,
-      "\(names.joined(separator: " and ")) \(names.count == 1 ? "is" : "are") not in \(path); "
-        + "type make assets ASSETS=\"\(names.joined(separator: " "))\"")
+    CommandFailure(ExitCode.missingInput, names.map(missing).joined(separator: "\n"))
+  }
+
+  private func missing(_ name: String) -> String {
+    if name.contains("/") {
+      return FileManager.default.fileExists(atPath: name)
+        ? "\(name) has a slash, so it is no name in \(path); write ./\(name)"
+        : "\(name) is not in \(path); it has a slash: begin a directory's path with / or . "
+          + "(./ is the experiment file's), and download a model of a hub first and give its directory"
+    }
+    let line = "\(name) is not in \(path)"
+    if Self.isPrepared(name) { return line + "; type make assets ASSETS=\"\(name)\"" }
+    let names = names
+    guard !names.isEmpty else {
+      return line + ", which is empty; type make assets, or give a directory, from / or . on"
+    }
+    let shown = names.prefix(20).joined(separator: ", ") + (names.count > 20 ? ", ..." : "")
+    var advice = ", which has \(shown)"
+    if let near = nearest(to: name, among: names),
+      editDistance(name, near) <= max(2, name.count / 3)
+    {
+      advice += "; did you mean \(near)?"
+    } else {
+      advice +=
+        "; give one of them or a directory, from / or . on (scripts/prepare text makes a corpus of"
+        + " your own files)"
+    }
+    return line + advice
+  }
+
+  /// The names of the models and corpora that are here, sorted.
+  var names: [String] {
+    let files = FileManager.default
+    let content = (try? files.contentsOfDirectory(atPath: path)) ?? []
+    return content.filter { name in
+      ["config.json", "train.safetensors"].contains {
+        files.fileExists(atPath: path + "/" + name + "/" + $0)
+      }
+    }.sorted()
+  }
+
+  /// True for a model or corpus that `make assets` can make.
+  private static func isPrepared(_ name: String) -> Bool {
+    let models = ["smollm2-135m", "minilm-l6"]
+    return models.contains(name)
+      || models.contains { name == "20newsgroups.\($0)" || name == "friends.\($0)" }
   }
 }

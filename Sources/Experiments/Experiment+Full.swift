@@ -1,6 +1,8 @@
-// Full fine-tuning in an experiment: what it cannot go together with, and what it trains.
+// The trained parts of an experiment: LoRA's values in single precision, and full fine-tuning with
+// the keys that exclude it.
 
 internal import Adapters
+internal import Safetensors
 
 extension Experiment {
   /// What is wrong with values that need LoRA's factors or frozen weights, where there are none.
@@ -27,6 +29,30 @@ extension Experiment {
         (
           "method.tiers",
           "lora_rank is not allowed with adapter.kind: full; give densities, for there are no factors"
+        ))
+    }
+    return found
+  }
+}
+
+extension Experiment {
+  /// Values of the adapter that single precision, in which it is computed, cannot hold.
+  var singlePrecisionProblems: [(key: String, text: String)] {
+    guard adapter.kind == .lora else { return [] }
+    var found: [(key: String, text: String)] = []
+    if Float(holding: adapter.alpha) == nil {
+      found.append(
+        (
+          "adapter.alpha",
+          "\(adapter.alpha) would become \(Float(adapter.alpha)) in single precision"
+        ))
+    }
+    if Float(holding: adapter.dropout).map({ $0 >= 1 }) ?? true {
+      found.append(
+        (
+          "adapter.dropout",
+          "\(adapter.dropout) would become \(Float(adapter.dropout)) in single precision; give a number"
+            + " from 0 to below 1"
         ))
     }
     return found

@@ -22,8 +22,10 @@ public func inspection(
   }
   var isDirectory: ObjCBool = false
   guard files.fileExists(atPath: place, isDirectory: &isDirectory) else {
-    let looked = place == path ? "" : " and is not in \(assets.path)"
-    throw CommandFailure(ExitCode.missingInput, "\(path) does not exist\(looked)")
+    guard place != path else {
+      throw CommandFailure(ExitCode.missingInput, "\(path) does not exist")
+    }
+    throw assets.missing([path])
   }
   if !isDirectory.boolValue {
     guard place.hasSuffix(".safetensors") else {
@@ -76,10 +78,19 @@ private func modelText(_ path: String) throws -> String {
     ["vocabulary", grouped(shape.vocabularySize)],
     ["positions", grouped(shape.maximumPositions)],
     ["attention", shape.isCausal ? "causal" : "bidirectional"],
-    ["language head", model.languageHead == nil ? "no" : "yes"],
-    ["classification head", model.classificationHead.map { "\($0.labels) labels" } ?? "no"],
+    [
+      "language head",
+      model.languageHead == nil ? "no" : model.tiesLanguageHead ? "token embedding" : "yes",
+    ],
+    ["classification head", model.classificationHead.map(headText) ?? "no"],
   ]
-  return "model \(path)\n" + alignedText(rows, indent: "  ")
+  return "model \(path)\n" + alignedText(rows, indent: "  ") + noteText(model.notices)
+}
+
+private func headText(_ head: PretrainedModel.StoredHead) -> String {
+  let names = head.labelNames.map { $0.prefix(20).joined(separator: ", ") }
+  let rest = head.labels > 20 ? ", ..." : ""
+  return "\(head.labels) labels" + (names.map { ": " + $0 + rest } ?? "")
 }
 
 private func corpusText(_ path: String) throws -> String {
@@ -106,19 +117,48 @@ private func corpusText(_ path: String) throws -> String {
 }
 
 private func adapterText(_ path: String) throws -> String {
-  let lora = try AdapterDirectory.configuration(at: path)
+  let adapter = try AdapterDescription(directory: path)
+  let lora = adapter.lora
   let targets =
     switch lora.targets {
     case .allLinear: "all linear layers"
-    case .named(let names):
-      "\(names.count) modules: "
-        + Set(names.map { $0.split(separator: ".").last.map(String.init) ?? $0 }).sorted()
-        .joined(separator: ", ")
+    case .named(let names): targetText(names)
     }
+  let file = try SafetensorsFile(path: path + "/adapter_model.safetensors")
+  let count = file.tensors.reduce(0) { $0 + $1.elementCount }
   let rows = [
-    ["property", "value"], ["rank", "\(lora.loraRank)"], ["alpha", short(Double(lora.alpha))],
-    ["dropout", short(Double(lora.dropout))], ["targets", targets],
+    ["property", "value"], ["base model", adapter.baseModel ?? "-"], ["task", adapter.task ?? "-"],
+    ["rank", "\(lora.loraRank)"], ["alpha", short(Double(lora.alpha))],
+    ["scale", short(Double(lora.scale)) + (lora.isRankStabilized ? ", rank-stabilized" : "")],
+    ["dropout", short(Double(lora.dropout))],
+    ["initialization", adapter.initialization ?? "standard"],
+    ["targets", targets],
+    ["blocks", lora.layers.map { $0.map(String.init).joined(separator: ", ") } ?? "all"],
+    [
+      "saved as a whole",
+      adapter.savedModules.isEmpty ? "-" : adapter.savedModules.joined(separator: ", "),
+    ],
+    ["parameters", grouped(count)],
   ]
-  return "PEFT adapter \(path)\n" + alignedText(rows, indent: "  ")
+  return "PEFT adapter \(path)\n" + alignedText(rows, indent: "  ") + noteText(adapter.notices)
     + (try safetensorsText(path + "/adapter_model.safetensors"))
+}
+
+/// The last parts of module paths, each once, in their order; one name may be a pattern.
+private func targetText(_ names: [String]) -> String {
+  let isPlain = names.allSatisfy { name in
+    name.utf8.allSatisfy {
+      $0 == 0x2E || $0 == 0x5F || Character(Unicode.Scalar($0)).isLetter
+        || Character(Unicode.Scalar($0)).isNumber
+    }
+  }
+  guard isPlain else { return names.joined(separator: ", ") }
+  let modules = Set(names.map { $0.split(separator: ".").last.map(String.init) ?? $0 }).sorted()
+  let paths = names.contains { $0.contains(".") } ? "\(names.count) modules: " : ""
+  return paths + modules.joined(separator: ", ")
+}
+
+/// Remarks, a line each.
+private func noteText(_ notices: [String]) -> String {
+  notices.map { "  note: \($0)\n" }.joined()
 }

@@ -49,7 +49,10 @@ public func planReport(
       prepared.partition, of: prepared.corpus.train,
       limit: loaded.experiment.data.maximumLength, to: $0)
   }
-  let notices = (loaded.notices + (privacy?.notices ?? [])).map { "note: \($0)\n" }.joined()
+  let remarks =
+    loaded.notices + (privacy?.notices ?? [])
+    + (try prepared.notices(loaded.experiment, assets: assets))
+  let notices = remarks.map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
     + report.sizes + report.populationTable + report.messages + (privacy?.table ?? "")
     + report.memory + (written ?? "")

@@ -178,7 +178,9 @@ private struct Launch {
         if let round = end.record {
           try record.add(round, wire: wire, memory: memory, of: plan.rounds)
           for line in record.refusals(round) { progress.warn(line) }
-          if !round.evaluation.isEmpty { try save(state, assembly, record) }
+          if !round.evaluation.isEmpty {
+            try save(state, assembly, record, federated.evaluatedSupport)
+          }
           progress.finished(round, of: plan.rounds)
         }
       }
@@ -217,17 +219,23 @@ private struct Launch {
         wireBytesReceived: total.wireBytesReceived))
     progress.clear()
     guard let record, let state = final.state else { return nil }
-    try save(state, assembly, record)
+    try save(state, assembly, record, federated.evaluatedSupport)
     return try record.finish(
       digest: final.digest, ranks: places ?? [],
       privacy: privacy?.text(rounds: plan.rounds) ?? "")
   }
 
-  /// Writes what was trained; whatever fails in that is a failure to write.
-  private func save(_ state: ServerState, _ assembly: Assembly, _ record: RunRecord) throws {
+  /// Writes what was trained and what of it was evaluated; whatever fails in that is a failure to
+  /// write.
+  private func save(
+    _ state: ServerState, _ assembly: Assembly, _ record: RunRecord, _ evaluated: EvaluatedSupport?
+  ) throws {
     do {
-      try assembly.writeTrained(
-        state.vector, state.mergedBase, record.directory.file(assembly.trainedName))
+      let trained = record.directory.file(assembly.trainedName)
+      try assembly.writeTrained(state.vector, state.mergedBase, trained)
+      if let evaluated, evaluated.rounds == state.round {
+        try EvaluatedVectorFile.write(evaluated, beside: trained)
+      }
     } catch {
       throw CommandFailure(ExitCode.inputOutput, "\(error)")
     }

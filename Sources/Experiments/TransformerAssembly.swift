@@ -63,7 +63,8 @@ struct PreparedModel {
   /// The vector that training starts from.
   func initialVector(_ experiment: Experiment, assets: AssetDirectory) throws -> [Float] {
     guard let initial = experiment.adapter.initial else {
-      return layout.initialVector(model: model, seed: experiment.seed)
+      return layout.initialVector(
+        model: model, seed: experiment.seed, headRows: labelOrder(experiment)?.rows)
     }
     return try AdapterDirectory.read(assets.resolve(initial), layout: layout)
   }
@@ -71,24 +72,38 @@ struct PreparedModel {
   /// Length of the vector that is trained.
   var trainedCount: Int { part?.count ?? layout.parameterCount }
 
-  /// Says so where training starts from a classification head that the model brings.
-  func headNotice(_ experiment: Experiment) -> String? {
+  /// The labels beside those of the classification head that training starts from; nil where it
+  /// starts from another one.
+  func labelOrder(_ experiment: Experiment) -> LabelOrder? {
     guard experiment.adapter.initial == nil, case .classification(let labels, _) = layout.task,
-      model.classificationHead?.labels == labels
+      let head = model.classificationHead, head.labels == labels
     else { return nil }
-    return "training starts from the model's own classification head of \(labels) labels"
+    return LabelOrder(of: corpus.train.labelNames, in: head)
+  }
+
+  /// Remarks for the user on the model, its head and the initial adapter.
+  func notices(_ experiment: Experiment, assets: AssetDirectory) throws -> [String] {
+    let initial = try experiment.adapter.initial.map {
+      try AdapterDescription(directory: assets.resolve($0)).notices
+    }
+    return model.notices + (initial ?? []) + [headNotice(experiment)].compactMap { $0 }
+  }
+
+  /// Says which head training starts from, where the model brings one.
+  private func headNotice(_ experiment: Experiment) -> String? {
+    if let order = labelOrder(experiment) { return order.notice }
+    guard experiment.adapter.initial == nil, case .classification(let labels, _) = layout.task,
+      let head = model.classificationHead
+    else { return nil }
+    return
+      "the model's own classification head of \(head.labels) labels is not used, for the corpus has"
+      + " \(labels); training starts from a new one"
   }
 
   private static func check(
     _ experiment: Experiment, _ model: PretrainedModel, _ corpus: TokenCorpus, _ path: String
   ) throws {
-    let vocabulary = model.configuration.vocabularySize
-    for (name, split) in corpus.namedSplits where Int(split.largestToken) >= vocabulary {
-      throw CommandFailure(
-        ExitCode.data,
-        "\(path): split \(name) has token \(split.largestToken), the model's vocabulary ends at"
-          + " \(vocabulary - 1); a corpus belongs to the tokenizer it was made with")
-    }
+    try corpus.requireTokens(of: model.configuration)
     let tokenizer = model.directory + "/tokenizer.json"
     if let expected = corpus.train.tokenizerHash,
       let bytes = FileManager.default.contents(atPath: tokenizer)
@@ -134,6 +149,17 @@ struct PreparedModel {
 }
 
 extension TokenCorpus {
+  /// Throws where a token is not of the model's vocabulary.
+  func requireTokens(of configuration: ModelConfiguration) throws {
+    let vocabulary = configuration.vocabularySize
+    for (name, split) in namedSplits where Int(split.largestToken) >= vocabulary {
+      throw CommandFailure(
+        ExitCode.data,
+        "\(directory): split \(name) has token \(split.largestToken), the model's vocabulary ends at"
+          + " \(vocabulary - 1); a corpus belongs to the tokenizer it was made with")
+    }
+  }
+
   /// The splits that the corpus has, by name.
   var namedSplits: [(name: String, split: TokenDataset)] {
     [("train", train), ("test", test)] + (validation.map { [("validation", $0)] } ?? [])
@@ -163,7 +189,7 @@ extension Experiment.ComputeSection.Precision {
 
 extension TrainableLayout {
   /// The coordinates that are trained with something frozen; nil for all.
-  fileprivate func part(without frozen: Experiment.AdapterSection.Frozen) throws -> SupportMask? {
+  func part(without frozen: Experiment.AdapterSection.Frozen) throws -> SupportMask? {
     let indices: [UInt32]
     switch frozen {
     case .none: return nil
@@ -204,6 +230,7 @@ public func assembleTransformer(
   let directory = try communicator.agreed {
     try assets.existing(experiment.model.path, what: "model")
   }
+  try communicator.requireSameFiles(experiment.inputFiles(assets))
   let (model, warning) = try communicator.openModel(directory, experiment)
   let shared = try communicator.agreed { () -> PreparedModel in
     try model.checkFinite(part: communicator.rank, of: communicator.size)
@@ -225,7 +252,7 @@ public func assembleTransformer(
     let start =
       part != nil || communicator.rank == 0
       ? try shared.initialVector(experiment, assets: assets) : []
-    let notices = [warning, shared.headNotice(experiment)].compactMap { $0 }
+    let notices = [warning].compactMap { $0 } + (try shared.notices(experiment, assets: assets))
     func writePartition(to path: String) throws {
       _ = try writePopulation(
         shared.partition, of: shared.corpus.train, limit: experiment.data.maximumLength,
@@ -282,7 +309,7 @@ extension Communicator {
         directory: directory, precision: precision, packsLanguageHead: packsHead)
     }
     guard count > 0 else { return (try agreed { try open() }, nil) }
-    let memory = try nodeShared(byteCount: count * MemoryLayout<Float>.stride) { bytes in
+    let memory = try filled(byteCount: count * MemoryLayout<Float>.stride) { bytes in
       let slices = WidenedSlices(
         bytes.assumingMemoryBound(to: Float.self).baseAddress!, isFilled: false)
       _ = try open(slices.take)
@@ -295,5 +322,21 @@ extension Communicator {
       return try open(slices.take, owner: memory)
     }
     return (model, memory.warning)
+  }
+
+  /// `nodeShared`, with failures of `fill` as `agreed` has them: one line and one exit code on all
+  /// ranks.
+  private func filled(byteCount: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws
+    -> NodeSharedMemory
+  {
+    do {
+      return try nodeShared(byteCount: byteCount) { bytes in
+        do { try fill(bytes) } catch {
+          throw CommandFailure(ExitCode.code(of: error), "\(error)")
+        }
+      }
+    } catch  where error is CommandFailure || error is RankFailure {
+      throw RunFailure(agreed: error, communicator: self)
+    }
   }
 }

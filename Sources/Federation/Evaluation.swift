@@ -26,6 +26,7 @@ extension FederatedRun {
     after round: Int, within mask: SupportMask?, tierMasks: [SupportMask?],
     _ onProgress: (RoundProgress) -> Void
   ) throws -> RoundEvaluation {
+    noteEvaluation(after: round, within: mask)
     var found = RoundEvaluation()
     let groups = evaluatedClients(after: round)
     for vector in mask == nil ? [.whole] : plan.evaluation.vectors {

@@ -24,6 +24,8 @@ public final class FederatedRun {
   public internal(set) var state: ServerState?
   /// The last rounds in a row in which every upload was refused; the same on every rank.
   public internal(set) var refusedRounds: Int
+  /// The support of the last evaluation, on rank 0; nil before this object's first evaluation.
+  public internal(set) var evaluatedSupport: EvaluatedSupport?
   /// Called with what this rank begins to do, from client to client and step to step.
   public var onActivity: (Activity) -> Void = { _ in }
 

@@ -1,7 +1,7 @@
-// A strict JSON (RFC 8259) scanner over bytes, for headers and index files that nobody vouches for.
-// Foundation's parser loses the order of keys and keeps one of two duplicates without a word; here
-// the caller sees every key in order. Nesting is bounded, so hostile input cannot overflow the
-// stack.
+// A strict JSON (RFC 8259) scanner over bytes, for headers, index and configuration files that
+// nobody vouches for. Foundation's parser loses the order of keys and keeps one of two duplicates
+// without a word; here the caller sees every key in order. Nesting is bounded, so hostile input
+// cannot overflow the stack.
 
 /// What is wrong with the JSON text, and at which byte.
 struct JSONFault: Error {
@@ -23,7 +23,7 @@ struct JSONScanner {
   }
 
   /// The next byte after white space, not consumed; nil at the end.
-  private mutating func peek() -> UInt8? {
+  mutating func peek() -> UInt8? {
     while offset < bytes.count {
       switch bytes[offset] {
       case 0x20, 0x09, 0x0A, 0x0D: offset += 1
@@ -153,7 +153,7 @@ struct JSONScanner {
     }
   }
 
-  private mutating func literal(_ word: StaticString) throws {
+  mutating func literal(_ word: StaticString) throws {
     let matches =
       bytes.count - offset >= word.utf8CodeUnitCount
       && (0..<word.utf8CodeUnitCount).allSatisfy { bytes[offset + $0] == word.utf8Start[$0] }
@@ -161,7 +161,7 @@ struct JSONScanner {
     offset += word.utf8CodeUnitCount
   }
 
-  private mutating func skipNumber() throws {
+  mutating func skipNumber() throws {
     let start = offset
     skip(oneOf: [0x2D])
     let first = offset

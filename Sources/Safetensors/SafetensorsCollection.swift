@@ -1,6 +1,8 @@
 // The weights of a model directory: one file, or the shards that an index names.
 //   {"metadata": {...}, "weight_map": {"TENSOR": "model-00001-of-00002.safetensors", ...}}
 
+import Glibc
+
 /// All tensors of a model directory, whichever file holds them.
 public final class SafetensorsCollection: TensorSource {
   /// The directory, as it was given.
@@ -29,8 +31,15 @@ public final class SafetensorsCollection: TensorSource {
       for (position, name) in names.enumerated() { shards[name] = position }
       try Self.agree(weightMap, files, shards, index: index)
     } else {
+      let hasPickle = ["", ".index.json"].contains {
+        FileProbe.exists(directory + "/pytorch_model.bin" + $0)
+      }
       throw SafetensorsError(
-        path: directory, reason: "holds neither model.safetensors nor model.safetensors.index.json",
+        path: directory,
+        reason: "holds neither model.safetensors nor model.safetensors.index.json"
+          + (hasPickle
+            ? ", but pytorch_model.bin, which is not read; save the model with transformers anew"
+            : ""),
         errorNumber: FileProbe.noSuchFile)
     }
     path = directory
@@ -51,6 +60,19 @@ public final class SafetensorsCollection: TensorSource {
   /// - Precondition: `tensor` came from this collection.
   public func bytes(of tensor: TensorDescriptor) -> UnsafeRawBufferPointer {
     file(of: tensor).bytes(of: tensor)
+  }
+
+  /// True if two float tensors of this collection have the same shape and values.
+  ///
+  /// - Throws: `SafetensorsError` where one of them holds no floats.
+  public func isSame(_ a: TensorDescriptor, _ b: TensorDescriptor) throws -> Bool {
+    guard a.shape == b.shape else { return false }
+    if a.elementType == b.elementType {
+      let (first, second) = (bytes(of: a), bytes(of: b))
+      guard let x = first.baseAddress, let y = second.baseAddress else { return true }
+      return memcmp(x, y, first.count) == 0
+    }
+    return try readFloats(named: a.name) == readFloats(named: b.name)
   }
 
   /// The shard that holds a tensor of this collection.

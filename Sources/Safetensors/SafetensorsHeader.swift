@@ -23,6 +23,7 @@ struct SafetensorsHeader {
         "\(file.count) bytes are too few: a safetensors file starts with 8 bytes of length"
       )
     }
+    if GitLFS.isPointer(file) { throw refuse(GitLFS.advice) }
     let declared = UInt64(littleEndian: file.loadUnaligned(as: UInt64.self))
     guard declared >= 2, declared <= UInt64(Self.maximumByteCount) else {
       throw refuse(

@@ -1,33 +1,24 @@
-// A model configuration from Hugging Face's config.json. What this program cannot compute exactly
-// as the original does is refused by name, never approximated.
+// A model configuration from Hugging Face's config.json. A field that this program cannot compute
+// exactly as transformers does is refused by name, never approximated; missing fields have
+// transformers' defaults. ModelConfiguration+Fields.swift lists all fields.
 
 public import Foundation
 internal import Kernels
+internal import Safetensors
 
-/// A model directory that cannot be used: one line that names the path and the cause.
-public struct ModelError: Error, CustomStringConvertible, Sendable {
-  /// The file or directory.
-  public let path: String
-  /// What is wrong, and what would be right.
-  public let reason: String
-  /// Whether something is missing rather than malformed.
-  public let isMissing: Bool
+/// A config.json as it was read.
+struct ConfigurationFile {
+  /// The shape and the kinds of the model's parts.
+  let configuration: ModelConfiguration
+  /// The names of a classification head's labels, row by row; nil where the file has none of its
+  /// own.
+  let labelNames: [String]?
+  /// Remarks for the user.
+  let notices: [String]
 
-  /// An error at `path`.
-  public init(path: String, reason: String, isMissing: Bool = false) {
-    self.path = path
-    self.reason = reason
-    self.isMissing = isMissing
-  }
-
-  /// `path: reason`.
-  public var description: String { "\(path): \(reason)" }
-}
-
-extension ModelConfiguration {
-  /// Reads `config.json` of a Hugging Face model directory.
-  /// - Throws: `ModelError` where it is missing, malformed, or of a kind that is not supported.
-  public init(directory: String) throws {
+  /// Reads `config.json` of a model directory.
+  /// - Throws: `ModelError`.
+  init(directory: String) throws {
     let path = directory + "/config.json"
     guard let data = FileManager.default.contents(atPath: path) else {
       throw ModelError(
@@ -38,31 +29,56 @@ extension ModelConfiguration {
   }
 
   /// Parses the text of a config.json; `path` is for messages.
-  public init(json: Data, path: String) throws {
-    let raw: RawConfiguration
-    do {
-      raw = try JSONDecoder().decode(RawConfiguration.self, from: json)
-    } catch let error as DecodingError {
-      throw ModelError(path: path, reason: "not a model configuration: \(error.line)")
-    } catch {
-      throw ModelError(path: path, reason: "not JSON: \(error)")
+  /// - Throws: `ModelError`.
+  init(json: Data, path: String) throws {
+    let value: JSONValue
+    do { value = try JSONValue(parsing: Array(json)) } catch {
+      let pointer = GitLFS.isPointer(Array(json.prefix(200))) ? GitLFS.advice : nil
+      throw ModelError(path: path, reason: pointer ?? "not JSON: \(error)")
     }
     do {
-      switch raw.model_type ?? "" {
-      case "llama", "mistral", "qwen2": self = try raw.llamaFamily()
-      case "bert": self = try raw.bertFamily()
-      default:
-        throw RawConfiguration.Refusal(
-          "model_type \"\(raw.model_type ?? "")\" is not supported; supported: bert, llama, "
-            + "mistral, qwen2")
+      let fields = try ConfigurationFields(value)
+      let type = try fields.string("model_type") ?? ""
+      guard ["llama", "mistral", "qwen2", "bert"].contains(type) else {
+        throw FieldProblem(
+          "model_type \"\(type)\" is not supported; supported: bert, llama, mistral, qwen2")
       }
-      try checkSizes()
-    } catch let refusal as RawConfiguration.Refusal {
-      throw ModelError(path: path, reason: refusal.reason)
+      let unknown = try fields.check(against: ModelFields.meanings(of: type))
+      let rope = type == "bert" ? nil : try fields.rope()
+      let unknownOfRope = try rope?.check(against: ModelFields.rope) ?? []
+      configuration =
+        type == "bert" ? try fields.bert() : try fields.llama(type, rope: rope)
+      try configuration.checkSizes()
+      labelNames = fields.labelNames()
+      notices = Self.notices(path, unknown + unknownOfRope)
+    } catch let problem as FieldProblem {
+      throw ModelError(path: path, reason: problem.description)
     }
   }
 
-  private func checkSizes() throws {
+  private static func notices(_ path: String, _ unknown: [String]) -> [String] {
+    guard !unknown.isEmpty else { return [] }
+    let fields = unknown.count == 1 ? "field \(unknown[0]) is" : "fields \(list(unknown)) are"
+    return ["\(path): \(fields) unknown and not used; transformers does not use such fields either"]
+  }
+
+  private static func list(_ names: [String]) -> String { names.joined(separator: ", ") }
+}
+
+extension ModelConfiguration {
+  /// Reads `config.json` of a Hugging Face model directory.
+  /// - Throws: `ModelError` where it is missing, malformed, or of a kind that is not supported.
+  public init(directory: String) throws {
+    self = try ConfigurationFile(directory: directory).configuration
+  }
+
+  /// Parses the text of a config.json; `path` is for messages.
+  /// - Throws: `ModelError`.
+  public init(json: Data, path: String) throws {
+    self = try ConfigurationFile(json: json, path: path).configuration
+  }
+
+  fileprivate func checkSizes() throws {
     let sizes = [
       ("vocab_size", vocabularySize), ("hidden_size", channels),
       ("num_hidden_layers", layerCount), ("num_attention_heads", headCount),
@@ -70,168 +86,135 @@ extension ModelConfiguration {
       ("intermediate_size", intermediateSize), ("max_position_embeddings", maximumPositions),
     ]
     for (name, value) in sizes where value < 1 || value > 1 << 30 {
-      throw RawConfiguration.Refusal("\(name) is \(value); a positive number was expected")
+      throw FieldProblem("\(name) is \(value); a number from 1 to 2^30 was expected")
+    }
+    if positions == .learned, tokenTypeCount < 1 || tokenTypeCount > 1 << 30 {
+      throw FieldProblem(
+        "type_vocab_size is \(tokenTypeCount); a number from 1 to 2^30 was expected")
     }
     if headCount % keyValueHeadCount != 0 {
-      throw RawConfiguration.Refusal(
+      throw FieldProblem(
         "num_attention_heads \(headCount) is no multiple of num_key_value_heads "
           + "\(keyValueHeadCount)")
     }
     if case .rotary = positions, headSize % 2 != 0 {
-      throw RawConfiguration.Refusal("head_dim is \(headSize); rotary positions need an even one")
+      throw FieldProblem("head_dim is \(headSize); rotary positions need an even one")
+    }
+    guard normEpsilon >= 0 else {
+      let name = norm == .layer ? "layer_norm_eps" : "rms_norm_eps"
+      throw FieldProblem("\(name) is \(normEpsilon); a number of at least 0 was expected")
+    }
+    guard (0...1).contains(initializerRange) else {
+      throw FieldProblem(
+        "initializer_range is \(initializerRange); a number from 0 to 1 was expected")
     }
   }
 }
 
-extension DecodingError {
-  /// The error in one line.
-  var line: String {
-    switch self {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      let key = context.codingPath.map(\.stringValue).joined(separator: ".")
-      return "\(key): \(context.debugDescription)"
-    case .keyNotFound(let key, _): return "\(key.stringValue) is missing"
-    case .dataCorrupted(let context): return context.debugDescription
-    @unknown default: return "\(self)"
-    }
-  }
-}
-
-/// The keys of config.json that matter here, as they are named there.
-private struct RawConfiguration: Decodable {
-  struct Refusal: Error {
-    let reason: String
-    init(_ reason: String) { self.reason = reason }
-  }
-
-  struct Rope: Decodable {
-    var rope_type: String?
-    var type: String?
-    var rope_theta: Double?
-    var factor: Double?
-    var low_freq_factor: Double?
-    var high_freq_factor: Double?
-    var original_max_position_embeddings: Double?
-  }
-
-  var model_type: String?
-  var vocab_size: Int?
-  var hidden_size: Int?
-  var num_hidden_layers: Int?
-  var num_attention_heads: Int?
-  var num_key_value_heads: Int?
-  var head_dim: Int?
-  var intermediate_size: Int?
-  var max_position_embeddings: Int?
-  var rms_norm_eps: Float?
-  var layer_norm_eps: Float?
-  var hidden_act: String?
-  var attention_bias: Bool?
-  var mlp_bias: Bool?
-  var tie_word_embeddings: Bool?
-  var rope_theta: Double?
-  var rope_scaling: Rope?
-  var rope_parameters: Rope?
-  var type_vocab_size: Int?
-  var position_embedding_type: String?
-  var is_decoder: Bool?
-  var add_cross_attention: Bool?
-  var sliding_window: Int?
-  var use_sliding_window: Bool?
-  var pretraining_tp: Int?
-  var initializer_range: Float?
-
-  func require(_ value: Int?, _ name: String) throws -> Int {
-    guard let value else { throw Refusal("\(name) is missing") }
+extension ConfigurationFields {
+  fileprivate func required(_ name: String) throws -> Int {
+    guard let value = try integer(name) else { throw FieldProblem("\(name) is missing") }
     return value
   }
 
-  func activation() throws -> Activation {
-    switch hidden_act ?? "" {
+  fileprivate func activation(default name: String) throws -> Activation {
+    let name = try string("hidden_act") ?? name
+    switch name {
     case "gelu": return .gelu
     case "gelu_new", "gelu_pytorch_tanh": return .geluTanh
     case "relu": return .relu
     case "silu", "swish": return .silu
     default:
-      throw Refusal(
-        "hidden_act \"\(hidden_act ?? "")\" is not supported; supported: gelu, gelu_new, "
-          + "gelu_pytorch_tanh, relu, silu")
+      throw FieldProblem(
+        "hidden_act \"\(name)\" is not supported; supported: gelu, gelu_new, gelu_pytorch_tanh, "
+          + "relu, silu")
     }
   }
 
-  func rotary() throws -> RotaryConfiguration {
-    let rope = rope_parameters ?? rope_scaling
-    let theta = rope_parameters?.rope_theta ?? rope_theta ?? 10000
-    switch rope?.rope_type ?? rope?.type ?? "default" {
-    case "default": return RotaryConfiguration(theta: theta)
-    case "linear":
-      guard let factor = rope?.factor else { throw Refusal("linear rope scaling without factor") }
-      return RotaryConfiguration(theta: theta, scaling: .linear(factor: factor))
-    case "llama3":
-      guard let factor = rope?.factor, let low = rope?.low_freq_factor,
-        let high = rope?.high_freq_factor, let old = rope?.original_max_position_embeddings
-      else {
-        throw Refusal(
-          "llama3 rope scaling needs factor, low_freq_factor, high_freq_factor "
-            + "and original_max_position_embeddings")
-      }
-      return RotaryConfiguration(
-        theta: theta,
-        scaling: .llama3(factor: factor, lowFactor: low, highFactor: high, originalPositions: old))
-    case let other:
-      throw Refusal(
-        "rope scaling \"\(other)\" is not supported; supported: default, linear, llama3")
+  /// The names of labels that are more than `LABEL_0`, `LABEL_1` and so on, in the order of their
+  /// numbers.
+  fileprivate func labelNames() -> [String]? {
+    guard case .object(let members) = self["id2label"], !members.isEmpty else { return nil }
+    var names: [String] = []
+    for number in 0..<members.count {
+      guard case .string(let name) = members[String(number)] else { return nil }
+      names.append(name)
+    }
+    let isDefault = names.enumerated().allSatisfy { $0.element == "LABEL_\($0.offset)" }
+    return isDefault || Set(names).count < names.count ? nil : names
+  }
+
+  /// C / H where the file does not say the head size.
+  fileprivate func derivedHeadSize(_ channels: Int, _ heads: Int) throws -> Int {
+    guard heads > 0, channels % heads == 0 else {
+      throw FieldProblem("hidden_size \(channels) is no multiple of num_attention_heads \(heads)")
+    }
+    return channels / heads
+  }
+
+  /// Refuses attention that does not see all of the past.
+  fileprivate func checkAttention(_ type: String, positions: Int) throws {
+    if case .array(let kinds) = self["layer_types"],
+      let other = kinds.first(where: { $0 != .string("full_attention") })
+    {
+      throw FieldProblem(
+        "layer_types \(other.excerpt) is not supported; supported: \"full_attention\"")
+    }
+    let window: Int?
+    switch type {
+    case "qwen2":
+      window = try bool("use_sliding_window") ?? false ? try integer("sliding_window") : nil
+    case "mistral":
+      // A missing field has transformers' default; null says that there is no window.
+      let isMissing = !names.contains("sliding_window")
+      window = isMissing && positions > 4096 ? 4096 : try integer("sliding_window")
+    default: window = nil
+    }
+    if let window {
+      throw FieldProblem("sliding_window \(window) is not supported; supported: null")
     }
   }
 
-  func llamaFamily() throws -> ModelConfiguration {
-    let heads = try require(num_attention_heads, "num_attention_heads")
-    let channels = try require(hidden_size, "hidden_size")
-    let isQwen = model_type == "qwen2"
-    let windowed = isQwen ? (use_sliding_window ?? false) : model_type == "mistral"
-    if windowed, let sliding_window {
-      throw Refusal("sliding_window \(sliding_window) is not supported")
-    }
-    if let pretraining_tp, pretraining_tp > 1 {
-      throw Refusal("pretraining_tp \(pretraining_tp) is not supported; set it to 1")
-    }
+  fileprivate func llama(_ type: String, rope: ConfigurationFields?) throws -> ModelConfiguration {
+    let heads = try required("num_attention_heads")
+    let channels = try required("hidden_size")
+    let isQwen = type == "qwen2"
+    let hasBias = type == "llama" ? try bool("attention_bias") ?? false : false
+    let positions =
+      try integer("max_position_embeddings")
+      ?? (type == "llama" ? 2048 : type == "mistral" ? 131_072 : 32768)
+    try checkAttention(type, positions: positions)
     return ModelConfiguration(
-      family: .llama, vocabularySize: try require(vocab_size, "vocab_size"), channels: channels,
-      layerCount: try require(num_hidden_layers, "num_hidden_layers"), headCount: heads,
-      keyValueHeadCount: num_key_value_heads ?? heads,
-      headSize: head_dim ?? channels / max(heads, 1),
-      intermediateSize: try require(intermediate_size, "intermediate_size"),
-      maximumPositions: max_position_embeddings ?? 2048, norm: .rootMeanSquare,
-      normEpsilon: rms_norm_eps ?? 1e-6, normPlacement: .pre, positions: .rotary(try rotary()),
-      tokenTypeCount: 0, activation: try activation(), isGated: true, isCausal: true,
-      attentionInputBias: isQwen || (attention_bias ?? false),
-      attentionOutputBias: !isQwen && (attention_bias ?? false),
-      feedForwardBias: mlp_bias ?? false, tiesWordEmbeddings: tie_word_embeddings ?? false,
-      initializerRange: initializer_range ?? 0.02)
+      family: .llama, vocabularySize: try required("vocab_size"), channels: channels,
+      layerCount: try required("num_hidden_layers"), headCount: heads,
+      keyValueHeadCount: try integer("num_key_value_heads") ?? heads,
+      headSize: try integer("head_dim") ?? derivedHeadSize(channels, heads),
+      intermediateSize: try required("intermediate_size"),
+      maximumPositions: positions, norm: .rootMeanSquare,
+      normEpsilon: try float("rms_norm_eps") ?? 1e-6, normPlacement: .pre,
+      positions: .rotary(try rotary(rope, maximumPositions: positions)),
+      tokenTypeCount: 0, activation: try activation(default: "silu"), isGated: true,
+      isCausal: true, attentionInputBias: isQwen || hasBias, attentionOutputBias: hasBias,
+      feedForwardBias: try bool("mlp_bias") ?? false,
+      tiesWordEmbeddings: try bool("tie_word_embeddings") ?? false,
+      initializerRange: try float("initializer_range") ?? 0.02)
   }
 
-  func bertFamily() throws -> ModelConfiguration {
-    let heads = try require(num_attention_heads, "num_attention_heads")
-    let channels = try require(hidden_size, "hidden_size")
-    let kind = position_embedding_type ?? "absolute"
-    guard kind == "absolute" else {
-      throw Refusal("position_embedding_type \"\(kind)\" is not supported; supported: absolute")
-    }
-    if add_cross_attention ?? false { throw Refusal("add_cross_attention is not supported") }
-    guard channels % max(heads, 1) == 0 else {
-      throw Refusal("hidden_size \(channels) is no multiple of num_attention_heads \(heads)")
-    }
+  fileprivate func bert() throws -> ModelConfiguration {
+    let heads = try required("num_attention_heads")
+    let channels = try required("hidden_size")
     return ModelConfiguration(
-      family: .bert, vocabularySize: try require(vocab_size, "vocab_size"), channels: channels,
-      layerCount: try require(num_hidden_layers, "num_hidden_layers"), headCount: heads,
-      keyValueHeadCount: heads, headSize: channels / max(heads, 1),
-      intermediateSize: try require(intermediate_size, "intermediate_size"),
-      maximumPositions: try require(max_position_embeddings, "max_position_embeddings"),
-      norm: .layer, normEpsilon: layer_norm_eps ?? 1e-12, normPlacement: .post,
-      positions: .learned, tokenTypeCount: type_vocab_size ?? 2,
-      activation: try activation(), isGated: false, isCausal: is_decoder ?? false,
-      attentionInputBias: true, attentionOutputBias: true, feedForwardBias: true,
-      tiesWordEmbeddings: tie_word_embeddings ?? true,
-      initializerRange: initializer_range ?? 0.02)
+      family: .bert, vocabularySize: try required("vocab_size"), channels: channels,
+      layerCount: try required("num_hidden_layers"), headCount: heads,
+      keyValueHeadCount: heads, headSize: try derivedHeadSize(channels, heads),
+      intermediateSize: try required("intermediate_size"),
+      maximumPositions: try required("max_position_embeddings"),
+      norm: .layer, normEpsilon: try float("layer_norm_eps") ?? 1e-12, normPlacement: .post,
+      positions: .learned, tokenTypeCount: try integer("type_vocab_size") ?? 2,
+      activation: try activation(default: "gelu"), isGated: false,
+      isCausal: try bool("is_decoder") ?? false, attentionInputBias: true,
+      attentionOutputBias: true, feedForwardBias: true,
+      tiesWordEmbeddings: try bool("tie_word_embeddings") ?? true,
+      initializerRange: try float("initializer_range") ?? 0.02)
   }
 }

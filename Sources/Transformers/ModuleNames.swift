@@ -63,4 +63,14 @@ extension ModelConfiguration {
 
   /// Prefix that checkpoints of the bare model leave out.
   public var basePrefix: String { family == .llama ? "model." : "bert." }
+
+  /// The name of a tensor of the full model, for a name in a file: with the prefix that checkpoints
+  /// of the bare model leave out, and with LayerNorm's parameters named as PyTorch does, not
+  /// TensorFlow.
+  public func fullName(ofTensor name: String) -> String {
+    let name = name.replacing("LayerNorm.gamma", with: "LayerNorm.weight")
+      .replacing("LayerNorm.beta", with: "LayerNorm.bias")
+    let outside = [basePrefix, "lm_head.", "cls.", "score.", "classifier."]
+    return outside.contains(where: name.hasPrefix) ? name : basePrefix + name
+  }
 }

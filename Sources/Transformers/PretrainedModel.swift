@@ -34,7 +34,12 @@ public final class PretrainedModel: @unchecked Sendable {
   /// Bytes of the packed linear layers, one copy a node; 0 in fp32.
   public let packedBytes: Int
 
+  /// Remarks for the user: fields and tensors that are not used, and a head that is not tied.
+  public let notices: [String]
+
   let files: SafetensorsCollection
+  /// The tensors of the files that were read.
+  private let usedTensors: Set<String>
   /// The weights that are kept in fp32, by the full names of their tensors.
   private let inFloats: [String: Floats]
   /// Whatever keeps widened weights alive.
@@ -45,6 +50,11 @@ public final class PretrainedModel: @unchecked Sendable {
   /// The language modelling head, or nil where the files have none.
   public var languageHead: LanguageHeadWeights? { weights.languageHead }
 
+  /// True if the language modelling head is the token embedding.
+  public var tiesLanguageHead: Bool {
+    parts.languageHead == configuration.tokenEmbeddingName + ".weight"
+  }
+
   /// A classification head as stored.
   public struct StoredHead: Sendable {
     /// (labels, C), row-major.
@@ -53,6 +63,8 @@ public final class PretrainedModel: @unchecked Sendable {
     public let bias: [Float]?
     /// Number of labels.
     public let labels: Int
+    /// The names of the labels in the order of the rows; nil where config.json has none.
+    public let labelNames: [String]?
   }
 
   /// Opens a model directory (`config.json` with `model.safetensors`, sharded or not).
@@ -74,9 +86,10 @@ public final class PretrainedModel: @unchecked Sendable {
       throw ModelError(path: directory, reason: reason)
     }
     self.owner = owner
-    let configuration = try ModelConfiguration(directory: directory)
+    let file = try ConfigurationFile(directory: directory)
+    let configuration = file.configuration
     let files = try SafetensorsCollection(directory: directory)
-    var reader = TensorReader(
+    var reader = try TensorReader(
       files: files, configuration: configuration, directory: directory,
       storage: storage ?? Self.privateStorage)
     self.precision = precision
@@ -85,7 +98,7 @@ public final class PretrainedModel: @unchecked Sendable {
     self.directory = directory
     self.configuration = configuration
     self.files = files
-    let parts = ModelParts(hasPooler: reader.hasPooler, languageHead: reader.languageHeadName)
+    let parts = ModelParts(hasPooler: reader.hasPooler, languageHead: reader.languageHead.output)
     self.parts = parts
     var inFloats: [String: Floats] = [:]
     weights = try ModelWeights(
@@ -96,7 +109,11 @@ public final class PretrainedModel: @unchecked Sendable {
         return found
       }, matrix: { reader.packed($0) })
     self.inFloats = inFloats
-    classificationHead = try reader.classificationHead()
+    classificationHead = try reader.classificationHead(labelNames: file.labelNames)
+    usedTensors = reader.used.names
+    notices =
+      file.notices + reader.languageHead.notices
+      + [reader.used.notice(files, directory: directory)].compactMap { $0 }
     parameterCount = files.tensors.reduce(0) { $0 + $1.elementCount }
     storedBytes = files.tensors.reduce(0) { $0 + $1.byteRange.count }
   }
@@ -117,6 +134,8 @@ public final class PretrainedModel: @unchecked Sendable {
     packedBytes = other.packedBytes
     files = other.files
     inFloats = other.inFloats
+    notices = other.notices
+    usedTensors = other.usedTensors
     self.owner = [other.owner, owner].compactMap { $0 } as [AnyObject] as AnyObject
   }
 
@@ -151,9 +170,11 @@ public final class PretrainedModel: @unchecked Sendable {
   /// tensors are checked when they are widened.)
   public func checkFinite(part: Int = 0, of parts: Int = 1) throws {
     for (index, tensor) in files.tensors.enumerated()
-    where tensor.elementType == .f32 && index % parts == part {
-      if let values = try files.floats(named: tensor.name),
-        !allFinite(values.baseAddress!, count: values.count)
+    where tensor.elementType == .f32 && index % parts == part
+      && usedTensors.contains(tensor.name)
+    {
+      if let values = try files.floats(named: tensor.name), let first = values.baseAddress,
+        !allFinite(first, count: values.count)
       {
         throw ModelError(
           path: directory, reason: "tensor \(tensor.name) holds values that are not finite")

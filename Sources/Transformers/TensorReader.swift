@@ -3,36 +3,47 @@
 internal import Kernels
 internal import Safetensors
 
-/// Looks tensors up by their full name or, in checkpoints of the bare model, without its prefix.
+/// Looks tensors up by their full name; checkpoints of the bare model leave its prefix out.
 struct TensorReader {
   let files: SafetensorsCollection
   let configuration: ModelConfiguration
   let directory: String
   let storage: WidenedStorage
+  /// The tensors of the files by their full names.
+  private let byFullName: [String: TensorDescriptor]
+  /// The tensors that were asked for.
+  let used = UsedTensors()
+  /// The tensors of BERT's or Llama's product to the vocabulary.
+  let languageHead: LanguageHeadTensors
   /// Packed weights by the full name of their tensor.
   private var packedWeights: [String: PackedWeight] = [:]
 
+  /// A reader of a model's files.
+  /// - Throws: `ModelError` where two tensors are one and the same.
   init(
     files: SafetensorsCollection, configuration: ModelConfiguration, directory: String,
     storage: @escaping WidenedStorage
-  ) {
+  ) throws {
     self.files = files
     self.configuration = configuration
     self.directory = directory
     self.storage = storage
+    var byFullName: [String: TensorDescriptor] = [:]
+    for tensor in files.tensors {
+      let full = configuration.fullName(ofTensor: tensor.name)
+      if let other = byFullName.updateValue(tensor, forKey: full) {
+        throw ModelError(
+          path: directory,
+          reason: "tensors \(other.name) and \(tensor.name) are both \(full); one is allowed")
+      }
+    }
+    self.byFullName = byFullName
+    languageHead = try LanguageHeadTensors(
+      configuration, directory: directory, files: files, byFullName: byFullName, used: used)
   }
 
   func resolve(_ name: String) -> TensorDescriptor? {
-    let prefix = configuration.basePrefix
-    var candidates = [name]
-    if name.hasPrefix(prefix) { candidates.append(String(name.dropFirst(prefix.count))) }
-    // Checkpoints converted from TensorFlow name LayerNorm's parameters gamma and beta.
-    for candidate in candidates where candidate.contains("LayerNorm.") {
-      candidates.append(
-        candidate.replacing("LayerNorm.weight", with: "LayerNorm.gamma")
-          .replacing("LayerNorm.bias", with: "LayerNorm.beta"))
-    }
-    return candidates.lazy.compactMap { files[$0] }.first
+    byFullName[languageHead.aliases[name] ?? name]
   }
 
   func has(_ name: String) -> Bool { resolve(name) != nil }
@@ -47,6 +58,7 @@ struct TensorReader {
         path: directory,
         reason: "tensor \(tensor.name) has shape \(tensor.shape); config.json implies \(shape)")
     }
+    used.insert(tensor.name)
     return tensor
   }
 
@@ -60,10 +72,7 @@ struct TensorReader {
     try files.readFloats(
       named: tensor.name,
       into: UnsafeMutableBufferPointer(start: memory, count: tensor.elementCount))
-    guard allFinite(memory, count: tensor.elementCount) else {
-      throw ModelError(
-        path: directory, reason: "tensor \(tensor.name) holds values that are not finite")
-    }
+    guard allFinite(memory, count: tensor.elementCount) else { throw notFinite(tensor) }
   }
 
   /// The weight of a linear layer that was packed.
@@ -102,7 +111,13 @@ struct TensorReader {
   }
 
   /// Tensors and shapes of all linear layers that the files hold.
-  private func linearNames(withLanguageHead: Bool) -> [(name: String, shape: [Int])] {
+  private func linearNames(withLanguageHead: Bool) throws -> [(name: String, shape: [Int])] {
+    guard configuration.layerCount <= files.tensors.count else {
+      throw ModelError(
+        path: directory,
+        reason: "num_hidden_layers is \(configuration.layerCount), but the files hold "
+          + "\(files.tensors.count) tensors")
+    }
     var names: [(name: String, shape: [Int])] = []
     func append(_ role: LinearRole, layer: Int) {
       let size = configuration.size(of: role)
@@ -118,7 +133,7 @@ struct TensorReader {
       }
     }
     if hasPooler { append(.pooler, layer: 0) }
-    if withLanguageHead, let output = languageHeadName {
+    if withLanguageHead, let output = languageHead.output {
       if configuration.family == .bert { append(.languageHeadTransform, layer: 0) }
       names.append((output, [configuration.vocabularySize, configuration.channels]))
     }
@@ -128,38 +143,30 @@ struct TensorReader {
   /// Whether the files hold BERT's pooler.
   var hasPooler: Bool { configuration.family == .bert && has("bert.pooler.dense.weight") }
 
-  /// The tensor of the product to the vocabulary, or nil where the files have none.
-  var languageHeadName: String? {
-    let embedding = configuration.tokenEmbeddingName + ".weight"
-    switch configuration.family {
-    case .llama:
-      if configuration.tiesWordEmbeddings { return embedding }
-      return has("lm_head.weight") ? "lm_head.weight" : nil
-    case .bert:
-      guard has("cls.predictions.transform.dense.weight") else { return nil }
-      let untied = "cls.predictions.decoder.weight"
-      return configuration.tiesWordEmbeddings || !has(untied) ? embedding : untied
-    }
-  }
-
-  func classificationHead() throws -> PretrainedModel.StoredHead? {
+  /// The classification head of the files, where there is one of the expected shape.
+  func classificationHead(labelNames: [String]?) throws -> PretrainedModel.StoredHead? {
     let name = configuration.classificationHeadName
-    guard let tensor = files[name + ".weight"], tensor.shape.count == 2,
+    guard let tensor = resolve(name + ".weight"), tensor.shape.count == 2,
       tensor.shape[1] == configuration.channels
     else { return nil }
     let labels = tensor.shape[0]
-    func read(_ tensor: String, count: Int) throws -> [Float] {
-      var values = [Float](repeating: 0, count: count)
-      try values.withUnsafeMutableBufferPointer { try files.readFloats(named: tensor, into: $0) }
+    func read(_ tensor: TensorDescriptor) throws -> [Float] {
+      let values = try files.readFloats(named: tensor.name)
+      guard values.allSatisfy(\.isFinite) else { throw notFinite(tensor) }
+      used.insert(tensor.name)
       return values
     }
     var bias: [Float]?
     if configuration.classificationHeadHasBias {
-      guard let stored = files[name + ".bias"], stored.shape == [labels] else { return nil }
-      bias = try read(name + ".bias", count: labels)
+      guard let stored = resolve(name + ".bias"), stored.shape == [labels] else { return nil }
+      bias = try read(stored)
     }
     return .init(
-      weight: try read(name + ".weight", count: labels * configuration.channels), bias: bias,
-      labels: labels)
+      weight: try read(tensor), bias: bias, labels: labels,
+      labelNames: labelNames?.count == labels ? labelNames : nil)
+  }
+
+  private func notFinite(_ tensor: TensorDescriptor) -> ModelError {
+    ModelError(path: directory, reason: "tensor \(tensor.name) holds values that are not finite")
   }
 }

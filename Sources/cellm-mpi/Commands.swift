@@ -74,6 +74,10 @@ struct Export: ExecutableCommand {
         cellm-mpi export runs/x-20261122-130500 --to adapter
         cellm-mpi export runs/x-20261122-130500 --to model --merge
         cellm-mpi export runs/x-20261122-130500 --to adapter --logits test
+        cellm-mpi export runs/x-20261122-130500 --to adapter --masked
+
+      By default the server's whole vector is written. A run evaluates it as clients receive it, zero outside
+      of the download mask (evaluation.masked); --masked writes that vector, with the accuracy of the run.
 
       PEFT loads the adapter: PeftModel.from_pretrained(model, "adapter"), the model being an
       AutoModelForSequenceClassification with the corpus's number of labels. Of full fine-tuning the
@@ -88,6 +92,9 @@ struct Export: ExecutableCommand {
 
   @Flag(help: "Write the whole model with the adapter merged, as Hugging Face has it.")
   var merge = false
+
+  @Flag(help: "Write the vector that was evaluated last in place of the whole one.")
+  var masked = false
 
   @Option(
     help: ArgumentHelp(
@@ -110,7 +117,8 @@ struct Export: ExecutableCommand {
   func execute() throws -> Int32 {
     try onFirstProcess {
       try exportRun(
-        run, to: target, merge: merge, logits: logits.flatMap(Split.init), examples: examples)
+        run, to: target, merge: merge, masked: masked, logits: logits.flatMap(Split.init),
+        examples: examples)
     }
   }
 }

@@ -49,8 +49,7 @@ struct RunTests {
     #expect(
       names == [
         ".lock", "adapter", "checkpoints", "clients.csv", "config.yaml", "confusion.csv",
-        "evaluation.csv",
-        "manifest.json",
+        "evaluated.safetensors", "evaluation.csv", "manifest.json",
         "metrics.jsonl", "rounds.csv", "tensorboard", "wire.csv",
       ])
     #expect(try scratch.read("r/rounds.csv").split(separator: "\n").count == 5)
@@ -267,7 +266,10 @@ struct RunFailureTests {
     #expect(found.first?.exitCode == 66)
     #expect(
       found.first?.lines == [
-        "nope and none are not in \(scratch.path)/home; type make assets ASSETS=\"nope none\""
+        "nope is not in \(scratch.path)/home, which is empty; type make assets, or give a directory, from"
+          + " / or . on",
+        "none is not in \(scratch.path)/home, which is empty; type make assets, or give a directory, from"
+          + " / or . on",
       ])
   }
 

@@ -86,7 +86,7 @@ def broken():
     put("zeros", raw(b"\0" * 64), "start with '{'")
     put("pickle", b"\x80\x02}q\x00(X\x06\x00\x00\x00weightq\x01ctorch._utils\n_rebuild_tensor_v2\n", "header of")
     put("gguf", b"GGUF" + struct.pack("<IQQ", 3, 0, 0), "header of")
-    put("text", b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 5\n", "header of")
+    put("text", b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 5\n", "Git LFS pointer")
     put("array", raw("[]"), "start with '{'")
     put("null", raw("null"), "start with '{'")
     put("leading_space", raw(" {" + ONE + "}", EIGHT), "start with '{'")

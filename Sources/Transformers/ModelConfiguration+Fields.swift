@@ -1,0 +1,114 @@
+// All fields of config.json that transformers 5.24 writes for the supported families, those that
+// older versions wrote, and the meaning of each. Fields that transformers itself does not read in a
+// family are without effect there.
+
+internal import Safetensors
+
+/// The lists of fields of config.json.
+enum ModelFields {
+  /// The fields of a `model_type`.
+  static func meanings(of modelType: String) -> [String: FieldMeaning] {
+    let own: [String: FieldMeaning] =
+      switch modelType {
+      case "llama": rotary.merging(llama) { $1 }
+      case "mistral": rotary.merging(mistral) { $1 }
+      case "qwen2": rotary.merging(qwen2) { $1 }
+      case "bert": bert
+      default: [:]
+      }
+    var all = common.merging(own) { $1 }
+    for name in withoutEffect + generation { all[name] = .withoutEffect }
+    return all
+  }
+
+  private static let falseOnly = FieldMeaning.only([.bool(false)])
+  private static let emptyOnly = FieldMeaning.only([.object([:]), .array([])])
+
+  /// Fields of every model (`PreTrainedConfig`).
+  private static let common: [String: FieldMeaning] = [
+    "model_type": .computed, "vocab_size": .computed, "hidden_size": .computed,
+    "num_hidden_layers": .computed, "num_attention_heads": .computed,
+    "intermediate_size": .computed, "hidden_act": .computed,
+    "max_position_embeddings": .computed, "initializer_range": .computed,
+    "tie_word_embeddings": .computed, "id2label": .computed,
+    "quantization_config": .only([]),
+    "is_encoder_decoder": falseOnly, "tie_encoder_decoder": falseOnly,
+    "add_cross_attention": falseOnly, "cross_attention_hidden_size": .only([]),
+    "pruned_heads": emptyOnly, "per_layer_config": emptyOnly,
+    "is_causal": .only([.bool(true)]),
+    "problem_type": .only([.string("single_label_classification")]),
+  ]
+
+  /// Fields of the families with rotary positions.
+  private static let rotary: [String: FieldMeaning] = [
+    "num_key_value_heads": .computed, "head_dim": .computed, "rms_norm_eps": .computed,
+    "rope_theta": .computed, "rope_scaling": .computed, "rope_parameters": .computed,
+    "original_max_position_embeddings": .computed, "partial_rotary_factor": .only([.number("1")]),
+    "layer_types": .computed, "attention_dropout": .withoutEffect, "is_decoder": .withoutEffect,
+  ]
+
+  private static let llama: [String: FieldMeaning] = [
+    "attention_bias": .computed, "mlp_bias": .computed,
+    "pretraining_tp": .only([.number("1")]),
+    // Fields of SmolLM's training framework.
+    "is_llama_config": .withoutEffect, "rope_interleaved": falseOnly,
+  ]
+
+  /// Mistral's layers have no biases, whatever the file says.
+  private static let mistral: [String: FieldMeaning] = [
+    "sliding_window": .computed, "attention_bias": falseOnly, "mlp_bias": falseOnly,
+  ]
+
+  /// Query, key and value have biases and no other layer has, whatever the file says.
+  private static let qwen2: [String: FieldMeaning] = [
+    "sliding_window": .computed, "use_sliding_window": .computed,
+    "max_window_layers": .withoutEffect, "attention_bias": .withoutEffect, "mlp_bias": falseOnly,
+    "use_mrope": falseOnly,
+  ]
+
+  private static let bert: [String: FieldMeaning] = [
+    "type_vocab_size": .computed, "layer_norm_eps": .computed, "is_decoder": .computed,
+    "position_embedding_type": .only([.string("absolute")]),
+    "hidden_dropout_prob": .withoutEffect, "attention_probs_dropout_prob": .withoutEffect,
+    "classifier_dropout": .withoutEffect,
+    // The original BERT checkpoints.
+    "directionality": .withoutEffect, "pooler_fc_size": .withoutEffect,
+    "pooler_num_attention_heads": .withoutEffect, "pooler_num_fc_layers": .withoutEffect,
+    "pooler_size_per_head": .withoutEffect, "pooler_type": .withoutEffect,
+  ]
+
+  /// Fields of `PreTrainedConfig`, now or earlier, that change no result here.
+  private static let withoutEffect = [
+    "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal",
+    "_commit_hash", "_experts_implementation_internal", "_flash_attn_2_enabled", "_name_or_path",
+    "_num_labels", "architectures", "attn_implementation", "bos_token_id",
+    "chunk_size_feed_forward", "cls_token_id", "decoder_start_token_id", "dtype", "eos_token_id",
+    "experts_implementation", "finetuning_task", "gradient_checkpointing", "label2id", "language",
+    "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "output_past",
+    "pad_token_id", "prefix", "return_dict", "sep_token_id", "task_specific_params",
+    "tie_last_hidden_states", "tokenizer_class", "torch_dtype", "torchscript",
+    "transformers.js_config", "transformers_version", "unk_token_id", "unsloth_fixed",
+    "unsloth_version", "use_bfloat16", "use_cache", "use_return_dict",
+  ]
+
+  /// Fields of `GenerationConfig`, which older versions wrote into config.json.
+  private static let generation = [
+    "assistant_confidence_threshold", "assistant_lookbehind", "bad_words_ids",
+    "begin_suppress_tokens", "diversity_penalty", "do_sample", "early_stopping",
+    "encoder_no_repeat_ngram_size", "encoder_repetition_penalty", "epsilon_cutoff", "eta_cutoff",
+    "exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id",
+    "length_penalty", "max_length", "max_new_tokens", "min_length", "min_new_tokens",
+    "no_repeat_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
+    "num_beam_groups", "num_beams", "num_return_sequences", "output_logits", "output_scores",
+    "remove_invalid_values", "renormalize_logits", "repetition_penalty",
+    "return_dict_in_generate", "suppress_tokens", "target_lookbehind", "temperature", "top_k",
+    "top_p", "typical_p",
+  ]
+
+  /// The fields of `rope_parameters` and `rope_scaling`.
+  static let rope: [String: FieldMeaning] = [
+    "rope_type": .computed, "type": .computed, "rope_theta": .computed, "factor": .computed,
+    "low_freq_factor": .computed, "high_freq_factor": .computed,
+    "original_max_position_embeddings": .computed, "partial_rotary_factor": .only([.number("1")]),
+  ]
+}
