@@ -54,7 +54,7 @@ struct ExistingRun {
 
 extension Experiment {
   /// The lines in which it differs from one of which a run was begun; what changes no result may.
-  fileprivate func differences(from saved: Experiment) -> [String] {
+  func differences(from saved: Experiment) -> [String] {
     var (now, then) = (self, saved)
     now.checkpoint = then.checkpoint
     now.watchdog = then.watchdog

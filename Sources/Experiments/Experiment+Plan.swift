@@ -146,17 +146,37 @@ extension Experiment.EvaluationSection.Masked {
 }
 
 /// The text of an input file.
-func readText(_ path: String, what: String) throws -> String {
-  guard FileManager.default.fileExists(atPath: path) else {
-    throw CommandFailure(ExitCode.missingInput, "\(what) \(path) does not exist")
+///
+/// - Parameter limit: The most bytes; what comes after them is not read.
+/// - Throws: `CommandFailure`: 66 where it does not exist, 74 where it cannot be read, 65 where it is
+///   no text, 64 where it has more than `limit` bytes.
+func readText(_ path: String, what: String, atMost limit: Int = .max) throws -> String {
+  func failure() -> CommandFailure {
+    if errno == ENOENT || errno == ENOTDIR {
+      return CommandFailure(ExitCode.missingInput, "\(what) \(path) does not exist")
+    }
+    return CommandFailure(
+      ExitCode.inputOutput,
+      "\(what) \(path) cannot be read: \(String(cString: strerror(errno)))")
   }
-  let data: Data
-  do {
-    data = try Data(contentsOf: URL(fileURLWithPath: path))
-  } catch {
-    throw CommandFailure(ExitCode.inputOutput, "\(what) \(path) cannot be read")
+  var descriptor: Int32
+  repeat { descriptor = open(path, O_RDONLY | O_CLOEXEC) } while descriptor < 0 && errno == EINTR
+  guard descriptor >= 0 else { throw failure() }
+  defer { close(descriptor) }
+  var bytes: [UInt8] = []
+  var piece = [UInt8](repeating: 0, count: 1 << 16)
+  while true {
+    let count = read(descriptor, &piece, piece.count)
+    if count < 0, errno == EINTR { continue }
+    guard count >= 0 else { throw failure() }
+    if count == 0 { break }
+    bytes += piece[..<count]
+    guard bytes.count <= limit else {
+      throw CommandFailure(
+        ExitCode.usage, "\(what) \(path) has more than \(limit >> 10) KiB")
+    }
   }
-  guard let text = String(data: data, encoding: .utf8) else {
+  guard let text = String(validating: bytes, as: UTF8.self) else {
     throw CommandFailure(ExitCode.data, "\(what) \(path) is not a text in UTF-8")
   }
   return text

@@ -36,6 +36,9 @@ public func planReport(
   guard problems.isEmpty else {
     throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
   }
+  if let problem = prepared.partition.problem(exampleCount: prepared.corpus.train.count) {
+    throw CommandFailure(ExitCode.data, problem)
+  }
   let population = prepared.partition.clientCount
   plan = try plan.settlingNoise(population: population)
   let privacy = PrivacyReport(plan, population: population)
@@ -49,7 +52,9 @@ public func planReport(
       prepared.partition, of: prepared.corpus.train,
       limit: loaded.experiment.data.maximumLength, to: $0)
   }
-  let notices = (loaded.notices + (privacy?.notices ?? [])).map { "note: \($0)\n" }.joined()
+  let idle = plan.idleRanksNotice(ranks: ranks)
+  let notices = (loaded.notices + (privacy?.notices ?? []) + [idle].compactMap(\.self))
+    .map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
     + report.sizes + report.populationTable + report.messages + (privacy?.table ?? "")
     + report.memory + (written ?? "")
