@@ -1,5 +1,5 @@
-// Which values an experiment's adapter allows: what needs LoRA's factors or frozen weights, where
-// there are none, and what is trained. `plan` and `run` refuse the same, as both read the experiment.
+// The values that an experiment's adapter allows: some need LoRA's factors or frozen weights, which
+// it may not have; and the adapter as a value. `plan` and `run` refuse the same, as both read the experiment.
 
 internal import Adapters
 

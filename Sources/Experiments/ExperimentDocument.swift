@@ -98,7 +98,7 @@ struct ExperimentDocument {
   private static func check(_ root: Node) throws(Failure) {
     var count = 0
     var line = 1
-    /// Whether a node is within the bounds.
+    /// True if a node is within the bounds.
     func isSmall(_ node: Node, depth: Int) -> Bool {
       count += 1
       if let found = node.mark?.line { line = found }

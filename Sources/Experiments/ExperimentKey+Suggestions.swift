@@ -74,7 +74,7 @@ extension ExperimentKey {
     return best.distance <= max(2, word.utf8.count / 2) ? [best.path] : []
   }
 
-  /// What other programs and papers call a key.
+  /// Names of keys in other programs and papers.
   private static let otherNames: [String: [String]] = {
     let densities = ["method.download.density", "method.upload.density"]
     return [

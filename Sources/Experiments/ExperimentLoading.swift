@@ -51,15 +51,18 @@ struct ExperimentFile {
   private let reader: ExperimentReader
 
   /// Reads the file.
-  /// - Parameter settingsDirectory: Paths in settings that start with `.` are relative to it.
+  /// - Parameters:
+  ///   - settingsDirectory: Paths in settings that start with `.` are relative to it.
+  ///   - settingPrefix: Stands before a setting in messages.
   /// - Throws: `CommandFailure` where it is missing, unreadable or too large.
-  init(path: String, settingsDirectory: String) throws {
+  init(path: String, settingsDirectory: String, settingPrefix: String = "--set ") throws {
     let text = try readText(
       path, what: "experiment file", atMost: ExperimentDocument.largestText)
     let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
     var reader = ExperimentReader(
       name: path, fileContext: ReadingContext(baseDirectory: directory),
       settingContext: ReadingContext(baseDirectory: settingsDirectory))
+    reader.settingPrefix = settingPrefix
     reader.readFile(text)
     self.reader = reader
   }

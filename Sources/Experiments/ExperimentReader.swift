@@ -38,6 +38,8 @@ struct ExperimentReader {
   let name: String
   let fileContext: ReadingContext
   let settingContext: ReadingContext
+  /// Stands before a setting in messages: `--set `, or the file that has it.
+  var settingPrefix = "--set "
 
   /// Where something was given; ordered as the user wrote it.
   enum Place {
@@ -293,7 +295,7 @@ struct ExperimentReader {
   }
 
   /// The sentence about a key that does not exist.
-  /// - Parameter word: What the file or the setting says; part of the path in nested sections.
+  /// - Parameter word: The key in the file or the setting, without the sections that it stands in.
   private mutating func unknownKey(_ path: String, _ word: String) -> String {
     unknownCount += 1
     // Each takes a hundred edit distances.
@@ -344,7 +346,7 @@ struct ExperimentReader {
     let location: String
     switch place {
     case .line(let line): location = "\(name):\(line)"
-    case .setting(let setting, _): location = "--set \(clipped(setting, to: 200))"
+    case .setting(let setting, _): location = settingPrefix + clipped(setting, to: 200)
     }
     append(
       place.order, Problem(location: location, key: key.map { clipped($0, to: 200) }, text: text))

@@ -35,10 +35,10 @@ final class LockFile {
   }
 
   /// Takes the file for this process alone.
-  /// - Returns: Whether no other process has it.
+  /// - Returns: False if another process has it.
   func lock() throws -> Bool { try take(LOCK_EX) }
 
-  /// Whether a process has it by `lock`. Two that look at once do not see each other.
+  /// True if a process has it by `lock`. Two that look at once do not see each other.
   func isLocked() throws -> Bool {
     guard try take(LOCK_SH) else { return true }
     flock(descriptor, LOCK_UN)

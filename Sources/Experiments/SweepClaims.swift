@@ -83,7 +83,7 @@ final class SweepClaims {
     }
   }
 
-  /// Whether a point was free and is claimed now.
+  /// Claims a point; false if it is finished or another group has it.
   private func claim(_ index: Int) throws -> Bool {
     if try held[index] != nil || isFinished(index) { return false }
     let file = try LockFile(file(index))
@@ -126,7 +126,7 @@ final class SweepClaims {
 
   /// The claim on a point, seen from outside. To be looked at `alone`.
   struct Claim {
-    /// Whether a process has it.
+    /// True if a process has it.
     let isHeld: Bool
     /// Exit code and cause, where the point failed and was not begun again since.
     let failure: String?

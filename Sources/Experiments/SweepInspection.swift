@@ -46,7 +46,7 @@ private func currentRows(
       if claim?.isHeld != true { rows[index][status] = PointStatus.killed.rawValue }
     }
   }
-  // Where the folder is not ours to write to, the table stays as it is.
+  // In a folder of another user the table stays as it is.
   try? SweepClaims.alone(in: folder, correct)
   return rows
 }

@@ -18,7 +18,8 @@ struct SweepPoints {
   init(path: String, output: String?) throws {
     sweep = try Sweep(path: path)
     directory = output ?? "runs/\(sweep.name)"
-    let file = try ExperimentFile(path: sweep.experiment, settingsDirectory: sweep.directory)
+    let file = try ExperimentFile(
+      path: sweep.experiment, settingsDirectory: sweep.directory, settingPrefix: "\(path): ")
     var problems = PointProblems()
     var experiments: [Experiment] = []
     for point in sweep.points {
@@ -79,7 +80,7 @@ struct SweepPoints {
     return manifest
   }
 
-  /// Whether a point's run has ended with all rounds that the sweep file gives it.
+  /// True if a point's run has ended with all rounds that the sweep file gives it.
   func isFinished(_ index: Int, _ manifest: Manifest) throws -> Bool {
     // A run that is to have more rounds goes on.
     try manifest.status == "finished"

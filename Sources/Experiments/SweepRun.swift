@@ -110,7 +110,7 @@ private final class SweepGroup {
   }
 
   /// Plays a point.
-  /// - Returns: Whether the group goes on to others.
+  /// - Returns: False if the group is to stop.
   private func play(
     _ index: Int, _ run: (ExperimentRequest, _ output: String) throws -> RunOutcome?
   ) throws -> Bool {

@@ -17,7 +17,7 @@ enum PointStatus: String {
 final class SweepTable {
   private let points: SweepPoints
   private let differing: [ExperimentKey]
-  /// What was read of a run directory, with the manifest's stamp at that time.
+  /// The runs that were read, each with its manifest's stamp at that time.
   private var known: [Int: (stamp: FileStamp, run: PointRun)] = [:]
   init(_ points: SweepPoints) {
     self.points = points
@@ -151,7 +151,7 @@ private struct FileStamp: Equatable {
 /// The run of a point, as its directory has it.
 struct PointRun {
   let manifest: Manifest
-  /// Whether it is the run that the sweep file gives now, with all its rounds.
+  /// True for the run that the sweep file gives now, with all its rounds.
   let isFinished: Bool
   /// Seconds of all starts together. Of a start that was killed the rounds count that the run kept.
   let wallSeconds: Double

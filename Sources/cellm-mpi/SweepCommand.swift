@@ -115,7 +115,7 @@ struct SweepCommand: ExecutableCommand {
   }
 }
 
-/// How the sweep ended on one rank, for the first one.
+/// The end of the sweep on one rank, for the first one.
 private struct SweepPart: Codable {
   /// The sweep's directory, on the first rank of a group that played.
   var directory: String?

@@ -61,7 +61,7 @@ struct EditedSweepTests {
     try sweep.edit("points: {a: {}, b: {seed: 7, local.epochs: 2}, c: {seed: 2}}")
     let table = try sweep.scratch.read("out/points.csv")
     #expect {
-      try sweep.play(ranks: 2)
+      try sweep.play()
     } throws: { error in
       let text = (error as? RunFailure)?.description ?? ""
       return (error as? RunFailure)?.exitCode == 64
@@ -114,15 +114,16 @@ struct EditedSweepTests {
   func problems() throws {
     let sweep = try Played(
       "set: {federation.rouns: 3}\npoints: {a: {}, b: {seed: -1}, c: {}, d: {}, e: {}}")
+    let path = sweep.scratch.path + "/s.sweep.yaml"
     #expect {
-      try sweepListing(path: sweep.scratch.path + "/s.sweep.yaml", assets: sweep.scratch.assets)
+      try sweepListing(path: path, assets: sweep.scratch.assets)
     } throws: { error in
       let lines = "\(error)".split(separator: "\n")
       return lines.count == 2
         && lines[0].hasPrefix(
-          "points a, b, c and 2 more: --set federation.rouns=3: unknown key; did you mean "
+          "points a, b, c and 2 more: \(path): federation.rouns=3: unknown key; did you mean "
             + "federation.rounds?")
-        && lines[1].hasPrefix("point b: --set seed=-1: -1 is not allowed")
+        && lines[1].hasPrefix("point b: \(path): seed=-1: -1 is not allowed")
     }
   }
 

@@ -31,6 +31,9 @@ ends "an experiment that is not there" 66 'no such file' 5 slurm/submit.sh nowhe
 job=$(submit "$yaml" --ranks-per-node 2 --output "$scratch/node")
 finished "one node" "$scratch/one" "$job" "$scratch/node"
 check "its script is in the run directory" test -s "$scratch/node/job.sh"
+job=$(submit "$yaml" --ranks-per-node 2 --output "$scratch/out dir 5%j")
+finished "a directory with spaces and a percent sign" "$scratch/one" "$job" "$scratch/out dir 5%j"
+check "its log is there" test -e "$scratch/out dir 5%j/job-$job.log"
 job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --output "$scratch/nodes")
 finished "two nodes by mpirun" "$scratch/one" "$job" "$scratch/nodes"
 check "they are two hosts and four ranks" test "$(places "$scratch/nodes")" = "node1 node2 4"

@@ -38,7 +38,7 @@ ends "ranks without a client are named, and the run is submitted" 0 '1 of 4 rank
 check "sbatch got its script" test "$(cat "$scratch/told")" = "$scratch/b/job.sh"
 rm "$scratch/told"
 printf 'experiment: tiny.yaml\npoints: {a: {}, b: {local.epoks: 3}}\n' > "$scratch/bad.sweep.yaml"
-ends "a sweep with a bad point is not submitted" 64 'point b: --set local.epoks=3: unknown key' 10 \
+ends "a sweep with a bad point is not submitted" 64 'bad.sweep.yaml: local.epoks=3: unknown key' 10 \
   "${submit[@]}" "$scratch/bad.sweep.yaml" --output "$scratch/a"
 sed 's/^program=.*/program=no-such-program/' "$scratch/site.conf" > "$scratch/nowhere.conf"
 ends "where the program does not run nothing is checked, and it says so" 0 'so nothing was checked' 10 \
