@@ -161,9 +161,21 @@ struct CSVColumns {
     self.rows = rows
   }
 
-  /// nil where there is no such table.
+  /// nil where there is no such table, or where it cannot be read.
   init?(_ path: String) {
-    guard let content = try? readText(path, what: "table") else { return nil }
+    guard let found = try? CSVColumns(reading: path) else { return nil }
+    self = found
+  }
+
+  /// nil where there is no such table.
+  /// - Throws: `CommandFailure` where it is there and cannot be read.
+  init?(reading path: String) throws {
+    let content: String
+    do {
+      content = try readText(path, what: "table")
+    } catch let failure as CommandFailure where failure.exitCode == ExitCode.missingInput {
+      return nil
+    }
     let table = content.split(separator: "\n").map(csvCells)
     guard let header = table.first else { return nil }
     self.header = header

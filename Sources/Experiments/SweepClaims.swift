@@ -13,6 +13,7 @@ final class SweepClaims {
   /// Whether waiting was given up because the job is to stop.
   private(set) var isStopped = false
   private var held: [Int: LockFile] = [:]
+  private var isSurveyed = false
   /// Finished points with their results; they stay so.
   private var finished: [Int: PairwiseSearch.Outcome] = [:]
   /// Begins the claim of a point that failed; its exit code and cause follow.
@@ -53,6 +54,11 @@ final class SweepClaims {
   /// Claims the first point that is neither finished nor claimed; nil where none is left. A search waits
   /// here for the points of other groups that decide how it goes on.
   func next(only: Int?) throws -> Int? {
+    if !isSurveyed, only == nil, points.sweep.search == nil {
+      // Before the gate is taken: reading the runs of a long sweep takes seconds.
+      for index in points.sweep.points.indices { _ = try isFinished(index) }
+      isSurveyed = true
+    }
     while true {
       switch try Self.alone(in: folder, { try attempt(only: only) }) {
       case .claimed(let index): return index

@@ -76,16 +76,17 @@ struct SweepPoints {
 
   /// The manifest of a point that is finished as the sweep file gives it now; nil for other points.
   func finishedManifest(_ index: Int) throws -> Manifest? {
-    guard let manifest = try manifest(index), try isFinished(index, manifest) else { return nil }
+    guard let manifest = try manifest(index), hasAllRounds(index, manifest),
+      try differences(index).isEmpty
+    else { return nil }
     return manifest
   }
 
-  /// True if a point's run has ended with all rounds that the sweep file gives it.
-  func isFinished(_ index: Int, _ manifest: Manifest) throws -> Bool {
+  /// True if a run has ended with all rounds that the sweep file gives the point.
+  func hasAllRounds(_ index: Int, _ manifest: Manifest) -> Bool {
     // A run that is to have more rounds goes on.
-    try manifest.status == "finished"
+    manifest.status == "finished"
       && manifest.totals.rounds >= experiments[index].federation.rounds
-      && differences(index).isEmpty
   }
 
   /// The text of a file; nil where it does not exist.

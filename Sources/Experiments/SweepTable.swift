@@ -42,6 +42,8 @@ final class SweepTable {
   /// Writes the tables as things stand.
   func write() throws {
     let folder = SweepClaims.folder(of: points.directory)
+    // Before the gate is taken: reading the runs of a long sweep takes seconds, the first time.
+    for index in points.sweep.points.indices { _ = try run(index) }
     try SweepClaims.alone(in: folder) {
       let states = try points.sweep.points.indices.map { try state($0, folder) }
       let rows = states.indices.map { row($0, states[$0]) }
@@ -65,6 +67,10 @@ final class SweepTable {
   private func state(_ index: Int, _ folder: String) throws -> State {
     let run = try run(index)
     let claim = try SweepClaims.Claim("\(folder)/\(points.sweep.points[index].name)")
+    if let run, run.isForeign {
+      return State(
+        status: .waiting, run: nil, failure: "its directory has a run of another experiment")
+    }
     if let run, run.isFinished {
       return State(status: .finished, run: run, failure: nil)
     }
@@ -96,8 +102,9 @@ final class SweepTable {
     }
     if let known = known[index], known.stamp == stamp { return known.run }
     guard let manifest = try points.manifest(index) else { return nil }
-    let run = PointRun(
-      manifest, directory: directory, isFinished: try points.isFinished(index, manifest))
+    let run = try PointRun(
+      manifest, directory: directory, isForeign: !points.differences(index).isEmpty,
+      isFinished: points.hasAllRounds(index, manifest))
     known[index] = (stamp, run)
     return run
   }
@@ -151,7 +158,9 @@ private struct FileStamp: Equatable {
 /// The run of a point, as its directory has it.
 struct PointRun {
   let manifest: Manifest
-  /// True for the run that the sweep file gives now, with all its rounds.
+  /// True if it is a run of another experiment than the sweep file gives the point now.
+  let isForeign: Bool
+  /// True if it has ended with all rounds that the sweep file gives it.
   let isFinished: Bool
   /// Seconds of all starts together. Of a start that was killed the rounds count that the run kept.
   let wallSeconds: Double
@@ -164,12 +173,13 @@ struct PointRun {
   /// The time of the first start.
   var begin: String { manifest.starts.first?.start ?? manifest.start }
 
-  init(_ manifest: Manifest, directory: String, isFinished: Bool) {
+  init(_ manifest: Manifest, directory: String, isForeign: Bool, isFinished: Bool) throws {
     self.manifest = manifest
+    self.isForeign = isForeign
     self.isFinished = isFinished
-    wallSeconds = Self.wallSeconds(manifest, directory)
+    wallSeconds = try Self.wallSeconds(manifest, directory)
     guard let shown = manifest.evaluation,
-      let table = CSVColumns(directory + "/evaluation.csv"),
+      let table = try CSVColumns(reading: directory + "/evaluation.csv"),
       let accuracies = table["accuracy"], let losses = table["loss"]
     else { return }
     for row in 0..<table.count {
@@ -184,7 +194,7 @@ struct PointRun {
     }
   }
 
-  private static func wallSeconds(_ manifest: Manifest, _ directory: String) -> Double {
+  private static func wallSeconds(_ manifest: Manifest, _ directory: String) throws -> Double {
     let starts = manifest.starts + [manifest.lastStart]
     var rounds: [Double?]?
     var total = 0.0
@@ -198,7 +208,7 @@ struct PointRun {
         total += max(0, end - begin)
       } else {
         let seconds =
-          rounds ?? CSVColumns(directory + "/rounds.csv")?["round_seconds"] ?? []
+          try rounds ?? CSVColumns(reading: directory + "/rounds.csv")?["round_seconds"] ?? []
         rounds = seconds
         let end = isLast ? seconds.count : min(seconds.count, starts[index + 1].firstRound)
         if start.firstRound < end {

@@ -81,6 +81,11 @@ struct EditedSweepTests {
     }
     // Another point of it is no matter of an array task's.
     #expect(try sweep.play(only: 2).finished.isEmpty)
+    // Its row has none of the old results beside the new settings.
+    let row = try sweep.rows()[1]
+    #expect(row["status"] == "waiting" && row["digest"] == "" && row["loss"] == "")
+    #expect(row["failure"] == "its directory has a run of another experiment")
+    #expect(row["local.epochs"] == "2" && row["seed"] == "7")
     try FileManager.default.removeItem(atPath: sweep.scratch.path + "/out/b")
     #expect(try sweep.play().finished == ["b"])
   }
