@@ -53,7 +53,9 @@ final class SweepClaims {
 
   /// Claims the first point that is neither finished nor claimed; nil where none is left. A search waits
   /// here for the points of other groups that decide how it goes on.
-  func next(only: Int?) throws -> Int? {
+  /// - Parameter onWait: Called once, before it waits.
+  func next(only: Int?, onWait: () -> Void) throws -> Int? {
+    var hasWaited = false
     if !isSurveyed, only == nil, points.sweep.search == nil {
       // Before the gate is taken: reading the runs of a long sweep takes seconds.
       for index in points.sweep.points.indices { _ = try isFinished(index) }
@@ -69,6 +71,8 @@ final class SweepClaims {
           isStopped = true
           return nil
         }
+        if !hasWaited { onWait() }
+        hasWaited = true
         usleep(200_000)
       }
     }

@@ -89,7 +89,9 @@ private final class SweepGroup {
     do {
       while let index = try next(only: only), try play(index, run) {}
       try communicator.agreed { try table?.write() }
-    } catch let failure as RunFailure where !failure.needsAbort {
+    } catch let failure as RunFailure {
+      table?.update()
+      if failure.needsAbort { throw failure }
       // Nothing is said to other groups: they go on, and all end together.
       report(failure.lines)
       outcome.exitCode = max(outcome.exitCode, failure.exitCode)
@@ -100,13 +102,17 @@ private final class SweepGroup {
   private func next(only: Int?) throws -> Int? {
     var next = [
       try communicator.agreed {
-        try claims?.next(only: only) ?? (claims?.isStopped == true ? -2 : -1)
+        try claims?.next(only: only) { table?.update() }
+          ?? (claims?.isStopped == true ? -2 : -1)
       }
     ]
     try communicator.broadcast(&next)
     outcome.claimingSeconds += lap()
     if next[0] == -2 { outcome.exitCode = ExitCode.stopped }
-    return next[0] >= 0 ? next[0] : nil
+    guard next[0] >= 0 else { return nil }
+    // Shows the end of the point before, too.
+    table?.update()
+    return next[0]
   }
 
   /// Plays a point.
@@ -116,11 +122,7 @@ private final class SweepGroup {
   ) throws -> Bool {
     let name = try communicator.broadcast(points?.sweep.points[index].name ?? "", root: 0)
     let request = points.map { $0.sweep.request($0.sweep.points[index]) } ?? ExperimentRequest()
-    table?.update()
-    defer {
-      outcome.playingSeconds += lap()
-      table?.update()
-    }
+    defer { outcome.playingSeconds += lap() }
     do {
       _ = try run(request, "\(outcome.directory)/\(name)")
       outcome.finished.append(name)

@@ -66,7 +66,6 @@ final class SweepTable {
 
   private func state(_ index: Int, _ folder: String) throws -> State {
     let run = try run(index)
-    let claim = try SweepClaims.Claim("\(folder)/\(points.sweep.points[index].name)")
     if let run, run.isForeign {
       return State(
         status: .waiting, run: nil, failure: "its directory has a run of another experiment")
@@ -74,6 +73,7 @@ final class SweepTable {
     if let run, run.isFinished {
       return State(status: .finished, run: run, failure: nil)
     }
+    let claim = try SweepClaims.Claim("\(folder)/\(points.sweep.points[index].name)")
     if let failure = claim?.failure {
       return State(status: .failed, run: run, failure: failure)
     }
@@ -265,8 +265,9 @@ private struct SeedTable {
 
   /// Mean and sample standard deviation (n - 1) as texts; empty where there are too few values.
   private static func moments(_ values: [Double]) -> [String] {
-    guard !values.isEmpty else { return ["", ""] }
-    let mean = values.reduce(0, +) / Double(values.count)
+    guard let first = values.first else { return ["", ""] }
+    // From the first one, so that the mean of equal values is that value.
+    let mean = first + values.reduce(0) { $0 + ($1 - first) } / Double(values.count)
     guard values.count > 1 else { return ["\(mean)", ""] }
     let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
     return ["\(mean)", "\((squares / Double(values.count - 1)).squareRoot())"]
