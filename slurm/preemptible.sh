@@ -8,7 +8,9 @@ ask() {
   [ -z "$launched" ] || while kill -USR1 "$launched" 2> /dev/null; do sleep 5; done &
 }
 trap ask USR1
-saved() { ls -d "$output"/checkpoints/* "$output"/*/checkpoints/* 2> /dev/null; }
+# The checkpoints of this job's own run or runs. $point is a pattern: . for a run, * for a sweep, a name in a job array.
+# shellcheck disable=SC2086
+saved() { ls -d "$output"/$point/checkpoints/* 2> /dev/null; }
 before=$(saved)
 "${run[@]}" --output "$output" &
 launched=$!
@@ -25,6 +27,9 @@ case $code in
   138) again=$asked ;;                                 # USR1 before a rank listened: nothing is lost
   *) [ "$(saved)" = "$before" ] || again=1 ;;          # a rank or node was lost; again only if something was gained
 esac
-echo "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)): the run ended with $code${again:+, once more}"
-[ -z "$again" ] || scontrol requeue "$SLURM_JOB_ID" || echo "submit it again: sbatch $output/job.sh"
+# A task of an array by its number in the array: SLURM_JOB_ID is that of the whole array for one of its tasks.
+job=$SLURM_JOB_ID
+[ -z "${SLURM_ARRAY_JOB_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+echo "job $job, start $((${SLURM_RESTART_COUNT:-0} + 1)): the run ended with $code${again:+, once more}"
+[ -z "$again" ] || scontrol requeue "$job" || echo "submit it again: sbatch $output/job.sh"
 exit "$code"

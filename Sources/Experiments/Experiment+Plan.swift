@@ -146,10 +146,14 @@ extension Experiment.EvaluationSection.Masked {
 }
 
 /// The text of an input file.
-func readText(_ path: String, what: String) throws -> String {
+///
+/// - Parameter limit: The most bytes; what comes after them is not read.
+/// - Throws: `CommandFailure`: 66 if it does not exist, 74 if it cannot be read, 65 if it is not a
+///   text, 64 if it has more than `limit` bytes.
+func readText(_ path: String, what: String, atMost limit: Int = .max) throws -> String {
   let bytes: [UInt8]?
   do {
-    bytes = try contentsIfThere(of: path)
+    bytes = try contentsIfThere(of: path, atMost: limit)
   } catch let error as CommandFailure {
     throw CommandFailure(error.exitCode, "\(what) \(error)")
   }

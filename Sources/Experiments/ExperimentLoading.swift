@@ -38,14 +38,41 @@ public struct ExperimentRequest: Sendable {
       return Loaded(
         experiment: reading.experiment, name: Experiment.BuiltIn.name, notices: reading.notices)
     }
-    let text = try readText(path, what: "experiment file")
-    let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    let reading = try Experiment.read(
-      text: text, name: path, directory: directory, settings: settings,
-      settingsDirectory: settingsDirectory)
+    let reading = try ExperimentFile(path: path, settingsDirectory: settingsDirectory)
+      .reading(settings: settings)
     return Loaded(
       experiment: reading.experiment, name: RunDirectory.name(ofExperimentFile: path),
       notices: reading.notices)
+  }
+}
+
+/// An experiment file that is read once, for one or many lists of settings.
+struct ExperimentFile {
+  private let reader: ExperimentReader
+
+  /// Reads the file.
+  /// - Parameters:
+  ///   - settingsDirectory: Paths in settings that start with `.` are relative to it.
+  ///   - settingPrefix: Stands before a setting in messages.
+  /// - Throws: `CommandFailure` where it is missing, unreadable or too large.
+  init(path: String, settingsDirectory: String, settingPrefix: String = "--set ") throws {
+    let text = try readText(
+      path, what: "experiment file", atMost: ExperimentDocument.largestText)
+    let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    var reader = ExperimentReader(
+      name: path, fileContext: ReadingContext(baseDirectory: directory),
+      settingContext: ReadingContext(baseDirectory: settingsDirectory))
+    reader.settingPrefix = settingPrefix
+    reader.readFile(text)
+    self.reader = reader
+  }
+
+  /// The experiment with these settings.
+  /// - Throws: `ExperimentProblems` with all problems of the file and the settings.
+  func reading(settings: [String]) throws -> Experiment.Reading {
+    var reader = reader
+    for setting in settings { reader.readSetting(setting) }
+    return try reader.finish()
   }
 }
 

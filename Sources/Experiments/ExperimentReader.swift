@@ -38,6 +38,8 @@ struct ExperimentReader {
   let name: String
   let fileContext: ReadingContext
   let settingContext: ReadingContext
+  /// Stands before a setting in messages: `--set `, or the file that has it.
+  var settingPrefix = "--set "
 
   /// Where something was given; ordered as the user wrote it.
   enum Place {
@@ -63,8 +65,12 @@ struct ExperimentReader {
   private var problems: [(order: Int, problem: Problem)] = []
   private var notices: [String] = []
   private var settingCount = 0
+  private var unknownCount = 0
   /// With a file that is no YAML, missing keys are no news.
   private var isUnreadable = false
+
+  /// The most problems that are listed.
+  private static let mostProblems = 100
 
   private static let keys = Dictionary(
     uniqueKeysWithValues: ExperimentKey.all.map { ($0.path, $0) })
@@ -130,7 +136,7 @@ struct ExperimentReader {
       } else if Self.sections[path] != nil {
         walk(value, section: path, document: document, place: place)
       } else {
-        report(at: place(line), key: path, unknownKey(word, in: section))
+        report(at: place(line), key: path, unknownKey(path, word))
       }
     }
   }
@@ -145,6 +151,10 @@ struct ExperimentReader {
       return
     }
     let path = setting[..<equals].trimmingCharacters(in: .whitespaces)
+    guard !path.isEmpty else {
+      report(at: place, key: nil, "has no key; give path.to.key=value")
+      return
+    }
     let node: Node
     do {
       let document = try ExperimentDocument(text: String(setting[setting.index(after: equals)...]))
@@ -155,20 +165,13 @@ struct ExperimentReader {
     }
     if Self.keys[path] != nil {
       given[path] = Given(node: node, place: place, isNamedByPlace: true)
-    } else if !path.isEmpty, Self.sections[path] != nil {
+    } else if Self.sections[path] != nil {
       given = given.filter { !$0.key.hasPrefix(path + ".") }
       walk(node, section: path, document: nil) { _ in place }
     } else if let key = ExperimentKey.all.first(where: { path.hasPrefix($0.path + ".") }) {
       report(at: place, key: nil, "set \(key.path) as a whole; give \(key.allowed)")
     } else {
-      var section = ""
-      for part in path.split(separator: ".").map(String.init) {
-        let longer = section.isEmpty ? part : section + "." + part
-        if Self.sections[longer] == nil { break }
-        section = longer
-      }
-      let best = nearest(to: path, among: ExperimentKey.all.map(\.path)) ?? ""
-      report(at: place, key: nil, "unknown key; did you mean \(best)? " + allowedNames(in: section))
+      report(at: place, key: nil, unknownKey(path, path))
     }
   }
 
@@ -220,7 +223,12 @@ struct ExperimentReader {
       let sorted = problems.enumerated().sorted {
         ($0.element.order, $0.offset) < ($1.element.order, $1.offset)
       }
-      throw ExperimentProblems(problems: sorted.map(\.element.problem))
+      var shown = sorted.prefix(Self.mostProblems).map(\.element.problem)
+      if sorted.count > shown.count {
+        shown.append(
+          Problem(location: name, key: nil, text: "\(sorted.count - shown.count) more problems"))
+      }
+      throw ExperimentProblems(problems: shown)
     }
     return Experiment.Reading(experiment: experiment, notices: notices)
   }
@@ -237,7 +245,7 @@ struct ExperimentReader {
   /// The rules that hold between keys.
   private mutating func checkTogether(_ experiment: Experiment, misread: Set<String>) {
     checkPrivacy(experiment)
-    for (path, text) in experiment.systemProblems + experiment.fullFineTuningProblems
+    for (path, text) in experiment.systemProblems + experiment.adapterProblems
       + experiment.singlePrecisionProblems
     where !misread.contains(path) {
       if let key = Self.keys[path], let item = given[path] { report(item, key: key, text) }
@@ -287,26 +295,26 @@ struct ExperimentReader {
     return section.isEmpty ? "allowed at the top: \(names)" : "allowed in \(section): \(names)"
   }
 
-  private func unknownKey(_ word: String, in section: String) -> String {
-    if let key = ExperimentKey.all.first(where: { $0.path == word }) {
+  /// The sentence about a key that does not exist.
+  /// - Parameter word: The key in the file or the setting, without the sections that it stands in.
+  private mutating func unknownKey(_ path: String, _ word: String) -> String {
+    unknownCount += 1
+    // Each takes a hundred edit distances.
+    guard unknownCount <= 20 else { return "unknown key" }
+    if word.contains("."), let key = ExperimentKey.all.first(where: { $0.path == word }) {
       let parts = key.path.split(separator: ".")
       let nested = parts.dropLast().reversed().reduce("\(parts.last ?? ""): ...") {
         "\($1): {\($0)}"
       }
       return "unknown key; in a file, sections are nested: \(nested)"
     }
-    var best = (distance: Int.max, name: "")
-    let prefix = section.isEmpty ? "" : section + "."
-    for name in Self.sections[section] ?? [] {
-      let distance = editDistance(word, name)
-      if distance < best.distance { best = (distance, prefix + name) }
+    var section = ""
+    for part in path.split(separator: ".").map(String.init) {
+      let longer = section.isEmpty ? part : section + "." + part
+      if Self.sections[longer] == nil { break }
+      section = longer
     }
-    for key in ExperimentKey.all {
-      let last = key.path.split(separator: ".").last.map(String.init) ?? ""
-      let distance = editDistance(word, last) + 1
-      if distance < best.distance { best = (distance, key.path) }
-    }
-    return "unknown key; did you mean \(best.name)? " + allowedNames(in: section)
+    return "unknown key; \(ExperimentKey.suggestionText(for: path))\(allowedNames(in: section))"
   }
 
   private func describe(_ node: Node) -> String {
@@ -327,11 +335,6 @@ struct ExperimentReader {
     }
   }
 
-  private func clipped(_ text: String) -> String {
-    let line = text.replacingOccurrences(of: "\n", with: " ")
-    return line.count > 80 ? line.prefix(77) + "..." : line
-  }
-
   private mutating func append(_ order: Int, _ problem: Problem) {
     problems.append((order, problem))
   }
@@ -344,9 +347,10 @@ struct ExperimentReader {
     let location: String
     switch place {
     case .line(let line): location = "\(name):\(line)"
-    case .setting(let setting, _): location = "--set \(setting)"
+    case .setting(let setting, _): location = settingPrefix + clipped(setting, to: 200)
     }
-    append(place.order, Problem(location: location, key: key, text: text))
+    append(
+      place.order, Problem(location: location, key: key.map { clipped($0, to: 200) }, text: text))
   }
 }
 

@@ -18,9 +18,10 @@ func fileKind(of path: String) throws -> mode_t? {
   throw CommandFailure.system(path, errno)
 }
 
-/// The content of a file; nil where there is none of that name.
-/// - Throws: `CommandFailure` (74) where it cannot be read.
-func contentsIfThere(of path: String) throws -> [UInt8]? {
+/// The content of a file; nil if there is none of that name.
+/// - Parameter limit: The most bytes; what comes after them is not read.
+/// - Throws: `CommandFailure`: 74 if it cannot be read, 64 if it has more than `limit` bytes.
+func contentsIfThere(of path: String, atMost limit: Int = .max) throws -> [UInt8]? {
   let descriptor = uninterrupted { open(path, O_RDONLY | O_CLOEXEC) }
   if descriptor < 0, errno == ENOENT || errno == ENOTDIR { return nil }
   guard descriptor >= 0 else { throw CommandFailure.system(path, errno) }
@@ -32,6 +33,9 @@ func contentsIfThere(of path: String) throws -> [UInt8]? {
     guard count >= 0 else { throw CommandFailure.system(path, errno) }
     if count == 0 { return bytes }
     bytes += piece[..<count]
+    guard bytes.count <= limit else {
+      throw CommandFailure(ExitCode.usage, "\(path) has more than \(limit >> 10) KiB")
+    }
   }
 }
 

@@ -6,7 +6,7 @@ import Foundation
 internal import Safetensors
 internal import Transformers
 
-/// Describes a model, a corpus, an adapter, a run directory or a safetensors file.
+/// Describes a model, a corpus, an adapter, a run's or sweep's directory, or a safetensors file.
 ///
 /// - Parameters:
 ///   - path: A path, or the name of a model or corpus in the asset directory.
@@ -36,13 +36,14 @@ public func inspection(
   }
   func has(_ name: String) -> Bool { files.fileExists(atPath: place + "/" + name) }
   if has("config.yaml"), has("manifest.json") { return try runText(place, style: style) }
+  if has(SweepTable.pointsName) { return try sweepText(place) }
   if has("adapter_config.json") { return try adapterText(place) }
   if has("train.safetensors") { return try corpusText(place) }
   if has("config.json") { return try modelText(place) }
   throw CommandFailure(
     ExitCode.data,
     "\(place) is no model (config.json), corpus (train.safetensors), adapter (adapter_config.json)"
-      + " or run (config.yaml, manifest.json)")
+      + ", run (config.yaml, manifest.json) or sweep (points.csv)")
 }
 
 private func safetensorsText(_ path: String) throws -> String {

@@ -42,7 +42,7 @@ struct PairwiseSearch: Sendable, Equatable {
   }
 
   /// The points that are wanted and open; none where the search has ended.
-  func next(_ outcome: (Int) -> Outcome) -> [Int] {
+  func next(_ outcome: (Int) throws -> Outcome) rethrows -> [Int] {
     var (rank, density) = (0, 0)
     while true {
       var neighbours: [(rank: Int, density: Int)] = []
@@ -50,11 +50,13 @@ struct PairwiseSearch: Sendable, Equatable {
       if rank + 1 < ranks.count { neighbours.append((rank + 1, density)) }
       // The first configuration decides nothing; it is what all others are compared with.
       let wanted = (rank, density) == (0, 0) ? [(0, 0)] + neighbours : neighbours
-      let open = wanted.map { index($0) }.filter { outcome($0) == .open }
+      let open = try wanted.map { index($0) }.filter { try outcome($0) == .open }
       guard open.isEmpty else { return open }
-      let played = neighbours.filter { outcome(index($0)) != .failed }
+      let played = try neighbours.filter { try outcome(index($0)) != .failed }
       guard
-        let best = played.max(by: { isBetter(outcome(index($1)), than: outcome(index($0))) })
+        let best = try played.max(by: {
+          isBetter(try outcome(index($1)), than: try outcome(index($0)))
+        })
       else { return [] }
       (rank, density) = best
     }

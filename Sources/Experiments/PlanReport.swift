@@ -36,6 +36,9 @@ public func planReport(
   guard problems.isEmpty else {
     throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
   }
+  if let problem = prepared.partition.problem(exampleCount: prepared.corpus.train.count) {
+    throw CommandFailure(ExitCode.data, problem)
+  }
   let population = prepared.partition.clientCount
   plan = try plan.settlingNoise(population: population)
   let privacy = PrivacyReport(plan, population: population)
@@ -52,6 +55,7 @@ public func planReport(
   let remarks =
     loaded.notices + (privacy?.notices ?? [])
     + (try prepared.notices(loaded.experiment, assets: assets))
+    + [plan.idleRanksNotice(ranks: ranks)].compactMap(\.self)
   let notices = remarks.map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
     + report.sizes + report.populationTable + report.messages + (privacy?.table ?? "")

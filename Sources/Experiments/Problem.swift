@@ -41,9 +41,3 @@ func editDistance(_ first: String, _ second: String) -> Int {
   }
   return rows[a.count][b.count]
 }
-
-/// The candidate that a misspelt word most likely stands for; ties go to the earlier candidate.
-func nearest(to word: String, among candidates: [String]) -> String? {
-  let bounded = String(word.prefix(200))
-  return candidates.min { editDistance(bounded, $0) < editDistance(bounded, $1) }
-}

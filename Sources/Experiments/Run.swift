@@ -112,6 +112,7 @@ private struct Launch {
     federated.onActivity = { [heartbeat] in heartbeat.begin("\($0)") }
     let privacy = PrivacyReport(federated.plan, population: assembly.partition.clientCount)
     for notice in privacy?.notices ?? [] { progress.warn(notice) }
+    if let notice = plan.idleRanksNotice(ranks: communicator.size) { progress.warn(notice) }
     progress.say(
       "\(communicator.size) rank\(communicator.size == 1 ? "" : "s"), "
         + "\(assembly.partition.clientCount) clients, "

@@ -152,16 +152,31 @@ private func number(_ value: Double) -> String {
 }
 
 /// A table of a run by its columns; a row that a crash cut short is left out.
-private struct CSVColumns {
-  private let header: [String]
-  private let rows: [[String]]
+struct CSVColumns {
+  let header: [String]
+  let rows: [[String]]
+
+  init(header: [String], rows: [[String]]) {
+    self.header = header
+    self.rows = rows
+  }
+
+  /// nil where there is no such table, or where it cannot be read.
+  init?(_ path: String) {
+    guard let found = try? CSVColumns(reading: path) else { return nil }
+    self = found
+  }
 
   /// nil where there is no such table.
-  init?(_ path: String) {
-    guard let content = try? readText(path, what: "table") else { return nil }
-    let table = content.split(separator: "\n").map {
-      $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+  /// - Throws: `CommandFailure` where it is there and cannot be read.
+  init?(reading path: String) throws {
+    let content: String
+    do {
+      content = try readText(path, what: "table")
+    } catch let failure as CommandFailure where failure.exitCode == ExitCode.missingInput {
+      return nil
     }
+    let table = content.split(separator: "\n").map(csvCells)
     guard let header = table.first else { return nil }
     self.header = header
     rows = table.dropFirst().filter { $0.count == header.count }

@@ -41,6 +41,9 @@ public struct Sweep: Sendable, Equatable {
     ExperimentRequest(path: experiment, settings: point.settings, settingsDirectory: directory)
   }
 
+  /// The most points of a sweep.
+  static let mostPoints = 10_000
+
   /// Reads a sweep file.
   /// - Throws: `CommandFailure` with its first problem.
   public init(path: String) throws {
@@ -51,25 +54,54 @@ public struct Sweep: Sendable, Equatable {
       [".sweep.yaml", ".yaml"].first(where: last.hasSuffix).map {
         String(last.dropLast($0.count))
       } ?? last
-    let text = try readText(path, what: "sweep file")
+    let text = try readText(path, what: "sweep file", atMost: ExperimentDocument.largestText)
     let document: ExperimentDocument
     do {
       document = try ExperimentDocument(text: text)
     } catch {
       throw CommandFailure(ExitCode.usage, "\(path):\(error.line): \(error.text)")
     }
-    let reader = SweepReader(path: path)
+    let reader = SweepReader(path: path, document: document)
     guard let root = document.root, let sections = root.mapping else {
       throw reader.failure(nil, "a sweep has the keys \(SweepReader.keys)")
     }
-    var common: [String] = []
-    var named: [(name: String, settings: [String])] = []
-    var lists: [(key: String, values: [(name: String, setting: String)])] = []
-    var draws: [(name: String, settings: [String])] = []
-    var search: PairwiseSearch?
-    var base: String?
+    let parts = try SweepParts(sections, reader, directory: directory)
+    guard let base = parts.base else {
+      throw reader.failure(nil, "experiment is missing; give a file")
+    }
+    experiment = base
+    search = parts.search
+    points = try parts.points(reader)
+    let repeated = Dictionary(grouping: points, by: \.name).filter { $1.count > 1 }.keys.sorted()
+    guard repeated.isEmpty else {
+      throw reader.failure(nil, "two points are named \(repeated[0])")
+    }
+  }
+
+  /// A table of the points, for people.
+  var text: String {
+    alignedText(
+      [["point", "name", "settings"]]
+        + points.enumerated().map { ["\($0)", $1.name, $1.settings.joined(separator: " ")] })
+  }
+}
+
+/// The sections of a sweep file.
+private struct SweepParts {
+  var base: String?
+  var common: [String] = []
+  var named: [(name: String, settings: [String])] = []
+  var lists: [(key: String, values: [(name: String, setting: String)])] = []
+  var draws: [(name: String, settings: [String])] = []
+  var search: PairwiseSearch?
+
+  init(_ sections: Node.Mapping, _ reader: SweepReader, directory: String) throws {
     for (key, value) in sections {
-      switch key.scalar?.string {
+      var word = key.scalar?.string ?? ""
+      if reader.document.unmark(&word) {
+        throw reader.failure(key, "\(word) is given more than once")
+      }
+      switch word {
       case "experiment":
         guard let text = value.scalar?.string, !text.isEmpty else {
           throw reader.failure(value, "experiment: give a file, relative to this one")
@@ -89,50 +121,44 @@ public struct Sweep: Sendable, Equatable {
       case "search": search = try reader.search(value)
       default:
         throw reader.failure(
-          key,
-          "unknown key \(key.scalar?.string ?? ""); a sweep has the keys \(SweepReader.keys)")
+          key, "unknown key \(clipped(word)); a sweep has the keys \(SweepReader.keys)")
       }
-    }
-    guard let base else { throw reader.failure(nil, "experiment is missing; give a file") }
-    experiment = base
-    var points = named.isEmpty ? [("", [])] : named
-    for list in lists {
-      points = points.flatMap { point in
-        list.values.map { value in
-          (
-            point.0.isEmpty ? value.name : point.0 + "." + value.name, point.1 + [value.setting]
-          )
-        }
-      }
-    }
-    if !draws.isEmpty {
-      points = points.flatMap { point in
-        draws.map { draw in
-          (point.0.isEmpty ? draw.name : point.0 + "." + draw.name, point.1 + draw.settings)
-        }
-      }
-    }
-    if let search {
-      guard named.isEmpty, lists.isEmpty, draws.isEmpty else {
-        throw reader.failure(nil, "search stands alone: without points, grid and random")
-      }
-      points = search.points
-    }
-    self.search = search
-    self.points = points.map {
-      Point(name: $0.0.isEmpty ? "point" : $0.0, settings: common + $0.1)
-    }
-    let repeated = Dictionary(grouping: self.points, by: \.name).filter { $1.count > 1 }.keys
-      .sorted()
-    guard repeated.isEmpty else {
-      throw reader.failure(nil, "two points are named \(repeated[0])")
     }
   }
 
-  /// A table of the points, for people.
-  public var text: String {
-    alignedText(
-      [["point", "name", "settings"]]
-        + points.enumerated().map { ["\($0)", $1.name, $1.settings.joined(separator: " ")] })
+  /// The product of the named points, the lists and the draws, or the points of the search.
+  func points(_ reader: SweepReader) throws -> [Sweep.Point] {
+    var found = search?.points ?? (named.isEmpty ? [("", [])] : named)
+    if search != nil, !(named.isEmpty && lists.isEmpty && draws.isEmpty) {
+      throw reader.failure(nil, "search stands alone: without points, grid and random")
+    }
+    func multiply(_ factors: [(name: String, settings: [String])]) throws {
+      guard !factors.isEmpty else { return }
+      guard found.count <= Sweep.mostPoints / factors.count else {
+        throw reader.failure(
+          nil, "has more than \(Sweep.mostPoints) points; give shorter lists, or several sweeps")
+      }
+      found = found.flatMap { point in
+        factors.map {
+          (point.0.isEmpty ? $0.name : point.0 + "." + $0.name, point.1 + $0.settings)
+        }
+      }
+    }
+    for list in lists { try multiply(list.values.map { ($0.name, [$0.setting]) }) }
+    try multiply(draws)
+    guard found.count <= Sweep.mostPoints else {
+      throw reader.failure(nil, "has more than \(Sweep.mostPoints) points; give several sweeps")
+    }
+    return try found.map { name, settings in
+      // A name is a folder's, and has a suffix in temporary files.
+      guard name.utf8.count <= 200 else {
+        throw reader.failure(
+          nil, "the point's name \(clipped(name)) has more than 200 characters")
+      }
+      guard ![SweepTable.pointsName, SweepTable.seedsName].contains(name) else {
+        throw reader.failure(nil, "a point cannot be named \(name), which is a table of the sweep")
+      }
+      return Sweep.Point(name: name.isEmpty ? "point" : name, settings: common + settings)
+    }
   }
 }

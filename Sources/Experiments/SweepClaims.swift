@@ -1,106 +1,154 @@
-// Which points of a sweep are free, by locks on files. A claim ends with the process that has it.
+// The claims on the points of a sweep: a lock on a file for each point, which ends with the process
+// that holds it. Claims are taken, looked at and shown in points.csv under one more lock, the gate,
+// so that a look never gets in the way of a claim.
 
 import Foundation
 
 /// The points of a sweep that this group has, and how it gets the next.
 final class SweepClaims {
-  private let directory: String
-  private let points: [String]
-  /// How many rounds each point is to have.
-  private let rounds: [Int]
-  private let search: PairwiseSearch?
+  private let points: SweepPoints
+  private let folder: String
   /// Points that failed here, also where their files could not say so.
   private var failedHere: Set<Int> = []
   /// Whether waiting was given up because the job is to stop.
   private(set) var isStopped = false
-  private var held: [Int: OutputFile] = [:]
-  /// Finished points with what they came to; they stay so.
+  private var held: [Int: LockFile] = [:]
+  private var isSurveyed = false
+  /// Finished points with their results; they stay so.
   private var finished: [Int: PairwiseSearch.Outcome] = [:]
-  /// Stands in the claim of a point that failed, as long as its group lives.
-  private static let failed = "failed\n"
+  /// Begins the claim of a point that failed; its exit code and cause follow.
+  private static let failed = "failed "
 
-  init(directory: String, sweep: Sweep, rounds: [Int]) throws {
-    self.directory = directory
-    points = sweep.points.map(\.name)
-    self.rounds = rounds
-    search = sweep.search
+  init(_ points: SweepPoints) throws {
+    self.points = points
+    folder = Self.folder(of: points.directory)
     do {
       try FileManager.default.createDirectory(
-        atPath: directory + "/.claims", withIntermediateDirectories: true)
+        atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw CommandFailure(ExitCode.inputOutput, "\(directory): cannot be made")
+      let posix = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+      throw CommandFailure.system(folder, Int32(posix?.code ?? Int(EACCES)))
     }
   }
 
+  /// The folder of the claims in a sweep's directory.
+  static func folder(of directory: String) -> String { directory + "/.claims" }
+
+  /// Runs `body` while no other process is in here: takes or looks at a claim, or writes the table.
+  ///
+  /// It goes on without the gate after 10 s, where a process that has it is stopped: claims are locks
+  /// of their own, and tables are replaced as a whole.
+  static func alone<Result>(in folder: String, _ body: () throws -> Result) throws -> Result {
+    // No point has this name.
+    let gate = try LockFile(folder + "/.gate")
+    var attempts = 0
+    while try !gate.lock(), attempts < 1000 {
+      attempts += 1
+      usleep(10_000)
+    }
+    return try withExtendedLifetime(gate) { try body() }
+  }
+
+  private enum Attempt { case claimed(Int), nothingLeft, busy }
+
   /// Claims the first point that is neither finished nor claimed; nil where none is left. A search waits
   /// here for the points of other groups that decide how it goes on.
-  func next(only: Int?) throws -> Int? {
-    guard only == nil, let search else {
-      for index in points.indices where only == nil || only == index {
-        if let claimed = try claim(index) { return claimed }
-      }
-      return nil
+  /// - Parameter onWait: Called once, before it waits.
+  func next(only: Int?, onWait: () -> Void) throws -> Int? {
+    var hasWaited = false
+    if !isSurveyed, only == nil, points.sweep.search == nil {
+      // Before the gate is taken: reading the runs of a long sweep takes seconds.
+      for index in points.sweep.points.indices { _ = try isFinished(index) }
+      isSurveyed = true
     }
     while true {
-      let wanted = search.next(outcome)
-      for index in wanted {
-        if let claimed = try claim(index) { return claimed }
-      }
-      guard let busy = wanted.first(where: { outcome($0) == .open }) else {
-        if wanted.isEmpty { return nil }
-        continue
-      }
-      // Until the group that has it is through with it, failed at it, or gone.
-      let claim = try OutputFile(opening: file(busy))
-      while outcome(busy) == .open, claim.isLocked {
+      switch try Self.alone(in: folder, { try attempt(only: only) }) {
+      case .claimed(let index): return index
+      case .nothingLeft: return nil
+      case .busy:
+        // Until the group that has the point is through with it, failed at it, or gone.
         if Interruption.isPending {
           isStopped = true
           return nil
         }
+        if !hasWaited { onWait() }
+        hasWaited = true
         usleep(200_000)
       }
     }
   }
 
-  private func claim(_ index: Int) throws -> Int? {
-    if held[index] != nil || isFinished(index) { return nil }
-    let file = try OutputFile(opening: file(index))
-    // Another group may have finished it since.
-    guard file.lock(), !isFinished(index) else { return nil }
-    try file.empty()
-    held[index] = file
-    return index
+  private func attempt(only: Int?) throws -> Attempt {
+    guard only == nil, let search = points.sweep.search else {
+      for index in points.sweep.points.indices where only == nil || only == index {
+        if try claim(index) { return .claimed(index) }
+      }
+      return .nothingLeft
+    }
+    while true {
+      let wanted = try search.next(outcome)
+      for index in wanted where try claim(index) { return .claimed(index) }
+      if wanted.isEmpty { return .nothingLeft }
+      if try wanted.contains(where: { try outcome($0) == .open }) { return .busy }
+    }
   }
 
-  /// Lets a finished point go.
+  /// Claims a point; false if it is finished or another group has it.
+  private func claim(_ index: Int) throws -> Bool {
+    if try held[index] != nil || isFinished(index) { return false }
+    let file = try LockFile(file(index))
+    // Another group may have finished it since.
+    guard try file.lock(), try !isFinished(index) else { return false }
+    try file.write("")
+    held[index] = file
+    return true
+  }
+
+  /// Lets a point go that is finished or saved.
   func release(_ index: Int) { held[index] = nil }
 
   /// Says that a point failed; it stays claimed, so that no group of this job repeats it.
-  func fail(_ index: Int) {
+  func fail(_ index: Int, exitCode: Int32, cause: String) {
     failedHere.insert(index)
-    try? held[index]?.append(Self.failed)
+    let line = cause.split(separator: "\n").joined(separator: "; ")
+    try? held[index]?.write("\(Self.failed)\(exitCode): \(line)\n")
   }
 
-  private func outcome(_ index: Int) -> PairwiseSearch.Outcome {
-    if isFinished(index) { return finished[index] ?? .failed }
+  private func outcome(_ index: Int) throws -> PairwiseSearch.Outcome {
+    if try isFinished(index) { return finished[index] ?? .failed }
     if failedHere.contains(index) { return .failed }
-    guard FileManager.default.contents(atPath: file(index)) == Data(Self.failed.utf8) else {
+    // What is left of a group that is gone says nothing: its failed points begin anew.
+    guard let claim = try Claim(file(index)), claim.failure != nil, claim.isHeld else {
       return .open
     }
-    // What is left of a group that is gone says nothing: its failed points begin anew.
-    return (try? OutputFile(opening: file(index)))?.isLocked != false ? .failed : .open
+    return .failed
   }
 
-  private func isFinished(_ index: Int) -> Bool {
+  private func isFinished(_ index: Int) throws -> Bool {
     if finished[index] != nil { return true }
-    guard let manifest = Manifest.read(in: "\(directory)/\(points[index])"),
-      // One that is to have more rounds goes on.
-      manifest.status == "finished", manifest.totals.rounds >= rounds[index]
-    else { return false }
+    guard let manifest = try points.finishedManifest(index) else { return false }
     finished[index] =
       manifest.evaluation.map { .finished(accuracy: $0.accuracy, loss: $0.loss) } ?? .failed
     return true
   }
 
-  private func file(_ index: Int) -> String { "\(directory)/.claims/\(points[index])" }
+  private func file(_ index: Int) -> String { "\(folder)/\(points.sweep.points[index].name)" }
+
+  /// The claim on a point, seen from outside. To be looked at `alone`.
+  struct Claim {
+    /// True if a process has it.
+    let isHeld: Bool
+    /// Exit code and cause, where the point failed and was not begun again since.
+    let failure: String?
+
+    /// The claim in a file; nil where the point was never claimed.
+    init?(_ path: String) throws {
+      guard let file = try LockFile(reading: path) else { return nil }
+      isHeld = try file.isLocked()
+      let text = try file.content()
+      failure =
+        text.hasPrefix(failed)
+        ? text.dropFirst(failed.count).trimmingCharacters(in: .newlines) : nil
+    }
+  }
 }

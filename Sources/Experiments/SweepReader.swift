@@ -9,6 +9,7 @@ struct SweepReader {
   static let keys = "experiment, set, points, grid, random and search"
 
   let path: String
+  let document: ExperimentDocument
 
   func failure(_ node: Node?, _ text: String) -> CommandFailure {
     let line = node?.mark.map { ":\($0.line)" } ?? ""
@@ -19,11 +20,23 @@ struct SweepReader {
     guard let mapping = node.mapping else {
       throw failure(node, "\(what): give keys with values")
     }
+    for (key, _) in mapping {
+      var word = key.scalar?.string ?? ""
+      if document.unmark(&word) {
+        throw failure(key, "\(what).\(clipped(word)) is given more than once")
+      }
+    }
     return mapping
   }
 
   func settings(_ node: Node, _ what: String) throws -> [String] {
-    try mapping(node, what).map { key, value in "\(try text(of: key))=\(try yaml(value))" }
+    try mapping(node, what).map { key, value in
+      let path = try text(of: key)
+      guard !path.isEmpty, !path.contains("=") else {
+        throw failure(key, "\(what): \(clipped(path)) is not a key; give path.to.key: value")
+      }
+      return "\(path)=\(try yaml(value))"
+    }
   }
 
   func list(_ key: Node, _ values: Node) throws -> (
@@ -47,7 +60,8 @@ struct SweepReader {
     let name = try text(of: node)
     guard !name.isEmpty, Self.plain(name) == name, !name.hasPrefix(".") else {
       throw failure(
-        node, "a point's name has letters, digits, dots, dashes and underscores: \(name)")
+        node,
+        "a point's name has letters, digits, dots, dashes and underscores: \(clipped(name))")
     }
     return name
   }
@@ -97,8 +111,9 @@ struct SweepReader {
     for (key, value) in try mapping(node, "random") {
       switch key.scalar?.string {
       case "count":
-        guard let found = value.int, found > 0 else {
-          throw failure(value, "random.count: give an integer of at least 1")
+        guard let found = integerValue(of: value), (1...Sweep.mostPoints).contains(found) else {
+          throw failure(
+            value, "random.count: give an integer of at least 1 and at most \(Sweep.mostPoints)")
         }
         count = found
       case "seed":
@@ -144,9 +159,8 @@ struct SweepReader {
       let texts = try values.map(yaml)
       return { texts[$0.integer(below: texts.count)] }
     }
-    let ends = values.compactMap(\.float)
-    guard values.count == 2, ends.count == 2, ends[0] < ends[1], ends.allSatisfy(\.isFinite)
-    else { throw wanted }
+    let ends = values.compactMap(numberValue)
+    guard values.count == 2, ends.count == 2, ends[0] < ends[1] else { throw wanted }
     switch key.scalar?.string {
     case "uniform": return { fourDigits(ends[0] + (ends[1] - ends[0]) * $0.uniform()) }
     case "log_uniform" where ends[0] > 0:
@@ -164,11 +178,11 @@ struct SweepReader {
     for (key, value) in try mapping(node, "search") {
       switch key.scalar?.string {
       case "ranks":
-        ranks = value.sequence?.compactMap(\.int) ?? []
+        ranks = value.sequence?.compactMap(integerValue) ?? []
         guard ranks.count == value.sequence?.count, zip(ranks, ranks.dropFirst()).allSatisfy(<)
         else { throw failure(value, "search.ranks: give ascending integers") }
       case "densities":
-        densities = value.sequence?.compactMap(\.float) ?? []
+        densities = value.sequence?.compactMap(numberValue) ?? []
         guard densities.count == value.sequence?.count,
           zip(densities, densities.dropFirst()).allSatisfy(<)
         else { throw failure(value, "search.densities: give ascending numbers") }
@@ -178,7 +192,7 @@ struct SweepReader {
         }
         rule = found
       case "alpha_over_rank":
-        guard let found = value.float, found > 0 else {
+        guard let found = numberValue(of: value), found > 0 else {
           throw failure(value, "search.alpha_over_rank: give a number above 0")
         }
         alphaOverRank = found
@@ -189,6 +203,9 @@ struct SweepReader {
     }
     guard !ranks.isEmpty, !densities.isEmpty else {
       throw failure(node, "search: give ranks and densities")
+    }
+    guard ranks.count <= Sweep.mostPoints / densities.count else {
+      throw failure(node, "search: has more than \(Sweep.mostPoints) points")
     }
     return PairwiseSearch(
       ranks: ranks, densities: densities, rule: rule, alphaOverRank: alphaOverRank)

@@ -1,7 +1,8 @@
 // Playing a sweep: groups of ranks side by side, each taking the next point that nobody has. A point is
 // claimed by a lock on a file in the sweep's directory, so groups of one job, tasks of a job array and jobs
 // on several nodes share the work without talking to each other. A finished point is left alone, a
-// begun one goes on where it was saved, a failing one does not end the others.
+// begun one goes on where it was saved, a failing one does not end the others. A group that cannot go
+// on at all returns like the others, so that they can end together.
 
 public import Communication
 import Foundation
@@ -18,7 +19,7 @@ public struct SweepOutcome: Sendable {
   public var playingSeconds = 0.0
   /// Wall seconds in which it looked for the next one, or waited for it, until none was free.
   public var claimingSeconds = 0.0
-  /// 0, that of the first point that failed, or 75 where the sweep was asked to stop.
+  /// 0, the largest of the failures, or 75 where the sweep was asked to stop.
   public var exitCode: Int32 = 0
 }
 
@@ -28,116 +29,129 @@ public struct SweepOutcome: Sendable {
 ///   - output: The sweep's directory; nil for `runs/NAME`.
 ///   - only: The number of the one point to play; nil for all that are free.
 ///   - communicator: The group.
-/// - Throws: `RunFailure` where a rank fails alone (the job has to be aborted) or the sweep is malformed.
+///   - world: The groups that begin together, where there are several: the sweep and its directory are
+///     checked for all of them before one plays.
+/// - Throws: `RunFailure` where a rank fails alone (the job has to be aborted), or where the sweep or its
+///   directory is refused.
 public func runSweep(
   path: String, output: String? = nil, only: Int? = nil, environment: RunEnvironment,
   assets: AssetDirectory = AssetDirectory(), communicator: any Communicator,
-  assemble: Assembler
+  within world: (any Communicator)? = nil, assemble: Assembler
 ) throws -> SweepOutcome {
-  let (sweep, rounds) = try communicator.agreed { () -> (Sweep?, [Int]) in
-    guard communicator.rank == 0 else { return (nil, []) }
-    let sweep = try Sweep(path: path)
-    if let only, !sweep.points.indices.contains(only) {
-      throw CommandFailure(
-        ExitCode.usage, "--point \(only): the sweep has points 0 to \(sweep.points.count - 1)")
+  let all = world ?? communicator
+  let checked = try all.agreed { () -> SweepPoints? in
+    guard all.rank == 0 else { return nil }
+    let points = try SweepPoints(path: path, output: output)
+    try points.check(only: only)
+    try points.checkDirectories(only: only)
+    return points
+  }
+  let points = try communicator.agreed {
+    communicator.rank == 0 ? try checked ?? SweepPoints(path: path, output: output) : nil
+  }
+  let directory = try communicator.broadcast(points?.directory ?? "", root: 0)
+  let claims = try communicator.agreed { try points.map(SweepClaims.init) }
+  let group = SweepGroup(
+    directory: directory, communicator: communicator, points: points, claims: claims)
+  try group.play(only: only) { request, output in
+    try runExperiment(
+      request, output: output, resume: true, label: URL(fileURLWithPath: output).lastPathComponent,
+      environment: environment, assets: assets, communicator: communicator, assemble: assemble)
+  }
+  return group.outcome
+}
+
+/// The points that a group of ranks plays, one after the other.
+private final class SweepGroup {
+  private(set) var outcome: SweepOutcome
+  private let communicator: any Communicator
+  /// On rank 0 of the group alone.
+  private let points: SweepPoints?
+  private let claims: SweepClaims?
+  private let table: SweepTable?
+  private var mark = ContinuousClock.now
+
+  init(
+    directory: String, communicator: any Communicator, points: SweepPoints?, claims: SweepClaims?
+  ) {
+    outcome = SweepOutcome(directory: directory)
+    self.communicator = communicator
+    self.points = points
+    self.claims = claims
+    table = points.map { SweepTable($0) }
+  }
+
+  /// Plays free points until none is left, the job is to stop, or the group cannot go on.
+  func play(
+    only: Int?, run: (ExperimentRequest, _ output: String) throws -> RunOutcome?
+  ) throws {
+    table?.update()
+    do {
+      while let index = try next(only: only), try play(index, run) {}
+      try communicator.agreed { try table?.write() }
+    } catch let failure as RunFailure {
+      table?.update()
+      if failure.needsAbort { throw failure }
+      // Nothing is said to other groups: they go on, and all end together.
+      report(failure.lines)
+      outcome.exitCode = max(outcome.exitCode, failure.exitCode)
     }
-    let rounds = try sweep.points.map { point in
-      do {
-        return try sweep.request(point).load().experiment.federation.rounds
-      } catch let error as ExperimentProblems {
-        throw CommandFailure(ExitCode.usage, "point \(point.name): \(error)")
-      }
-    }
-    return (sweep, rounds)
   }
-  let name = try communicator.broadcast(sweep?.name ?? "", root: 0)
-  let directory = output ?? "runs/\(name)"
-  let claims = try communicator.agreed {
-    try sweep.map { try SweepClaims(directory: directory, sweep: $0, rounds: rounds) }
-  }
-  var outcome = SweepOutcome(directory: directory)
-  var mark = ContinuousClock.now
-  func lap() -> Double {
-    let start = mark
-    mark = .now
-    return (mark - start) / .seconds(1)
-  }
-  while true {
+
+  /// The number of the point that the group claimed; nil where none is left for it.
+  private func next(only: Int?) throws -> Int? {
     var next = [
       try communicator.agreed {
-        try claims?.next(only: only) ?? (claims?.isStopped == true ? -2 : -1)
+        try claims?.next(only: only) { table?.update() }
+          ?? (claims?.isStopped == true ? -2 : -1)
       }
     ]
     try communicator.broadcast(&next)
     outcome.claimingSeconds += lap()
-    guard next[0] >= 0 else {
-      if next[0] == -2 { outcome.exitCode = ExitCode.stopped }
-      break
-    }
-    let pointName = try communicator.broadcast(sweep?.points[next[0]].name ?? "", root: 0)
-    let request = sweep.map { $0.request($0.points[next[0]]) } ?? ExperimentRequest()
+    if next[0] == -2 { outcome.exitCode = ExitCode.stopped }
+    guard next[0] >= 0 else { return nil }
+    // Shows the end of the point before, too.
+    table?.update()
+    return next[0]
+  }
+
+  /// Plays a point.
+  /// - Returns: False if the group is to stop.
+  private func play(
+    _ index: Int, _ run: (ExperimentRequest, _ output: String) throws -> RunOutcome?
+  ) throws -> Bool {
+    let name = try communicator.broadcast(points?.sweep.points[index].name ?? "", root: 0)
+    let request = points.map { $0.sweep.request($0.sweep.points[index]) } ?? ExperimentRequest()
     defer { outcome.playingSeconds += lap() }
     do {
-      _ = try runExperiment(
-        request, output: "\(directory)/\(pointName)", resume: true, label: pointName,
-        environment: environment, assets: assets, communicator: communicator, assemble: assemble)
-      outcome.finished.append(pointName)
-      claims?.release(next[0])
-    } catch let failure as RunFailure where !failure.needsAbort {
-      for line in failure.lines { writeToStandardError("cellm-mpi: \(pointName): \(line)\n") }
-      if failure.exitCode == ExitCode.stopped {
-        outcome.exitCode = ExitCode.stopped
-        break
+      _ = try run(request, "\(outcome.directory)/\(name)")
+      outcome.finished.append(name)
+      claims?.release(index)
+      return true
+    } catch let failure as RunFailure {
+      outcome.exitCode = max(outcome.exitCode, failure.exitCode)
+      if failure.exitCode == ExitCode.stopped, !failure.needsAbort {
+        report(failure.lines.map { "\(name): \($0)" })
+        claims?.release(index)
+        return false
       }
-      claims?.fail(next[0])
-      outcome.failed.append((pointName, failure.exitCode))
-      if outcome.exitCode == 0 { outcome.exitCode = failure.exitCode }
+      let cause = failure.lines.isEmpty ? "the log has the cause" : failure.description
+      claims?.fail(index, exitCode: failure.exitCode, cause: cause)
+      outcome.failed.append((name, failure.exitCode))
+      if failure.needsAbort { throw failure }
+      report(failure.lines.map { "\(name): \($0)" })
+      return true
     }
   }
-  try communicator.agreed {
-    if let sweep { try SweepTable(sweep, directory: directory).write() }
-  }
-  return outcome
-}
 
-/// points.csv: a row for each point with its settings, how far it is and what it came to.
-private struct SweepTable {
-  let sweep: Sweep
-  let directory: String
-
-  init(_ sweep: Sweep, directory: String) {
-    self.sweep = sweep
-    self.directory = directory
+  private func report(_ lines: [String]) {
+    for line in lines { writeToStandardError("cellm-mpi: \(line)\n") }
   }
 
-  func write() throws {
-    let keys = sweep.points.flatMap(\.settings).map { String($0.prefix { $0 != "=" }) }
-    var columns: [String] = []
-    for key in keys where !columns.contains(key) { columns.append(key) }
-    var rows = [
-      [
-        "point", "name", "status", "digest", "rounds", "wall_seconds", "split", "accuracy", "loss",
-        "payload_bytes", "dense_payload_bytes",
-      ] + columns
-    ]
-    for (index, point) in sweep.points.enumerated() {
-      let manifest = Manifest.read(in: "\(directory)/\(point.name)")
-      var values: [String: String] = [:]
-      for setting in point.settings {
-        guard let equals = setting.firstIndex(of: "=") else { continue }
-        values[String(setting[..<equals])] = String(setting[setting.index(after: equals)...])
-      }
-      var row = ["\(index)", point.name, manifest?.status ?? "not begun", manifest?.digest ?? ""]
-      row.append(manifest.map { "\($0.totals.rounds)" } ?? "")
-      row.append(manifest?.wallSeconds.map { fixed($0, 3) } ?? "")
-      row.append(manifest?.evaluation?.split ?? "")
-      row.append(manifest?.evaluation.map { "\($0.accuracy)" } ?? "")
-      row.append(manifest?.evaluation.map { "\($0.loss)" } ?? "")
-      row.append(manifest.map { "\($0.totals.payloadBytes)" } ?? "")
-      row.append(manifest.map { "\($0.totals.densePayloadBytes)" } ?? "")
-      rows.append(row + columns.map { values[$0] ?? "" })
-    }
-    let text = rows.map(csvRow).joined()
-    try OutputFile.replace(directory + "/points.csv", with: text)
+  /// Seconds since the last call.
+  private func lap() -> Double {
+    let start = mark
+    mark = .now
+    return (mark - start) / .seconds(1)
   }
 }

@@ -110,6 +110,30 @@ func csvRow(_ cells: [String]) -> String {
   return cells.map(quoted).joined(separator: ",") + "\n"
 }
 
+/// The cells of a line that `csvRow` wrote, without its end.
+func csvCells(_ line: Substring) -> [String] {
+  guard line.utf8.contains(UInt8(ascii: "\"")) else {
+    return line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+  }
+  var cells = [""]
+  var isQuoted = false
+  var wasQuote = false
+  for character in line {
+    switch character {
+    case "\"":
+      // The second of two quotation marks within quotes is one of the cell.
+      if wasQuote, !isQuoted { cells[cells.count - 1].append(character) }
+      isQuoted.toggle()
+      wasQuote = !isQuoted
+      continue
+    case "," where !isQuoted: cells.append("")
+    default: cells[cells.count - 1].append(character)
+    }
+    wasQuote = false
+  }
+  return cells
+}
+
 /// Rows as lines of aligned columns: the first row is the header; numbers go to the right.
 func alignedText(_ rows: [[String]], indent: String = "") -> String {
   guard let header = rows.first else { return "" }

@@ -159,17 +159,28 @@ private func isDigits(_ text: String) -> Bool {
   !text.isEmpty && text.utf8.allSatisfy { (48...57).contains($0) }
 }
 
-private func integerValue(of node: Node) -> Int? {
+/// The integer of a scalar, or nil.
+func integerValue(of node: Node) -> Int? {
   guard let text = plainText(of: node) else { return nil }
   return isDigits(text.hasPrefix("-") ? String(text.dropFirst()) : text) ? Int(text) : nil
 }
 
-private func numberValue(of node: Node) -> Double? {
-  guard let text = plainText(of: node),
-    text.utf8.allSatisfy({ (48...57).contains($0) || "+-.eE".utf8.contains($0) }),
-    let value = Double(text), value.isFinite
+/// The finite number of a scalar, or nil: a decimal, or a fraction of two decimals such as `1/16`.
+func numberValue(of node: Node) -> Double? {
+  guard let text = plainText(of: node) else { return nil }
+  let parts = text.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
+  let numbers = parts.compactMap(decimal)
+  guard numbers.count == parts.count, numbers.count <= 2 else { return nil }
+  // The division rounds once: 1/16 has the bits of 0.0625.
+  let value = numbers.count == 1 ? numbers[0] : numbers[0] / numbers[1]
+  return value.isFinite ? value : nil
+}
+
+private func decimal(_ text: Substring) -> Double? {
+  guard text.utf8.count <= 400,
+    text.utf8.allSatisfy({ (48...57).contains($0) || "+-.eE".utf8.contains($0) })
   else { return nil }
-  return value
+  return Double(text)
 }
 
 /// The shortest decimal text that reads back as the same number, without a trailing `.0`.

@@ -31,6 +31,13 @@ struct Plan: ExecutableCommand {
       "Write who has which examples to a new file, .csv or .json.", valueName: "file"))
   var partition: String?
 
+  func validate() throws {
+    if ranks < 1 || ranksPerNode ?? 1 < 1 {
+      throw ValidationError("--ranks and --ranks-per-node are at least 1")
+    }
+    if partition == "" { throw ValidationError("--partition is empty: give a file") }
+  }
+
   func execute() throws -> Int32 {
     try onFirstProcess {
       try planReport(
@@ -42,14 +49,16 @@ struct Plan: ExecutableCommand {
 
 struct Inspect: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a model, corpus, adapter, run directory or safetensors file holds.",
+    abstract: "Show what a model, corpus, adapter, run, sweep or safetensors file holds.",
     discussion: """
-      A run, finished or going on, is shown with its curves: losses, accuracies, bytes, seconds, memory.
+      A run, finished or going on, is shown with its curves: losses, accuracies, bytes, seconds, memory. \
+      A sweep is shown by its points, with means over seeds.
 
       Examples:
         cellm-mpi inspect smollm2-135m      (a name in $CELLM_HOME)
         cellm-mpi inspect runs/x-20261122-130500
         watch -n 10 cellm-mpi inspect --plain runs/x-20261122-130500
+        cellm-mpi inspect runs/x            (a run's or a sweep's directory)
         cellm-mpi inspect adapter/adapter_model.safetensors
       """)
 
@@ -58,6 +67,10 @@ struct Inspect: ExecutableCommand {
 
   @Flag(help: "No curves as blocks, only their numbers, in ASCII.")
   var plain = false
+
+  func validate() throws {
+    if path.isEmpty { throw ValidationError("the path is empty: give a path or a name") }
+  }
 
   func execute() throws -> Int32 {
     try onFirstProcess {
@@ -106,6 +119,8 @@ struct Export: ExecutableCommand {
   var examples: Int?
 
   func validate() throws {
+    if run.isEmpty { throw ValidationError("the run directory is empty: give its path") }
+    if target.isEmpty { throw ValidationError("--to is empty: give a new directory") }
     if let examples, examples < 1 || logits == nil {
       throw ValidationError("--examples \(examples): give a positive number, with --logits")
     }

@@ -1,4 +1,6 @@
-// Commands that run on all ranks: start MPI, do it, say what went wrong, end MPI.
+// Commands that run on all ranks: start MPI, run the command, report a failure, end MPI. Every way out
+// ends the job: a failure that all ranks know of ends MPI in good order on all of them, any other one
+// aborts, since the others may wait for this rank for ever.
 
 import Experiments
 import Foundation
@@ -33,14 +35,16 @@ enum Parallel {
       try? MPIRuntime.finalize()
       return Experiments.ExitCode.usage
     }
-    var code: Int32
+    let code: Int32
     do {
       code = try body(communicator, environment)
     } catch let failure as RunFailure {
       code = failure.report(communicator)
     } catch {
-      writeToStandardError("cellm-mpi: \(error)\n")
+      let place = communicator.size == 1 ? "" : "rank \(communicator.rank): "
+      writeToStandardError("cellm-mpi: \(place)\(error)\n")
       code = Experiments.ExitCode.code(of: error)
+      if communicator.size > 1 { communicator.abort(exitCode: code) }
     }
     try? MPIRuntime.finalize()
     return code

@@ -43,12 +43,19 @@ struct Run: ExecutableCommand {
   @Flag(help: "Go on with the run in --output where one was begun, else begin it.")
   var resume = false
 
+  func validate() throws {
+    if output == "" { throw ValidationError("--output is empty: give a directory") }
+  }
+
   func execute() throws -> Int32 {
     try Parallel.run { communicator, environment in
       let outcome = try runExperiment(
         arguments.request, output: output, resume: resume, environment: environment,
         communicator: communicator, assemble: assembleTransformer)
-      if let outcome { try writeToStandardOutput(outcome.text) }
+      // All ranks end alike, also where the first one's standard output is closed or full.
+      try communicator.agreed {
+        if let outcome { try writeToStandardOutput(outcome.text) }
+      }
       return 0
     }
   }

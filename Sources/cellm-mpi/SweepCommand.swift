@@ -22,10 +22,12 @@ struct SweepCommand: ExecutableCommand {
 
         search: {ranks: [1, 4, 16], densities: [0.0625, 0.25, 1], by: accuracy}
 
-      Each point is a run in OUTPUT/NAME, and OUTPUT/points.csv says how far each is. Groups of \
-      --group-size ranks take one free point after the other. Claims are locks on files in OUTPUT, \
-      so several jobs, or the tasks of a job array, can work on one sweep. The same command again \
-      goes on: finished points stay, begun ones go on from their checkpoints, failed ones begin anew.
+      Each point is a run in OUTPUT/NAME. OUTPUT/points.csv says from the start how far each is: \
+      waiting, running, finished, failed, killed or stopped; OUTPUT/seeds.csv has means over seeds. \
+      Groups of --group-size ranks take one free point after the other. Claims are locks on files in \
+      OUTPUT, so several jobs, or the tasks of a job array, can work on one sweep. The same command \
+      again goes on: finished points stay, begun ones go on from their checkpoints, failed ones begin \
+      anew. A sweep whose file was edited is refused where OUTPUT has a point's run of another experiment.
 
       Examples:
         mpirun -np 8 cellm-mpi sweep x.sweep.yaml --group-size 2
@@ -49,40 +51,87 @@ struct SweepCommand: ExecutableCommand {
   @Option(help: "Plays this point alone, counted from 0.")
   var point: Int?
 
-  @Flag(help: "Prints the points and ends.")
+  @Flag(
+    help: ArgumentHelp(
+      "Checks every point, prints the points and ends.",
+      discussion:
+        "With --group-size also says which points leave ranks of a group without a client."))
   var list = false
 
   func validate() throws {
     if let groupSize, groupSize < 1 {
       throw ValidationError("--group-size \(groupSize): give at least 1")
     }
+    if output == "" { throw ValidationError("--output is empty: give a directory") }
   }
 
   func execute() throws -> Int32 {
-    if list { return try onFirstProcess { try Sweep(path: sweep).text } }
+    if list {
+      return try onFirstProcess {
+        try sweepListing(path: sweep, output: output, ranks: groupSize)
+      }
+    }
     return try Parallel.run { world, environment in
       let group = try groupSize.map { try world.group(of: $0) } ?? world
-      let outcome = try runSweep(
-        path: sweep, output: output, only: point, environment: environment, communicator: group,
-        assemble: assembleTransformer)
-      let groups = try world.gather(
-        group.rank == 0 ? [outcome.playingSeconds, outcome.claimingSeconds] : [])
-      if let busy = groups?.filter({ !$0.isEmpty }), !outcome.finished.isEmpty {
-        let (playing, claiming) = busy.reduce((0, 0)) { ($0.0 + $1[0], $0.1 + $1[1]) }
-        let share = 100 * claiming / max(playing + claiming, 1e-9)
-        writeToStandardError(
-          "cellm-mpi: \(busy.count) group\(busy.count == 1 ? "" : "s") of ranks, idle "
-            + String(format: "%.1f", share) + " % of the time until no point was free\n")
+      var part = SweepPart()
+      do {
+        let outcome = try runSweep(
+          path: sweep, output: output, only: point, environment: environment, communicator: group,
+          within: world, assemble: assembleTransformer)
+        if group.rank == 0 { part = SweepPart(outcome) }
+      } catch let failure as RunFailure where !failure.needsAbort {
+        // The other groups go on, and wait for this one at the end.
+        part.exitCode = failure.report(group)
       }
-      if group.rank == 0 {
-        var text = "\(outcome.finished.count) points finished here"
-        if !outcome.failed.isEmpty {
-          text += "; failed: " + outcome.failed.map(\.name).joined(separator: ", ")
-        }
-        try writeToStandardOutput("\(text)\n\(outcome.directory)/points.csv\n")
-      }
-      // Nobody ends while another group works: mpirun would take that for a failure.
-      return Int32(try world.maximum(Int(outcome.exitCode)))
+      let parts = try world.gather(part)
+      let printed = try parts.map { try Self.report($0) } ?? 0
+      return Int32(try world.maximum(Int(max(part.exitCode, printed))))
     }
+  }
+
+  /// Says on the first rank how all groups ended; returns an exit code.
+  private static func report(_ parts: [SweepPart]) throws -> Int32 {
+    let groups = parts.filter { $0.directory != nil }
+    guard let directory = groups.first?.directory else { return 0 }
+    let finished = groups.reduce(0) { $0 + $1.finished }
+    let failed = groups.flatMap(\.failed)
+    if finished > 0 {
+      let playing = groups.reduce(0) { $0 + $1.playingSeconds }
+      let claiming = groups.reduce(0) { $0 + $1.claimingSeconds }
+      let share = 100 * claiming / max(playing + claiming, 1e-9)
+      writeToStandardError(
+        "cellm-mpi: \(groups.count) group\(groups.count == 1 ? "" : "s") of ranks, idle "
+          + String(format: "%.1f", share) + " % of the time until no point was free\n")
+    }
+    let failures = failed.isEmpty ? "" : "; failed: " + failed.joined(separator: ", ")
+    do {
+      try writeToStandardOutput(
+        "\(finished) points finished here\(failures)\n\(directory)/points.csv\n")
+      return 0
+    } catch {
+      writeToStandardError("cellm-mpi: \(error)\n")
+      return Experiments.ExitCode.code(of: error)
+    }
+  }
+}
+
+/// The end of the sweep on one rank, for the first one.
+private struct SweepPart: Codable {
+  /// The sweep's directory, on the first rank of a group that played.
+  var directory: String?
+  var finished = 0
+  var failed: [String] = []
+  var playingSeconds = 0.0
+  var claimingSeconds = 0.0
+  var exitCode: Int32 = 0
+
+  init() {}
+
+  init(_ outcome: SweepOutcome) {
+    directory = outcome.directory
+    finished = outcome.finished.count
+    failed = outcome.failed.map(\.name)
+    (playingSeconds, claimingSeconds) = (outcome.playingSeconds, outcome.claimingSeconds)
+    exitCode = outcome.exitCode
   }
 }

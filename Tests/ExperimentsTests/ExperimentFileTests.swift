@@ -195,7 +195,8 @@ struct ExperimentProblemTests {
         "x.yaml:4: federation.cohort_sise: unknown key; did you mean federation.cohort_size?"
           + " allowed in federation: rounds, cohort, cohort_size, weighting, uploads,"
           + " non_finite, server",
-        "x.yaml:5: learning_rate: unknown key; did you mean federation.server.learning_rate?"
+        "x.yaml:5: learning_rate: unknown key; did you mean local.learning_rate or"
+          + " federation.server.learning_rate?"
           + " allowed at the top: model, data, task, partition, adapter, method, federation, privacy,"
           + " local, evaluation, compute, checkpoint, watchdog, output, system, seed",
         "x.yaml:6: adaptor: unknown key; did you mean adapter?"

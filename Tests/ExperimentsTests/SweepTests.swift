@@ -53,6 +53,14 @@ struct SweepTests {
     "a malformed sweep is refused with its line",
     arguments: [
       ("experiment: x.yaml\npionts: {}", ":2: unknown key pionts"),
+      ("experiment: x.yaml\npoints: {a: {}, a: {}}", ":2: points.a is given more than once"),
+      ("experiment: x.yaml\ngrid: {seed: [0], seed: [1]}", ":2: grid.seed is given more than once"),
+      ("experiment: x.yaml\npoints: {points.csv: {}}", "which is a table of the sweep"),
+      ("experiment: x.yaml\nset: {'': 1}", "is not a key"),
+      (
+        "experiment: x.yaml\nrandom: {count: 10001, values: {seed: {choice: [1]}}}",
+        "at most 10000"
+      ),
       ("points: {a: {}}", "experiment is missing"),
       ("experiment: x.yaml\ngrid: {seed: 3}", ":2: grid.seed: give a list"),
       ("experiment: x.yaml\npoints: {'a/b': {}}", "a point's name"),
@@ -156,7 +164,7 @@ struct SweepTests {
     #expect(outcome.finished == ["good", "better"])
     #expect(outcome.failed.map(\.name) == ["bad"])
     #expect(outcome.exitCode == 66)
-    #expect(try scratch.read("out/points.csv").contains("1,bad,not begun,"))
+    #expect(try scratch.read("out/points.csv").contains("1,bad,failed,"))
   }
 
   @Test("mappings are written on one line, whatever lines the file has them on")
@@ -246,7 +254,7 @@ struct SweepTests {
         if downLoss < upLoss { rank += 1 } else { density += 1 }
       }
       #expect(finished.sorted() == expected.map { found.points[$0].name }.sorted())
-      #expect(rows.count { $0[2] == "not begun" } == 12 - expected.count)
+      #expect(rows.count { $0[2] == "waiting" } == 12 - expected.count)
       #expect(try play(scratch, ranks: 1)[0].finished.isEmpty)
     }
   }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The batch scripts of slurm/ on a real SLURM over four hosts: one node, two nodes by mpirun and by srun, a job array, a job
-# that is preempted and one that is killed. Usage: Tests/Lab/slurm.sh [BINARY_DIRECTORY]
+# and a task of an array that are preempted, and a job that is killed. Usage: Tests/Lab/slurm.sh [BINARY_DIRECTORY]
 # Prints one line a check and, last, "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -14,6 +14,8 @@ alone "$scratch/long" "${long[@]}"
 on node1 slurm/submit.sh "$yaml" --site "$site" --nodes 2 --output "$scratch/dry" --preemptible --dry-run > "$scratch/script"
 check "--dry-run prints a script that bash reads" bash -n "$scratch/script"
 check "and makes nothing" test ! -e "$scratch/dry"
+on node1 slurm/submit.sh "$yaml" --site "$site" --output "$scratch/out dir 5%j" --dry-run > "$scratch/spaces"
+check "sbatch takes one with spaces and a percent sign" on node1 sbatch --test-only "$scratch/spaces"
 check "sbatch takes it" on node1 sbatch --test-only "$scratch/script"
 example() {
   slurm/submit.sh experiments/quickstart.yaml --site example --nodes 4 --threads 4 --dry-run > "$scratch/script" &&
@@ -29,6 +31,9 @@ ends "an experiment that is not there" 66 'no such file' 5 slurm/submit.sh nowhe
 job=$(submit "$yaml" --ranks-per-node 2 --output "$scratch/node")
 finished "one node" "$scratch/one" "$job" "$scratch/node"
 check "its script is in the run directory" test -s "$scratch/node/job.sh"
+job=$(submit "$yaml" --ranks-per-node 2 --output "$scratch/out dir 5%j")
+finished "a directory with spaces and a percent sign" "$scratch/one" "$job" "$scratch/out dir 5%j"
+check "its log is there" test -e "$scratch/out dir 5%j/job-$job.log"
 job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --output "$scratch/nodes")
 finished "two nodes by mpirun" "$scratch/one" "$job" "$scratch/nodes"
 check "they are two hosts and four ranks" test "$(places "$scratch/nodes")" = "node1 node2 4"
@@ -57,6 +62,29 @@ finished "a sweep in one job, one point" "$scratch/dense" "$job" "$scratch/packe
 finished "and the other" "$scratch/one" "$job" "$scratch/packed/sparse"
 
 preempted preempted
+
+# A preemptible array: the task that has the whole array's job number is asked to stop, and goes on alone.
+cat > "$scratch/tasks.sweep.yaml" << YAML
+experiment: tiny.yaml
+set: {federation.rounds: 80, evaluation.every: 40}
+points: {zero: {}, one: {seed: 1}, two: {seed: 2}}
+YAML
+job=$(submit "$scratch/tasks.sweep.yaml" --array --preemptible --ranks-per-node 2 --output "$scratch/tasks")
+under_way "$scratch/tasks/zero" && under_way "$scratch/tasks/one" && under_way "$scratch/tasks/two"
+asked=""
+for task in 0 1 2; do
+  on node1 scontrol show job "${job}_$task" -o | grep -q "^JobId=$job " && asked=$task
+done
+check "a task of the array has its number" test -n "$asked"
+on node1 scancel --batch --signal=USR1 "${job}_$asked"
+names=(zero one two) restarts=""
+for task in 0 1 2; do
+  alone "$scratch/task$task" "${long[@]}" --set seed=$task
+  finished "preemptible array, task $task" "$scratch/task$task" "${job}_$task" "$scratch/tasks/${names[task]}"
+  [ "$task" = "$asked" ] || restarts+="$(field "${job}_$task" Restarts)"
+done
+check "one requeue of that task, none of the others" \
+  test "$(field "${job}_$asked" Restarts) $restarts $(cat "$scratch"/tasks/job-*.log | grep -c 'once more')" = "1 00 1"
 
 # Killed without a word: the same script goes on from the last checkpoint.
 job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 "${long[@]}" --output "$scratch/killed")

@@ -94,7 +94,7 @@ array_ended() { # all of its tasks are gone from the queue
   return 1
 }
 check "an array of twelve tasks ends" array_ended
-# A task writes the table when it ends: the last one to end has all of it.
+# Each task writes the table when its point begins and ends: the last one to end has all of it.
 "$program" sweep "$scratch/twelve.sweep.yaml" --output "$scratch/twelve" > "$scratch/log" 2>&1
 cut -d , -f 1-5 "$scratch/twelve-here/points.csv" > "$scratch/expected"
 cut -d , -f 1-5 "$scratch/twelve/points.csv" | tee "$scratch/found"
@@ -102,10 +102,10 @@ check "its twelve points have the digests of one process" same_text "$scratch/ex
 check "and nothing was left to play" grep -q '^0 points finished here' "$scratch/log"
 places "$scratch/twelve/upload.density-1.seed-3" 2> /dev/null || ls "$scratch/twelve"
 
-# A time limit: SLURM itself sends the signal 30 to 90 s before the end of the second minute.
-enough=(--set federation.rounds=12000 --set evaluation.every=6000 --set checkpoint.every_rounds=500)
+# A time limit: SLURM itself sends the signal 30 to 90 s before the end of the third minute.
+enough=(--set federation.rounds=20000 --set evaluation.every=10000 --set checkpoint.every_rounds=500)
 alone "$scratch/enough" "${enough[@]}"
-job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --preemptible --time 2 "${enough[@]}" --output "$scratch/limited")
+job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 --preemptible --time 3 "${enough[@]}" --output "$scratch/limited")
 limited() {
   local from=$SECONDS
   while [ $((SECONDS - from)) -lt 900 ]; do
