@@ -1,5 +1,7 @@
 // Tables: CSV for programs (RFC 4180, a header, one row per line) and aligned text for people.
 
+import Foundation
+
 /// A CSV file that grows by rows.
 final class Table {
   private let file: OutputFile
@@ -33,6 +35,15 @@ final class Table {
     self.columns = columns
   }
 
+  /// The columns of a file; none where it cannot be read.
+  static func header(of path: String) -> [String] {
+    guard let file = FileHandle(forReadingAtPath: path),
+      let bytes = try? file.read(upToCount: 1 << 16)
+    else { return [] }
+    return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+      .split(separator: ",").map(String.init)
+  }
+
   /// Adds a row; it is in the file after `flush`.
   func append(_ row: [String]) {
     precondition(row.count == columns.count, "a row of \(row.count) for columns \(columns)")
@@ -59,13 +70,19 @@ func csvRow(_ cells: [String]) -> String {
   return cells.map(quoted).joined(separator: ",") + "\n"
 }
 
+/// A client's name as a cell: on one line, since rounds are cut line by line.
+func nameCell(_ name: String?) -> String {
+  (name ?? "").replacingOccurrences(of: "\n", with: "\\n")
+    .replacingOccurrences(of: "\r", with: "\\r")
+}
+
 /// Rows as lines of aligned columns: the first row is the header; numbers go to the right.
 func alignedText(_ rows: [[String]], indent: String = "") -> String {
   guard let header = rows.first else { return "" }
   let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
   let isNumber = header.indices.map { column in
     rows.dropFirst().allSatisfy { row in
-      row[column].first.map { $0.isNumber || $0 == "-" } ?? true
+      row[column].first.map { $0.isNumber || $0 == "-" || row[column] == "inf" } ?? true
     }
   }
   var text = ""

@@ -225,7 +225,9 @@ public func assembleTransformer(
     let start =
       part != nil || communicator.rank == 0
       ? try shared.initialVector(experiment, assets: assets) : []
-    let notices = [warning, shared.headNotice(experiment)].compactMap { $0 }
+    let notices = [
+      warning, shared.headNotice(experiment), experiment.numberingNotice(shared.corpus.train),
+    ].compactMap { $0 }
     func writePartition(to path: String) throws {
       _ = try writePopulation(
         shared.partition, of: shared.corpus.train, limit: experiment.data.maximumLength,
