@@ -98,19 +98,16 @@ public struct PrivacyAccountant: Sendable, Equatable {
     precondition(order > 1 && q > 0 && q <= 1 && z >= 0, "order \(order), rate \(q), noise \(z)")
     if z == 0 { return .infinity }
     if q == 1 { return order / (2 * z * z) }
-    let logMoment =
-      order == order.rounded()
-      ? logMoment(wholeOrder: Int(order), q, z) : logMoment(fractionalOrder: order, q, z)
-    guard logMoment < smallestExactMoment else { return logMoment / (order - 1) }
     let (below, part) = (Int(order), order - order.rounded(.down))
+    let logMoment =
+      part == 0 ? logMoment(wholeOrder: below, q, z) : logMoment(fractionalOrder: order, q, z)
+    // Below these log A, a sum of terms near 1, has lost too many digits.
+    guard logMoment < (part == 0 ? 1e-6 : 1e-12) else { return logMoment / (order - 1) }
     let small = smallLogMoment(wholeOrder: below, q, z)
     return
       (part == 0 ? small : small + part * (smallLogMoment(wholeOrder: below + 1, q, z) - small))
       / (order - 1)
   }
-
-  /// Below it log A, a sum of terms near 1, has fewer than about six digits.
-  private static let smallestExactMoment = 1e-6
 
   /// log A where it is small; 0 for order 1.
   private static func smallLogMoment(wholeOrder order: Int, _ q: Double, _ z: Double) -> Double {
