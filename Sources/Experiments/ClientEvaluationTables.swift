@@ -7,14 +7,20 @@ internal import Federation
 final class ClientEvaluationTables {
   private let clients: Table
   private let groups: Table
+  private let clientName: ((Int) -> String?)?
 
   /// Tables of a new run, or of one that goes on at `round`.
-  init(_ directory: RunDirectory, from round: Int) throws {
+  ///
+  /// - Parameter clientName: What the corpus calls a client; nil for no column of names.
+  init(
+    _ directory: RunDirectory, clientName: ((Int) -> String?)? = nil, from round: Int
+  ) throws {
+    self.clientName = clientName
     clients = try Table(
       creating: directory.file("client_evaluation.csv"),
       columns: [
         "round", "group", "masked", "client", "examples", "items", "correct", "accuracy", "loss",
-      ], keepingRoundsBelow: round)
+      ] + (clientName == nil ? [] : ["client_name"]), keepingRoundsBelow: round)
     groups = try Table(
       creating: directory.file("evaluation_clients.csv"),
       columns: ["round", "group", "masked", "clients", "examples", "accuracy_mean"]
@@ -30,7 +36,7 @@ final class ClientEvaluationTables {
         place + [
           "\(client.client)", "\(client.examples)", "\(client.count)", "\(client.correct)",
           "\(client.accuracy)", "\(client.loss)",
-        ])
+        ] + (clientName.map { [nameCell($0(client.client))] } ?? []))
     }
     let accuracy = record.accuracy
     let row =

@@ -194,9 +194,10 @@ private struct Launch {
         }
       }
       if let residuals {
-        var oldest = [record?.oldestCheckpoint ?? 0]
-        try communicator.broadcast(&oldest)
-        residuals.forget(before: oldest[0])
+        // -1 where the folder cannot be listed.
+        var saved = isFirst ? record?.checkpointRounds ?? [-1] : []
+        try communicator.broadcast(&saved)
+        residuals.keepOnly(for: saved.contains(-1) ? nil : saved)
       }
       if isStopping {
         try record?.stop()

@@ -6,14 +6,14 @@ import Foundation
 /// Everything that rank 0 keeps of a run.
 final class RunRecord {
   let directory: RunDirectory
-  /// The round of the oldest checkpoint; 0 while there is none.
-  private(set) var oldestCheckpoint = 0
   private let tables: RunTables
   private let curves: TensorBoardFile?
   private let lock: OutputFile
   private let rules: Experiment.CheckpointSection
   /// The split of which tables for people and the manifest tell.
   private let shownSplit: Split
+  private let sendsWholeVector: Bool
+  private let trainedName: String
   private var manifest: Manifest
   private var summary: RunSummary
   private let began = ContinuousClock.now
@@ -27,6 +27,8 @@ final class RunRecord {
     rules = experiment.checkpoint
     let splits = experiment.evaluation.splits
     shownSplit = splits.contains(.test) ? .test : splits.first ?? .test
+    sendsWholeVector = experiment.sendsWholeVector
+    trainedName = assembly.trainedName
     let progress = existing?.checkpoint?.progress ?? RunProgress()
     let round = existing?.checkpoint?.state.round ?? 0
     directory =
@@ -42,6 +44,8 @@ final class RunRecord {
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
       prunesRanks: experiment.method.rankPruning.factor < 1,
+      clientName: experiment.partition.kind == .natural
+        ? { [partition = assembly.partition] in partition.name(of: $0) } : nil,
       from: round)
     let partition = directory.file("partition.csv")
     // Again after a resume: it is a function of the experiment, and may have been cut.
@@ -70,9 +74,18 @@ final class RunRecord {
     try tables.synchronize()
     try curves?.synchronize()
     let progress = RunProgress(totals: manifest.totals, summary: summary)
-    oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
+    _ = try CheckpointFolder(path: directory.file("checkpoints"))
       .add(Checkpoint(state, progress, knowledge), keeping: rules.keep)
     lastSaved = ContinuousClock.now
+  }
+
+  /// The rounds of the checkpoints that are there; nil where the folder cannot be listed.
+  var checkpointRounds: [Int]? {
+    let folder = directory.file("checkpoints")
+    if (try? FileManager.default.contentsOfDirectory(atPath: folder)) == nil {
+      return access(folder, F_OK) != 0 && errno == ENOENT ? [] : nil
+    }
+    return roundsWithFiles(in: folder)
   }
 
   /// Ends a run that was asked to stop and is saved.
@@ -87,9 +100,7 @@ final class RunRecord {
     manifest.totals = summary.totals(after: manifest.totals, wire: wire)
     manifest.digest = round.digest
     if let entry = round.evaluation.first(where: { $0.tier == nil && $0.split == shownSplit }) {
-      manifest.evaluation = Manifest.Evaluation(
-        round: entry.round, split: entry.split.rawValue, masked: entry.vector == .masked,
-        accuracy: entry.accuracy, loss: entry.loss)
+      manifest.evaluation = Manifest.Evaluation(entry)
     }
     try tables.append(round, totals: manifest.totals, wire: wire, memory: memory)
     try curves?.append(round, memory: memory, totals: manifest.totals)
@@ -120,11 +131,14 @@ final class RunRecord {
     manifest.status = "finished"
     manifest.digest = digest
     manifest.ranks = ranks
+    let evaluated = summary.evaluatedText(
+      isWhole: sendsWholeVector, trainedName: trainedName)
     close()
     try manifest.write(to: directory)
     return RunOutcome(
       directory: directory, digest: digest,
-      text: summary.text(split: shownSplit) + privacy + "digest \(digest)\n\(directory.path)\n")
+      text: summary.text(split: shownSplit) + evaluated + privacy
+        + "digest \(digest)\n\(directory.path)\n")
   }
 
   /// Says in the manifest that the run failed, if that can still be written.

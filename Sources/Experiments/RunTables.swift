@@ -21,6 +21,8 @@ final class RunTables {
   private let evaluatesTiers: Bool
   private let hasClock: Bool
   private let prunesRanks: Bool
+  /// What the corpus calls a client, where clients are the corpus's own.
+  private let clientName: ((Int) -> String?)?
 
   private static func payloadColumns(_ direction: String) -> [String] {
     ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
@@ -46,13 +48,19 @@ final class RunTables {
   ///   - evaluatesTiers: Whether the table of evaluations says the tier.
   ///   - hasClock: Whether there are columns of a virtual clock.
   ///   - prunesRanks: Whether there is a column of the ranks that a client sent.
+  ///   - clientName: What the corpus calls a client; nil where clients are none of the corpus's own. A run
+  ///     of an earlier version that goes on keeps its tables without names.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
-    prunesRanks: Bool, from round: Int = 0
+    prunesRanks: Bool, clientName: ((Int) -> String?)? = nil, from round: Int = 0
   ) throws {
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
     self.prunesRanks = prunesRanks
+    let hasNames =
+      round == 0 || Table.header(of: directory.file("clients.csv")).contains("client_name")
+    self.clientName = hasNames ? clientName : nil
+    let namesColumn = self.clientName == nil ? [] : ["client_name"]
     func clocked(_ columns: String...) -> [String] { hasClock ? columns : [] }
     rounds = try Table(
       creating: directory.file("rounds.csv"),
@@ -83,17 +91,16 @@ final class RunTables {
       columns: ["round", "split", "masked"] + (evaluatesTiers ? ["tier"] : [])
         + ["label", "predicted", "count"], keepingRoundsBelow: round)
     clientEvaluation =
-      evaluatesClients ? try ClientEvaluationTables(directory, from: round) : nil
+      evaluatesClients
+      ? try ClientEvaluationTables(directory, clientName: self.clientName, from: round) : nil
     clients = try Table(
       creating: directory.file("clients.csv"),
-      columns: [
-        "round", "client", "tier",
-      ] + (prunesRanks ? ["lora_rank"] : []) + [
+      columns: ["round", "client", "tier"] + (prunesRanks ? ["lora_rank"] : []) + [
         "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
         + ["entropy_bound_bytes", "upload_norm", "status"] + clocked("modelled_time_s")
-        + ["client_seconds"], keepingRoundsBelow: round)
+        + ["client_seconds"] + namesColumn, keepingRoundsBelow: round)
     metrics = try MetricsFile(
       creating: directory.file("metrics.jsonl"), keepingRoundsBelow: round)
     wire = try Table(
@@ -107,6 +114,9 @@ final class RunTables {
   /// Has all of it on the disk, also what a run does not go on from.
   func synchronize() throws { try metrics.synchronize() }
 
+  /// The cell of a client's name, where the column is there.
+  private func named(_ client: Int) -> [String] { clientName.map { [nameCell($0(client))] } ?? [] }
+
   /// Cells of columns that are there only with a virtual clock.
   private func clocked(_ cells: [String]) -> [String] { hasClock ? cells : [] }
 
@@ -119,13 +129,12 @@ final class RunTables {
     let (download, upload) = (record.downloadPayload, record.uploadPayload)
     let clients = record.clients
     let trained = clients.filter(\.isTrained)
-    let isEmpty = record.count(.used) == 0
     let seconds = record.seconds
     let row =
       [
         "\(record.round)", "\(clients.count)", "\(trained.reduce(0) { $0 + $1.examples })",
         "\(trained.reduce(0) { $0 + $1.steps })", "\(trained.reduce(0) { $0 + $1.tokens })",
-        isEmpty ? "" : "\(record.trainLoss)", isEmpty ? "" : "\(record.trainAccuracy)",
+        optional(record.trainLoss), optional(record.trainAccuracy),
         "\(record.downloadDensity)", "\(record.uploadDensity)",
       ] + Self.payload(download) + Self.payload(upload) + [
         "\(record.densePayloadBytes)", fixed(clients.reduce(0) { $0 + $1.entropyBound }, 1),
@@ -150,9 +159,9 @@ final class RunTables {
           "\(entry.round)", entry.split.rawValue, entry.vector.column,
         ] + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : []) + [
           "\(entry.examples)",
-          "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
-          entry.f1.map { "\($0.macro)" } ?? "", entry.f1.map { "\($0.micro)" } ?? "",
-          entry.f1.map { "\($0.weighted)" } ?? "", entry.perplexity.map { "\($0)" } ?? "",
+          "\(entry.count)", "\(entry.correct)", optional(entry.accuracy), optional(entry.loss),
+          optional(entry.f1?.macro), optional(entry.f1?.micro), optional(entry.f1?.weighted),
+          optional(entry.perplexity),
           "\(totals.payloadBytes)",
         ] + clocked(["\(modelledSeconds)"]) + [fixed(entry.seconds, 6)]
       evaluation.append(row)
@@ -169,18 +178,18 @@ final class RunTables {
     for entry in record.clientEvaluation { clientEvaluation?.append(entry, metrics) }
     for client in clients {
       self.clients.append(
-        [
-          "\(client.round)", "\(client.client)", "\(client.tier)",
-        ] + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : []) + [
-          "\(client.examples)", "\(client.steps)",
-          "\(client.tokens)", client.hasUpdate ? "\(client.loss)" : "",
-          client.hasUpdate ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
-        ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
+        ["\(client.round)", "\(client.client)", "\(client.tier)"]
+          + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : [])
+          + [
+            "\(client.examples)", "\(client.steps)",
+            "\(client.tokens)", optional(client.hasUpdate ? client.loss : nil),
+            optional(client.hasUpdate ? client.accuracy : nil), "\(client.downloadNonzeros)",
+          ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
           + Self.payload(client.upload)
           + [fixed(client.entropyBound, 1), client.hasUpdate ? "\(client.uploadNorm)" : ""]
           + [client.status.rawValue]
-          + clocked([client.modelledSeconds.map { "\($0)" } ?? ""])
-          + [fixed(client.seconds, 6)])
+          + clocked([optional(client.modelledSeconds)])
+          + [fixed(client.seconds, 6)] + named(client.client))
     }
     for (collective, entry) in wire.entries {
       self.wire.append([
@@ -199,3 +208,6 @@ final class RunTables {
     try rounds.flush()
   }
 }
+
+/// A number that may be missing, as a cell.
+private func optional(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
