@@ -36,7 +36,10 @@ public struct HoldoutPopulation: Population {
   /// The number of clients.
   public var clientCount: Int { whole.clientCount }
 
-  /// The client's examples on this side, ascending.
+  /// What the whole calls the client.
+  public func name(of client: Int) -> String? { whole.name(of: client) }
+
+  /// The client's examples on this side, in the order of the whole.
   public func examples(of client: Int) -> [Int] {
     let all = whole.examples(of: client)
     let numbers = all.map(number)

@@ -46,7 +46,7 @@ extension Partition {
       }
     }
     fill(&shares, to: minimumExamples, seed: seed)
-    return Partition(clients: shares)
+    return Partition(sorting: shares)
   }
 
   /// Moves examples from the largest clients to those below the minimum, in the order of their

@@ -8,7 +8,7 @@ extension Partition {
   /// as many back from the pool in random order.
   ///
   /// Every example stays with exactly one client and every client keeps its size: at 0 nothing
-  /// changes, at 1 labels are IID. (The public FLASC scripts give every client the same number back,
+  /// changes but the order, which becomes ascending, at 1 labels are IID. (The public FLASC scripts give every client the same number back,
   /// whatever it gave, and drop the remainder; and they compute a client's offset from the sizes'
   /// cumulative sum less the first size, which is wrong for clients of unequal size: examples are
   /// then left out, given twice, or looked for beyond the end.)
@@ -32,10 +32,10 @@ extension Partition {
     stream.shuffle(&pool)
     var rest = pool[...]
     return Partition(
-      clients: zip(clients, kept).map { own, kept in
+      sorting: zip(clients, kept).map { own, kept in
         let missing = own.count - kept.count
         defer { rest = rest.dropFirst(missing) }
         return kept + rest.prefix(missing)
-      })
+      }, names: names)
   }
 }

@@ -26,7 +26,7 @@ extension Partition {
       sorted[place * count / shardCount..<(place + 1) * count / shardCount]
     }
     return Partition(
-      clients: (0..<clients).map { client in
+      sorting: (0..<clients).map { client in
         order[client * shardsPerClient..<(client + 1) * shardsPerClient].flatMap(shard)
       })
   }
@@ -65,6 +65,6 @@ extension Partition {
       return Array(order[cut..<next])
     }
     fill(&shares, to: minimumExamples, seed: seed)
-    return Partition(clients: shares)
+    return Partition(sorting: shares)
   }
 }

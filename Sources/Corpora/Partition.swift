@@ -17,12 +17,24 @@ public struct PartitionError: Error, CustomStringConvertible, Sendable {
 
 /// The examples of each client, as lists.
 public struct Partition: Population, Equatable {
-  /// The indices of each client's examples, ascending.
+  /// The indices of each client's examples, in the client's order: ascending, but for partitions of files.
   public let clients: [[Int]]
+  /// What the corpus calls each client; nil where clients are none of the corpus's own.
+  let names: [String]?
 
-  /// A partition as it is given, only sorted; `init(checking:exampleCount:)` is for what others
-  /// made.
-  public init(clients: [[Int]]) { self.clients = clients.map { $0.sorted() } }
+  /// A partition as it is given; `init(checking:exampleCount:)` is for partitions that others made.
+  public init(clients: [[Int]], names: [String]? = nil) {
+    precondition(
+      names.map { $0.count == clients.count } ?? true,
+      "\(names?.count ?? 0) names for \(clients.count) clients")
+    self.clients = clients
+    self.names = names
+  }
+
+  /// A partition whose clients have their examples in ascending order, whatever order they were given in.
+  init(sorting clients: [[Int]], names: [String]? = nil) {
+    self.init(clients: clients.map { $0.sorted() }, names: names)
+  }
 
   /// A partition in which each client has examples, and no example belongs to two.
   ///
@@ -57,22 +69,28 @@ public struct Partition: Population, Equatable {
     try checkPopulation(exampleCount, clients, minimumExamples: 1)
     let order = randomOrder(of: exampleCount, seed: seed)
     return Partition(
-      clients: (0..<clients).map { client in
+      sorting: (0..<clients).map { client in
         Array(order[client * exampleCount / clients..<(client + 1) * exampleCount / clients])
       })
   }
 
   /// The corpus's own clients, in the order of their numbers; numbers without examples are left
-  /// out.
+  /// out, so that a later client's number here is smaller than the corpus's. Each is called by its name
+  /// or, where the corpus has no names, by its number in the corpus.
   ///
   /// - Throws: `PartitionError` when there is no example.
-  public static func natural(owners: [Int32]) throws -> Partition {
+  public static func natural(owners: [Int32], names: [String] = []) throws -> Partition {
     guard !owners.isEmpty else { throw PartitionError(reason: "no examples to give to clients") }
-    let examples = Dictionary(grouping: owners.indices) { owners[$0] }
-    return Partition(clients: examples.sorted { $0.key < $1.key }.map(\.value))
+    let examples = Dictionary(grouping: owners.indices) { owners[$0] }.sorted { $0.key < $1.key }
+    return Partition(
+      clients: examples.map(\.value),
+      names: examples.map { owner, _ in
+        names.indices.contains(Int(owner)) ? names[Int(owner)] : "\(owner)"
+      })
   }
 
-  /// A partition made elsewhere: a JSON list that holds a list of example indices for each client.
+  /// A partition made elsewhere: a JSON list that holds a list of example indices for each client, in the
+  /// order in which it goes through them.
   ///
   /// - Parameter sharing: Whether an example may belong to several clients, or to one twice.
   /// - Throws: `PartitionError` naming the file, for whatever is wrong with it.
@@ -124,8 +142,11 @@ extension Partition {
   /// The number of clients.
   public var clientCount: Int { clients.count }
 
-  /// The indices of a client's examples, ascending.
+  /// The indices of a client's examples.
   public func examples(of client: Int) -> [Int] { clients[client] }
+
+  /// What the corpus calls the client; nil where it is none of the corpus's own.
+  public func name(of client: Int) -> String? { names?[client] }
 
   /// The number of a client's examples.
   public func exampleCount(of client: Int) -> Int { clients[client].count }

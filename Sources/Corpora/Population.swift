@@ -9,12 +9,16 @@ public protocol Population: Sendable {
   /// The number of clients.
   var clientCount: Int { get }
 
-  /// The indices of a client's training examples, ascending. An index may be there twice, and with
-  /// other clients too, where the population says so.
+  /// The indices of a client's training examples, in the client's order: ascending, but for partitions of
+  /// files. An index may be there twice, and with other clients too, where the population says so.
   func examples(of client: Int) -> [Int]
 
   /// The length of `examples(of:)`, where possible without making it.
   func exampleCount(of client: Int) -> Int
+
+  /// The name, or else the number, that the corpus has for a client; nil for each client of a population
+  /// that is made of other clients than the corpus's own.
+  func name(of client: Int) -> String?
 
   /// Why a run over `exampleCount` training examples cannot use it, in one line; nil where it can.
   func problem(exampleCount: Int) -> String?

@@ -4,7 +4,7 @@
 //   offsets  I64, (examples + 1): example i is tokens[offsets[i] ..< offsets[i + 1]]
 //   labels   I32, (examples), optional: the class of each example
 //   clients  I32, (examples), optional: the natural owner of each example
-// Metadata: label_names (a JSON list of texts), tokenizer_sha256. It is written by `prepare`.
+// Metadata: label_names and client_names (JSON lists of texts), tokenizer_sha256. It is written by `prepare`.
 
 import FoundationEssentials
 import Safetensors
@@ -32,6 +32,8 @@ public final class TokenDataset: Sendable {
   public let owners: [Int32]?
   /// The names of the classes by number; empty where the file does not say.
   public let labelNames: [String]
+  /// The names of the natural owners by number; empty where the file does not say.
+  public let clientNames: [String]
   /// The number of classes: of `labelNames`, or else the largest label plus 1; 0 without labels.
   public let labelCount: Int
   /// The SHA-256 of the tokenizer's file, where it is known.
@@ -83,7 +85,8 @@ public final class TokenDataset: Sendable {
 
     labels = try Self.column("labels", in: file, count: count)
     owners = try Self.column("clients", in: file, count: count)
-    labelNames = try Self.labelNames(file)
+    labelNames = try Self.names("label_names", in: file)
+    clientNames = try Self.names("client_names", in: file)
     tokenizerHash = file.metadata["tokenizer_sha256"]
     let wasCut = Int(file.metadata["truncated"] ?? "") ?? 0 > 0
     cutLength = wasCut ? Int(file.metadata["length"] ?? "") : nil
@@ -93,6 +96,13 @@ public final class TokenDataset: Sendable {
       let example = labels?.firstIndex { $0 >= labelNames.count } ?? 0
       throw refuse(
         "example \(example) has label \(labels?[example] ?? 0) of \(labelNames.count) label_names"
+      )
+    }
+    if !clientNames.isEmpty,
+      let example = owners?.firstIndex(where: { Int($0) >= clientNames.count })
+    {
+      throw refuse(
+        "example \(example) has client \(owners?[example] ?? 0) of \(clientNames.count) client_names"
       )
     }
   }
@@ -176,10 +186,10 @@ extension TokenDataset {
     return values
   }
 
-  private static func labelNames(_ file: SafetensorsFile) throws -> [String] {
-    guard let text = file.metadata["label_names"] else { return [] }
+  private static func names(_ key: String, in file: SafetensorsFile) throws -> [String] {
+    guard let text = file.metadata[key] else { return [] }
     guard let names = try? JSONDecoder().decode([String].self, from: Data(text.utf8)) else {
-      throw CorpusError(path: file.path, reason: "metadata label_names is not a JSON list of texts")
+      throw CorpusError(path: file.path, reason: "metadata \(key) is not a JSON list of texts")
     }
     return names
   }

@@ -94,6 +94,9 @@ public struct VirtualPopulation: Population {
     return Int(min(max(size.rounded(), Double(sizes.minimum)), Double(members.count)))
   }
 
+  /// None: a virtual client is none of the corpus's own.
+  public func name(of client: Int) -> String? { nil }
+
   /// The examples of a client, ascending.
   ///
   /// - Complexity: O(classes + examples of the client).

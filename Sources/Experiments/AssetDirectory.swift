@@ -74,10 +74,10 @@ public struct AssetDirectory: Sendable {
     }
     let shown = names.prefix(20).joined(separator: ", ") + (names.count > 20 ? ", ..." : "")
     var advice = ", which has \(shown)"
-    if let near = nearest(to: name, among: names),
-      editDistance(name, near) <= max(2, name.count / 3)
-    {
-      advice += "; did you mean \(near)?"
+    let near = names.map { (distance: editDistance(name, $0), name: $0) }
+      .min { $0.distance < $1.distance }
+    if let near, near.distance <= max(2, name.count / 3) {
+      advice += "; did you mean \(near.name)?"
     } else {
       advice +=
         "; give one of them or a directory, from / or . on (scripts/prepare text makes a corpus of"

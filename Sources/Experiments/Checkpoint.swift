@@ -33,7 +33,7 @@ struct Checkpoint {
 
   /// Writes it to a file, completely or not at all.
   func write(to path: String) throws {
-    let encoder = JSONEncoder()
+    let encoder = JSONEncoder.ofAnyNumber
     encoder.outputFormatting = [.sortedKeys]
     let text = String(decoding: try encoder.encode(progress), as: UTF8.self)
     var tensors = [
@@ -135,7 +135,7 @@ struct Checkpoint {
         pairs: try integers("client_ranks") ?? [], uniquingKeysWith: { first, _ in first }))
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
     knowledge = try ClientKnowledge(file, length: vector.count)
-    progress = try JSONDecoder().decode(RunProgress.self, from: Data(text.utf8))
+    progress = try JSONDecoder.ofAnyNumber.decode(RunProgress.self, from: Data(text.utf8))
   }
 }
 
@@ -238,46 +238,5 @@ extension [Int: Int] {
     self.init(
       stride(from: 0, to: pairs.count - 1, by: 2).map { (pairs[$0], pairs[$0 + 1]) },
       uniquingKeysWith: choose)
-  }
-}
-
-extension ClientKnowledge {
-  /// Clients, rounds and tiers as rows, and the supports as bits, eight coordinates a byte.
-  fileprivate var tensors: [TensorToWrite] {
-    guard !sources.isEmpty else { return [] }
-    let rows = sources.sorted { $0.key < $1.key }.flatMap {
-      [Int64($0.key), Int64($0.value.round), Int64($0.value.tier)]
-    }
-    let masks = supports.map { source, support in
-      var bits = [UInt8](repeating: 0, count: (support.length + 7) / 8)
-      for index in support.indices { bits[Int(index / 8)] |= 1 << UInt8(index % 8) }
-      return TensorToWrite(
-        name: "known.\(source.round).\(source.tier)", elementType: .u8, shape: [bits.count],
-        bytes: bits)
-    }
-    return [TensorToWrite(name: "known_sources", shape: [rows.count / 3, 3], int64s: rows)] + masks
-  }
-
-  fileprivate init(_ file: SafetensorsFile, length: Int) throws {
-    guard file["known_sources"] != nil else {
-      self.init()
-      return
-    }
-    let rows = try file.readIntegers(named: "known_sources").map { Int($0) }
-    var sources: [Int: Source] = [:]
-    var supports: [Source: SupportMask] = [:]
-    for row in stride(from: 0, to: rows.count - 2, by: 3) {
-      let source = Source(round: rows[row + 1], tier: rows[row + 2])
-      sources[rows[row]] = source
-      guard supports[source] == nil else { continue }
-      let tensor = try file.tensor(named: "known.\(source.round).\(source.tier)")
-      let bits = file.bytes(of: tensor)
-      guard bits.count == (length + 7) / 8 else {
-        throw CommandFailure(ExitCode.data, "\(file.path): not a whole checkpoint: its supports")
-      }
-      let indices = (0..<length).lazy.filter { bits[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-      supports[source] = SupportMask(length: length, indices: indices.map { UInt32($0) })
-    }
-    self.init(sources: sources, supports: supports)
   }
 }

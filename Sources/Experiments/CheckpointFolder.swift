@@ -24,7 +24,7 @@ struct CheckpointFolder {
   ///   checkpoint is of another version or all are damaged.
   func newest(advice: String) throws -> Found {
     var found = Found()
-    for round in try rounds.reversed() {
+    for round in try rounds().reversed() {
       do {
         found.checkpoint = try Checkpoint(path: file(round))
         return found
@@ -48,15 +48,15 @@ struct CheckpointFolder {
   /// Saves one more, and removes all but the newest `count` of its past.
   ///
   /// - Parameter damaged: Later ones that were found to be damaged; they are removed.
-  /// - Returns: The round of the oldest that is left.
-  func add(_ checkpoint: Checkpoint, keeping count: Int, removing damaged: [Int]) throws -> Int {
+  /// - Returns: The rounds of those that are left, ascending.
+  func add(_ checkpoint: Checkpoint, keeping count: Int, removing damaged: [Int]) throws -> [Int] {
     let round = checkpoint.state.round
     try makeFolders(path)
     try checkpoint.write(to: file(round))
     for later in damaged where later > round { unlink(file(later)) }
-    let past = try rounds.filter { $0 <= round }
+    let past = try rounds().filter { $0 <= round }
     for old in past.dropLast(count) { unlink(file(old)) }
-    return past.suffix(count).first ?? round
+    return try rounds()
   }
 
   private func file(_ round: Int) -> String {
@@ -65,10 +65,9 @@ struct CheckpointFolder {
       + ".safetensors"
   }
 
-  /// Rounds with a file, ascending.
-  private var rounds: [Int] {
-    get throws { savedRounds(try namesIfThere(in: path) ?? []) }
-  }
+  /// The rounds of all checkpoints, damaged ones included, ascending.
+  /// - Throws: `CommandFailure` (74) if the folder cannot be listed.
+  func rounds() throws -> [Int] { savedRounds(try namesIfThere(in: path) ?? []) }
 }
 
 /// The rounds N of files with the names `round-N.safetensors`, ascending.

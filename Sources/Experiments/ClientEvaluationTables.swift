@@ -8,15 +8,22 @@ final class ClientEvaluationTables {
   private let clients: Table
   private let groups: Table
   private let numbers: RoundNumbers
+  private let clientName: ((Int) -> String?)?
 
   /// Tables of a new run, or of one that goes on after the rounds that are kept.
-  init(_ directory: RunDirectory, numbers: RoundNumbers, keeping kept: RoundsKept?) throws {
+  ///
+  /// - Parameter clientName: The corpus's name of a client; nil for no column of names.
+  init(
+    _ directory: RunDirectory, clientName: ((Int) -> String?)? = nil, numbers: RoundNumbers,
+    keeping kept: RoundsKept?
+  ) throws {
     self.numbers = numbers
+    self.clientName = clientName
     clients = try Table(
       creating: directory.file("client_evaluation.csv"),
       columns: [
         "round", "group", "masked", "client", "examples", "items", "correct", "accuracy", "loss",
-      ], keepingRoundsBelow: kept)
+      ] + (clientName == nil ? [] : ["client_name"]), keepingRoundsBelow: kept)
     groups = try Table(
       creating: directory.file("evaluation_clients.csv"),
       columns: ["round", "group", "masked", "clients", "examples", "accuracy_mean"]
@@ -32,7 +39,7 @@ final class ClientEvaluationTables {
         place + [
           "\(client.client)", "\(client.examples)", "\(client.count)", "\(client.correct)",
           "\(client.accuracy)", "\(client.loss)",
-        ])
+        ] + (clientName.map { [nameCell($0(client.client))] } ?? []))
     }
     let accuracy = record.accuracy
     let row =

@@ -7,7 +7,7 @@ extension ExperimentKey {
       "how uploads are clipped in L2, without which there is no privacy: not at all, to a fixed norm"
         + " (McMahan et al. 2018), or to one that adapts (Andrew et al. 2021)"),
     ExperimentKey(
-      "privacy.clip", \.privacy.clip, .number(above: 0), required: true,
+      "privacy.clip", \.privacy.clip, .positiveFloat, required: true,
       only: clipping(.fixed, .adaptive),
       "the largest L2 norm of an upload; that of the first round where it adapts"),
     ExperimentKey(
@@ -27,7 +27,7 @@ extension ExperimentKey {
       only: clipping(.fixed, .adaptive),
       "epsilon that all rounds together are to stay within: the program finds the noise multiplier"),
     ExperimentKey(
-      "privacy.noise_multiplier", \.privacy.noiseMultiplier, .number(atLeast: 0), required: true,
+      "privacy.noise_multiplier", \.privacy.noiseMultiplier, .float, required: true,
       only: clipping(.fixed, .adaptive),
       and: Condition(
         path: "privacy.target_epsilon", values: ["none"],

@@ -86,13 +86,13 @@ extension ExperimentKey {
       "adapter.lora_rank", \.adapter.loraRank, .integer(atLeast: 1, atMost: 4096), only: isLoRA,
       "rank of the two factors that are added to each adapted matrix"),
     ExperimentKey(
-      "adapter.alpha", \.adapter.alpha, .number(above: 0), only: isLoRA,
+      "adapter.alpha", \.adapter.alpha, .numerator, only: isLoRA,
       "the product of the two factors is scaled by alpha / lora_rank"),
     ExperimentKey(
       "adapter.targets", \.adapter.targets, .either("all_linear", or: .names), only: isLoRA,
       "the adapted matrices, by the last part of their names"),
     ExperimentKey(
-      "adapter.dropout", \.adapter.dropout, .number(atLeast: 0, below: 1), only: isLoRA,
+      "adapter.dropout", \.adapter.dropout, .floatShare, only: isLoRA,
       "probability with which an adapter's input is dropped in training"),
     ExperimentKey(
       "adapter.initial", optional: \.adapter.initial, only: isLoRA,
@@ -155,7 +155,7 @@ extension ExperimentKey {
       "share of its ranks that a client keeps for good when the last ones shrank in its training"
         + " (HetLoRA's self-pruning, gamma); 1 for no pruning"),
     ExperimentKey(
-      "method.rank_pruning.penalty", \.method.rankPruning.penalty, .number(atLeast: 0),
+      "method.rank_pruning.penalty", \.method.rankPruning.penalty, .float,
       only: ExperimentKey.Condition(
         path: "method.rank_pruning.factor", values: ["below 1"],
         current: { $0.method.rankPruning.factor < 1 ? "below 1" : "1" }),
@@ -196,28 +196,28 @@ extension ExperimentKey {
       "how the server steps: sgd, fed_avgm (Hsu et al. 2019), fed_adagrad, fed_yogi or fed_adam"
         + " (Reddi et al. 2021), or adam_w (as PyTorch's AdamW)"),
     ExperimentKey(
-      "federation.server.learning_rate", \.federation.server.learningRate, .number(above: 0),
+      "federation.server.learning_rate", \.federation.server.learningRate, .positiveFloat,
       "the server's step size"),
     ExperimentKey(
-      "federation.server.momentum", \.federation.server.momentum, .number(atLeast: 0, below: 1),
+      "federation.server.momentum", \.federation.server.momentum, .floatShare,
       only: serverIs(.fedAvgM), "decay of FedAvgM's moment, the sum of past pseudo-gradients"),
     ExperimentKey(
-      "federation.server.beta1", \.federation.server.beta1, .number(atLeast: 0, below: 1),
+      "federation.server.beta1", \.federation.server.beta1, .floatShare,
       only: serverIs(.fedAdagrad, .fedYogi, .fedAdam, .adamW),
       "decay of the first moment; with fed_adagrad the default is 0"),
     ExperimentKey(
-      "federation.server.beta2", \.federation.server.beta2, .number(atLeast: 0, below: 1),
+      "federation.server.beta2", \.federation.server.beta2, .floatShare,
       only: serverIs(.fedYogi, .fedAdam, .adamW),
       "decay of the second moment; with adam_w the default is 0.999"),
     ExperimentKey(
-      "federation.server.tau", \.federation.server.tau, .number(above: 0),
+      "federation.server.tau", \.federation.server.tau, .rootFloat,
       only: serverIs(.fedAdagrad, .fedYogi, .fedAdam),
       "adaptivity of FedAdagrad, FedYogi and FedAdam: the second moment starts at its square"),
     ExperimentKey(
-      "federation.server.epsilon", \.federation.server.epsilon, .number(above: 0),
+      "federation.server.epsilon", \.federation.server.epsilon, .positiveFloat,
       only: serverIs(.adamW), "added to the root of AdamW's second moment"),
     ExperimentKey(
-      "federation.server.weight_decay", \.federation.server.weightDecay, .number(atLeast: 0),
+      "federation.server.weight_decay", \.federation.server.weightDecay, .float,
       only: serverIs(.adamW), "AdamW's decoupled weight decay"),
     ExperimentKey(
       "federation.server.schedule.kind", \.federation.server.schedule.kind, .choice,
@@ -275,29 +275,29 @@ extension ExperimentKey {
       "local.optimizer", \.local.optimizer, .choice,
       "the clients' optimizer, as PyTorch's; its moments are fresh for each client and round"),
     ExperimentKey(
-      "local.learning_rate", \.local.learningRate, .number(above: 0), "the clients' step size"),
+      "local.learning_rate", \.local.learningRate, .positiveFloat, "the clients' step size"),
     ExperimentKey(
-      "local.momentum", \.local.momentum, .number(atLeast: 0, below: 1),
+      "local.momentum", \.local.momentum, .floatShare,
       only: when("local.optimizer", \.local.optimizer, is: .sgd),
       "the clients' momentum, fresh for each client and round"),
     ExperimentKey(
-      "local.beta1", \.local.beta1, .number(atLeast: 0, below: 1),
+      "local.beta1", \.local.beta1, .floatShare,
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "decay of AdamW's first moment"),
     ExperimentKey(
-      "local.beta2", \.local.beta2, .number(atLeast: 0, below: 1),
+      "local.beta2", \.local.beta2, .floatShare,
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "decay of AdamW's second moment"),
     ExperimentKey(
-      "local.epsilon", \.local.epsilon, .number(above: 0),
+      "local.epsilon", \.local.epsilon, .positiveFloat,
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "added to the root of AdamW's second moment"),
     ExperimentKey(
-      "local.weight_decay", \.local.weightDecay, .number(atLeast: 0),
+      "local.weight_decay", \.local.weightDecay, .float,
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "AdamW's decoupled weight decay"),
     ExperimentKey(
-      "local.proximal", \.local.proximal, .number(atLeast: 0),
+      "local.proximal", \.local.proximal, .float,
       "FedProx's mu (Li et al. 2020): a client's loss gets mu / 2 times the squared distance from"
         + " where it started"),
     ExperimentKey(

@@ -29,9 +29,11 @@ func byteText(_ bytes: Int) -> String {
   return fixed(value, 2) + " TB"
 }
 
-/// Seconds as `42 s`, `3:05 min` or `2:10 h`.
+/// Seconds as `42 s`, `3:05 min` or `2:10 h`; `?` for negative ones.
 func durationText(_ seconds: Double) -> String {
-  guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "?" }
+  guard seconds >= 0 else { return "?" }
+  if seconds == .infinity { return "inf" }
+  if seconds >= 1e9 { return String(format: "%.2e h", seconds / 3600) }
   let whole = Int(seconds.rounded())
   if whole < 60 { return "\(whole) s" }
   if whole < 3600 { return String(format: "%d:%02d min", whole / 60, whole % 60) }

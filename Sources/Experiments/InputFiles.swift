@@ -80,6 +80,14 @@ extension Experiment {
   func inputFiles(
     _ assets: AssetDirectory, roles: Set<InputRole>? = nil, onProgress: () -> Void = {}
   ) throws -> [InputFile] {
+    try inputPaths(assets).filter { roles?.contains($0.role) ?? true }.map {
+      try InputFile($0.path, role: $0.role, onProgress: onProgress)
+    }
+  }
+
+  /// The paths of these files, in an order that depends on their names alone.
+  /// - Throws: `CommandFailure` (74) if a folder cannot be listed.
+  func inputPaths(_ assets: AssetDirectory) throws -> [(role: InputRole, path: String)] {
     var files: [(role: InputRole, path: String)] = []
     func add(_ role: InputRole, in directory: String, _ isMeant: (String) -> Bool) throws {
       let path = assets.resolve(directory)
@@ -97,10 +105,7 @@ extension Experiment {
       (.cohort, federation.cohort.kind == .file ? federation.cohort.path : nil),
       (.trace, system.kind == .trace ? system.path : nil),
     ]
-    files += single.compactMap { role, path in path.map { (role, assets.resolve($0)) } }
-    return try files.filter { roles?.contains($0.role) ?? true }.map {
-      try InputFile($0.path, role: $0.role, onProgress: onProgress)
-    }
+    return files + single.compactMap { role, path in path.map { (role, assets.resolve($0)) } }
   }
 }
 

@@ -110,11 +110,28 @@ private func corpusText(_ path: String) throws -> String {
   if let hash = corpus.train.tokenizerHash { text += "  tokenizer \(hash)\n" }
   if let owners = corpus.train.owners {
     text += "  natural clients\n"
-    text += populationText(try Partition.natural(owners: owners), labels: corpus.train.labels)
+    let clients = try Partition.natural(owners: owners, names: corpus.train.clientNames)
+    text += populationText(clients, labels: corpus.train.labels)
+    text += clientsText(clients)
   }
   let names = corpus.train.labelNames
   if !names.isEmpty { text += "  labels: \(names.joined(separator: ", "))\n" }
   return text
+}
+
+/// The first natural clients: the numbers that a run, its traces and cohort files have for them, and
+/// the names, or else the numbers, that the corpus has.
+private func clientsText(_ clients: Partition) -> String {
+  let shown = 20
+  let rows = (0..<min(shown, clients.clientCount)).map { client in
+    ["\(client)", nameCell(clients.name(of: client)), grouped(clients.exampleCount(of: client))]
+  }
+  let rest =
+    clients.clientCount > shown
+    ? "  ... and \(grouped(clients.clientCount - shown)) more; plan --partition FILE.csv lists all\n"
+    : ""
+  return "  clients by their number in a run, a trace or a cohort file\n"
+    + alignedText([["client", "name in the corpus", "examples"]] + rows, indent: "  ") + rest
 }
 
 private func adapterText(_ path: String) throws -> String {

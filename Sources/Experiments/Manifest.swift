@@ -177,7 +177,7 @@ struct Manifest: Codable, Sendable, Equatable {
 
   /// A manifest as it was written.
   static func read(_ data: Data) throws -> Manifest {
-    let decoder = JSONDecoder()
+    let decoder = JSONDecoder.ofAnyNumber
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     return try decoder.decode(Manifest.self, from: data)
   }
@@ -205,7 +205,7 @@ struct Manifest: Codable, Sendable, Equatable {
 
   /// Writes manifest.json as a whole.
   func write(to directory: RunDirectory) throws {
-    let encoder = JSONEncoder()
+    let encoder = JSONEncoder.ofAnyNumber
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.keyEncodingStrategy = .convertToSnakeCase
     let data = try encoder.encode(self)

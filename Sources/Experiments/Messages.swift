@@ -112,14 +112,15 @@ final class ProgressReporter {
   func finished(_ record: RoundRecord, of rounds: Int) {
     roundsPlayed += 1
     let counting = record.count(.used)
-    if counting > 0 { lastLoss = record.trainLoss }
+    lastLoss = record.trainLoss ?? lastLoss
     let left =
       Self.seconds(ContinuousClock.now - start) / Double(roundsPlayed)
       * Double(rounds - record.round - 1)
     var parts = [
       "round \(record.round + 1)/\(rounds)",
-      counting > 0
-        ? "loss \(fixed(record.trainLoss, 4))" : "no upload counts, the vector stays as it is",
+      counting == 0
+        ? "no upload counts, the vector stays as it is"
+        : record.trainLoss.map { "loss \(fixed($0, 4))" } ?? "no item to predict",
     ]
     if let seconds = record.modelledSeconds {
       parts.append("\(counting) of \(record.clients.count) clients count")
@@ -129,7 +130,8 @@ final class ProgressReporter {
     // The first vector's: a line is for a glance, the tables have them all.
     for entry in record.evaluation
     where entry.vector == record.evaluation.first?.vector && entry.tier == nil {
-      parts.append("\(entry.split.rawValue) accuracy \(fixed(entry.accuracy, 4))")
+      let accuracy = entry.accuracy.map { fixed($0, 4) } ?? "-"
+      parts.append("\(entry.split.rawValue) accuracy \(accuracy)")
     }
     parts.append("down \(byteText(record.downloadPayload.total))")
     parts.append("up \(byteText(record.uploadPayload.total))")

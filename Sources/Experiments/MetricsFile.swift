@@ -37,7 +37,7 @@ final class MetricsFile {
     return object?["round"] as? Int
   }
 
-  /// Adds a row of a table; an empty cell and a number that JSON does not have are null.
+  /// Adds a row of a table; an empty cell is null, and a number that JSON does not have is a text, as "inf".
   func append(_ kind: String, _ columns: [String], _ cells: [String]) {
     let members = zip(columns, cells).map { "\"\($0)\":\(Self.value($1, of: $0))" }
     pending += "{\"kind\":\"\(kind)\"," + members.joined(separator: ",") + "}\n"
@@ -60,7 +60,7 @@ final class MetricsFile {
   private static func value(_ cell: String, of column: String) -> String {
     if cell == "true" || cell == "false" { return cell }
     if texts.contains(column) { return "\"\(cell)\"" }
-    guard let number = Double(cell), number.isFinite else { return "null" }
-    return cell
+    guard let number = Double(cell) else { return "null" }
+    return number.isFinite ? cell : "\"\(cell)\""
   }
 }

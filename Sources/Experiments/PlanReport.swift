@@ -58,7 +58,7 @@ public func planReport(
     + [plan.idleRanksNotice(ranks: ranks)].compactMap(\.self)
   let notices = remarks.map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
-    + report.sizes + report.populationTable + report.messages + (privacy?.table ?? "")
+    + report.sizes + report.populationTable + report.messages.text + (privacy?.table ?? "")
     + report.memory + (written ?? "")
 }
 
@@ -152,70 +152,9 @@ private struct PlanReport {
     }
   }
 
-  /// Values of the stack of the first cohort.
-  private var stackCount: Int {
-    let loraRank = prepared.layout.lora.loraRank
-    let width = (length - headCount) / loraRank
-    return plan.participants(round: 0, population: prepared.partition.clientCount)
-      .filter { $0.fate == .used }
-      .reduce(0) { sum, participant in
-        let tier = plan.method.tier(of: participant.client, seed: plan.seed)
-        let tiers = plan.method.tiers
-        return sum + width * (tiers.isEmpty ? loraRank : tiers[tier].loraRank ?? loraRank)
-      }
-  }
-
-  var messages: String {
-    let dense = message(count: length).total
-    var rows = [["message", "round", "density", "coordinates", "bytes", "less than dense"]]
-    var selections = [("download", plan.method.download), ("upload", plan.method.upload)]
-    if plan.method.aggregation.mergesFactors {
-      // New factors are drawn by their client; the head travels, and what the last cohort sent.
-      selections.removeFirst()
-      for (round, count) in [(0, headCount), (1, headCount + stackCount)] {
-        let bytes = 4 * count + VectorCodec.headerBytes * (1 + round)
-        rows.append([
-          "download", "\(round)", share(count), grouped(count), byteText(bytes),
-          fixed(Double(dense) / Double(bytes), 2) + "x",
-        ])
-      }
-    }
-    for (name, selection) in selections {
-      var counts: [Int] = []
-      for round in [0, plan.rounds - 1] {
-        let received = plan.method.download.count(length: length, round: round)
-        let count = selection.count(length: length, round: round, downloaded: received)
-        if counts.contains(count) { continue }
-        counts.append(count)
-        let size = message(count: count)
-        rows.append([
-          name, "\(round)", share(count), grouped(count),
-          byteText(size.total), fixed(Double(dense) / Double(max(1, size.total)), 2) + "x",
-        ])
-      }
-    }
-    rows.append([
-      isFull ? "all weights" : "dense LoRA", "", "1", grouped(length), byteText(dense), "1.00x",
-    ])
-    return "\npayload of one client\n" + alignedText(rows, indent: "  ")
-      + "  bytes: of messages encoded with coordinates drawn at random; those of a run differ by"
-      + " about a percent\n"
-  }
-
-  /// A count of coordinates as a share of all, to four digits.
-  private func share(_ count: Int) -> String {
-    short((Double(count) / Double(max(1, length)) * 10_000).rounded() / 10_000)
-  }
-
-  /// The size of a message of so many coordinates at random places.
-  private func message(count: Int) -> PayloadSize {
-    var stream = RandomStream(seed: 0, purpose: .selection)
-    let places = count == length ? Array(0..<length) : stream.sample(count, of: length)
-    let vector = [Float](repeating: 1, count: length)
-    return vector.withUnsafeBufferPointer { buffer in
-      let mask = SupportMask(length: length, indices: places.map { UInt32($0) })
-      return VectorCodec.encode(SparseVector(gathering: buffer, at: mask)).size
-    }
+  var messages: PlanMessages {
+    PlanMessages(
+      plan: plan, prepared: prepared, headCount: headCount, isFull: isFull)
   }
 
   var memory: String {
@@ -224,16 +163,15 @@ private struct PlanReport {
       prepared, capacity: capacity, threads: experiment.compute.threads,
       localMoments: plan.local.optimizer.momentCount)
     let vector = 4 * length
-    let longest = plan.method.upload.count(
-      length: length, round: 0,
-      downloaded: plan.method.download.count(length: length, round: 0))
+    let messages = messages
+    let longest = messages.largestUpload
     let cohort = plan.participants(round: 0, population: prepared.partition.clientCount)
       .count { $0.fate == .used }
-    let uploads = ((cohort + ranks - 1) / ranks) * message(count: longest).total
+    let uploads = ((cohort + ranks - 1) / ranks) * longest.size.total
     // Vector, moments, pseudo-gradient, exact sum; one upload as received and as decoded.
     let server =
-      (2 + plan.server.momentCount) * vector + 8 * length + message(count: longest).total
-      + 8 * longest + 8 * mergedCount
+      (2 + plan.server.momentCount) * vector + 8 * length + longest.size.total
+      + 8 * longest.count + 8 * mergedCount
     let rank = own.total + uploads
     // Mapped as stored; what is not F32 is widened besides, in shared memory.
     let weights = prepared.model.storedBytes + 4 * prepared.widenedCount
@@ -243,7 +181,9 @@ private struct PlanReport {
     // Where uploads may be summed by host, the words that its ranks share.
     let sums = plan.uploads == .auto || plan.uploads.addsUp
     let sum = ranks > 1 && sums && !plan.method.aggregation.needsEach ? 8 * length : 0
-    let node = weights + merged + ranksPerNode * rank + server + sum
+    let known = messages.rememberedSupports
+    let knownBytes = known.count * known.bytes
+    let node = weights + merged + ranksPerNode * rank + server + sum + knownBytes
     return "\nmemory, \(ranks) rank\(ranks == 1 ? "" : "s"), \(ranksPerNode) a node\n"
       + alignedText(
         [
@@ -263,6 +203,16 @@ private struct PlanReport {
             ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
             ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
             ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
+          ]
+          + (known.count == 0
+            ? []
+            : [
+              [
+                "downloads known", byteText(knownBytes),
+                "rank 0, and each checkpoint: at most \(grouped(known.count)) supports of"
+                  + " \(byteText(known.bytes)), one for each client that took part",
+              ]
+            ]) + [
             ["host's sum", byteText(sum), "a node: exact words to which its ranks add uploads"],
             ["rank", byteText(rank), "sum of a rank"],
             ["first node", byteText(node), "sum of the node with rank 0"],

@@ -69,7 +69,8 @@ func writePopulation(
   switch URL(fileURLWithPath: path).pathExtension {
   case "csv":
     clients = population.clients(atMost: clientsAtMost)
-    ends = ("client,label,label_name,examples,tokens\n", "")
+    let names = population.name(of: 0) == nil ? "" : ",client_name"
+    ends = ("client,label,label_name,examples,tokens\(names)\n", "")
     lines = { client in rows(client, population, train, limit).map(csvRow).joined() }
   case "json":
     clients = Array(0..<population.clientCount)
@@ -101,9 +102,10 @@ private func rows(
   let groups = Dictionary(grouping: population.examples(of: client)) { train.labels?[$0] ?? -1 }
   return groups.sorted { $0.key < $1.key }.map { label, examples in
     let isNamed = train.labelNames.indices.contains(Int(label))
+    let name = population.name(of: client).map { [nameCell($0)] } ?? []
     return [
       "\(client)", label < 0 ? "" : "\(label)", isNamed ? train.labelNames[Int(label)] : "",
       "\(examples.count)", "\(examples.reduce(0) { $0 + train.tokenCount(of: $1, limit: limit) })",
-    ]
+    ] + name
   }
 }

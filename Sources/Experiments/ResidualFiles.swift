@@ -1,6 +1,7 @@
 // What clients keep back of their deltas (error feedback), as files in the run directory: a client is
-// trained on another rank in each round, and all ranks see the directory. A client has a file for its
-// last round, and those that a run which goes on from a checkpoint would need.
+// trained on another rank in each round, and all ranks see the directory. Of each client stay the file of its
+// last round and of the one before, which a round that is dropped or an upload that does not count goes back
+// to, and for each checkpoint the newest file of the rounds before it: at most `checkpoint.keep` + 2 files.
 
 internal import Federation
 import Foundation
@@ -10,8 +11,8 @@ internal import Synchronization
 /// Residuals in a directory of all ranks.
 final class ResidualFiles: ResidualStore {
   private let directory = Mutex<String?>(nil)
-  /// The round of the oldest checkpoint: what was newest then is still needed.
-  private let oldestCheckpoint = Mutex(0)
+  /// The rounds of all checkpoints; nil while they are not known, and then no file goes.
+  private let checkpoints = Mutex<[Int]?>(nil)
 
   /// Sets the directory, which is made where it is missing; called by each rank before the first round.
   func place(in path: String) throws {
@@ -21,8 +22,10 @@ final class ResidualFiles: ResidualStore {
     directory.withLock { $0 = path }
   }
 
-  /// From now on, no run goes on from a round before this one; called by each rank.
-  func forget(before round: Int) { oldestCheckpoint.withLock { $0 = round } }
+  /// From now on a run goes on from one of these rounds, or begins anew; called by each rank.
+  ///
+  /// - Parameter rounds: nil where they are not known.
+  func keepOnly(for rounds: [Int]?) { checkpoints.withLock { $0 = rounds } }
 
   func residual(of client: Int, before round: Int) throws -> [Float]? {
     let folder = folder
@@ -42,14 +45,14 @@ final class ResidualFiles: ResidualStore {
     try SafetensorsWriter.write(
       [TensorToWrite(name: "residual", shape: [residual.count], borrowing: residual)],
       to: path(folder, client, round))
-    let needed = oldestCheckpoint.withLock { $0 }
-    for old in try rounds(of: client, in: folder).filter({ $0 < min(needed, round) }).dropLast() {
-      unlink(path(folder, client, old))
-    }
+    guard let checkpoints = checkpoints.withLock({ $0 }) else { return }
+    let older = try rounds(of: client, in: folder).filter { $0 < round }
+    let needed = Set((checkpoints + [round]).compactMap { saved in older.last { $0 < saved } })
+    for old in older where !needed.contains(old) { unlink(path(folder, client, old)) }
   }
 
   func withdraw(_ client: Int, round: Int) throws {
-    // The file of the client's round before is there still: `keep` leaves the newest older one.
+    // The file of the client's round before is there still: `keep` leaves it.
     let file = path(folder, client, round)
     guard uninterrupted({ unlink(file) }) == 0 || errno == ENOENT else {
       throw CommandFailure.system(file, errno)

@@ -197,9 +197,9 @@ private struct Launch {
           state, federated.knowledge, isLast: federated.isFinished, now: isStopping)
       }
       if let residuals {
-        var oldest = [record?.oldestCheckpoint ?? 0]
-        try communicator.broadcast(&oldest)
-        residuals.forget(before: oldest[0])
+        var saved = record?.checkpointRounds ?? []
+        try communicator.broadcast(&saved)
+        residuals.keepOnly(for: saved)
       }
       if isStopping {
         try record?.stop()

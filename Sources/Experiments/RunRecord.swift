@@ -18,8 +18,8 @@ struct RunOpening {
 /// Everything that rank 0 keeps of a run.
 final class RunRecord {
   let directory: RunDirectory
-  /// The round of the oldest checkpoint; 0 while there is none.
-  private(set) var oldestCheckpoint = 0
+  /// The rounds of the checkpoints that are there, ascending.
+  private(set) var checkpointRounds: [Int]
   private let tables: RunTables
   private let curves: TensorBoardFile?
   private let lock: RunLock
@@ -27,6 +27,8 @@ final class RunRecord {
   /// The split of which tables for people and the manifest tell.
   private let shownSplit: Split
   private let numbers: RoundNumbers
+  private let sendsWholeVector: Bool
+  private let trainedName: String
   private var manifest: Manifest
   private var summary: RunSummary
   /// The rounds of the checkpoint that is the state of now; nil where it is not saved.
@@ -44,9 +46,12 @@ final class RunRecord {
     rules = experiment.checkpoint
     let splits = experiment.evaluation.splits
     shownSplit = splits.contains(.test) ? .test : splits.first ?? .test
+    sendsWholeVector = experiment.sendsWholeVector
+    trainedName = assembly.trainedName
     let existing = opening.existing
     if let problem = existing?.changedInputs(manifest.inputs ?? []) { throw problem }
     (directory, lock) = try Self.take(opening, experiment, yaml, output, host, say)
+    checkpointRounds = try CheckpointFolder(path: directory.file("checkpoints")).rounds()
     let progress = existing?.checkpoint?.progress ?? RunProgress()
     let round = existing?.checkpoint?.state.round ?? 0
     numbers = existing?.numbers ?? RoundNumbers()
@@ -57,7 +62,10 @@ final class RunRecord {
       directory, evaluatesClients: experiment.evaluation.clients > 0,
       evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
       prunesRanks: experiment.method.rankPruning.factor < 1,
-      numbers: numbers, keeping: kept)
+      numbers: numbers,
+      clientName: experiment.partition.kind == .natural
+        ? { [partition = assembly.partition] in partition.name(of: $0) } : nil,
+      keeping: kept)
     let partition = directory.file("partition.csv")
     // Again after a resume: it is a function of the experiment, and may have been cut.
     guard uninterrupted({ unlink(partition) }) == 0 || errno == ENOENT else {
@@ -119,7 +127,7 @@ final class RunRecord {
     try tables.synchronize()
     try curves?.synchronize()
     let progress = RunProgress(totals: manifest.totals, summary: summary)
-    oldestCheckpoint = try CheckpointFolder(path: directory.file("checkpoints"))
+    checkpointRounds = try CheckpointFolder(path: directory.file("checkpoints"))
       .add(Checkpoint(state, progress, knowledge), keeping: rules.keep, removing: damaged)
     savedRound = state.round
     damaged.removeAll { $0 >= state.round }
@@ -140,10 +148,7 @@ final class RunRecord {
     manifest.totals = summary.totals(after: manifest.totals, wire: wire)
     manifest.digest = round.digest
     if let entry = round.evaluation.first(where: { $0.tier == nil && $0.split == shownSplit }) {
-      manifest.evaluation = Manifest.Evaluation(
-        round: numbers[after: entry.round], split: entry.split.rawValue,
-        masked: entry.vector == .masked,
-        accuracy: entry.accuracy, loss: entry.loss)
+      manifest.evaluation = Manifest.Evaluation(entry, numbers: numbers)
     }
     try tables.append(round, totals: manifest.totals, wire: wire, memory: memory)
     try curves?.append(round, memory: memory, totals: manifest.totals)
@@ -174,11 +179,14 @@ final class RunRecord {
     manifest.status = "finished"
     manifest.digest = digest
     manifest.ranks = ranks
+    let evaluated = summary.evaluatedText(
+      isWhole: sendsWholeVector, trainedName: trainedName)
     close()
     try manifest.write(to: directory)
     return RunOutcome(
       directory: directory, digest: digest,
-      text: summary.text(split: shownSplit) + privacy + "digest \(digest)\n\(directory.path)\n")
+      text: summary.text(split: shownSplit) + evaluated + privacy
+        + "digest \(digest)\n\(directory.path)\n")
   }
 
   /// Says in the manifest that the run failed, if that can still be written.

@@ -1,15 +1,20 @@
-// The table at the end of a run.
+// The table at the end of a run, and the sentence that says which vector was evaluated. A checkpoint holds
+// the rows, so that their number is bounded: when there are more than `mostRows`, every second one goes, and
+// from then on half as many evaluations get a row. The last one always has its row.
 
 internal import Federation
 
 /// Collects what the table at the end of a run shows.
 struct RunSummary: Codable, Equatable {
+  /// The most rows that are kept beside the last one.
+  static let mostRows = 100
+
   /// One row: the state after so many rounds.
   private struct Row: Codable, Equatable {
     struct Evaluation: Codable, Equatable {
       let split: String
       let vector: String
-      let accuracy: Double
+      let accuracy: Double?
       let perplexity: Double?
     }
     struct Clients: Codable, Equatable {
@@ -26,8 +31,45 @@ struct RunSummary: Codable, Equatable {
     let totals: Manifest.Totals
   }
 
+  /// The rows of every `stride`-th evaluation from the first one on.
   private var rows: [Row] = []
+  /// The row of the last evaluation, where it is none of those.
+  private var last: Row?
+  private var evaluations = 0
+  private var stride = 1
   private var totals = Manifest.Totals()
+
+  init() {}
+
+  init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    let saved = try values.decode([Row].self, forKey: .rows)
+    totals = try values.decode(Manifest.Totals.self, forKey: .totals)
+    guard let evaluations = try values.decodeIfPresent(Int.self, forKey: .evaluations) else {
+      // An earlier version kept every row.
+      for row in saved { add(row) }
+      return
+    }
+    rows = saved
+    last = try values.decodeIfPresent(Row.self, forKey: .last)
+    stride = try values.decode(Int.self, forKey: .stride)
+    self.evaluations = evaluations
+  }
+
+  private mutating func add(_ row: Row) {
+    if evaluations % stride == 0 {
+      rows.append(row)
+      last = nil
+      if rows.count > Self.mostRows {
+        rows = rows.indices.filter { $0 % 2 == 0 }.map { rows[$0] }
+        stride *= 2
+        if evaluations % stride != 0 { last = row }
+      }
+    } else {
+      last = row
+    }
+    evaluations += 1
+  }
 
   mutating func add(_ record: RoundRecord, of rounds: Int) {
     totals.rounds += 1
@@ -43,9 +85,9 @@ struct RunSummary: Codable, Equatable {
     }
     let isEvaluated = !record.evaluation.isEmpty || !record.clientEvaluation.isEmpty
     guard isEvaluated || record.round + 1 == rounds else { return }
-    rows.append(
+    add(
       Row(
-        rounds: record.round + 1, trainLoss: record.count(.used) > 0 ? record.trainLoss : nil,
+        rounds: record.round + 1, trainLoss: record.trainLoss,
         evaluation: record.evaluation.filter { $0.tier == nil }.map {
           Row.Evaluation(
             split: $0.split.rawValue, vector: $0.vector.rawValue, accuracy: $0.accuracy,
@@ -68,6 +110,7 @@ struct RunSummary: Codable, Equatable {
   /// The table: a row per evaluated round, payloads summed up to it; of the evaluation, what there
   /// is of `split` and of the clients.
   func text(split: Split) -> String {
+    let rows = rows + (last.map { [$0] } ?? [])
     var columns: [(name: String, cell: (Row) -> String?)] = [
       ("rounds", { "\($0.rounds)" }), ("train loss", { $0.trainLoss.map { fixed($0, 4) } }),
     ]
@@ -78,7 +121,7 @@ struct RunSummary: Codable, Equatable {
         row.evaluation.first { $0.split == split.rawValue && $0.vector == vector.rawValue }
       }
       columns += [
-        ("\(split.rawValue) accuracy" + what, { found($0).map { fixed($0.accuracy, 4) } }),
+        ("\(split.rawValue) accuracy" + what, { found($0)?.accuracy.map { fixed($0, 4) } }),
         ("perplexity" + what, { found($0)?.perplexity.map { fixed($0, 2) } }),
       ]
     }
@@ -107,8 +150,44 @@ struct RunSummary: Codable, Equatable {
     let refused = totals.refusedUploads.map {
       "\($0) clients left out of their rounds, their updates were not finite\n"
     }
+    let thinned =
+      stride == 1
+      ? "" : "every \(stride)th of \(evaluations) evaluations; evaluation.csv has all of them\n"
     return alignedText(
       [shown.map(\.name)] + rows.map { row in shown.map { $0.cell(row) ?? "-" } })
-      + (refused ?? "")
+      + thinned + (refused ?? "")
   }
+
+  /// Lines that say which vector the table's evaluations are of; empty where nothing was evaluated.
+  ///
+  /// - Parameters:
+  ///   - isWhole: Whether clients receive the whole vector.
+  ///   - trainedName: The directory that holds the trained vector.
+  func evaluatedText(isWhole: Bool, trainedName: String) -> String {
+    let vectors = Set((rows + (last.map { [$0] } ?? [])).flatMap { $0.evaluation.map(\.vector) })
+    let isMasked = vectors.contains(EvaluatedVector.masked.rawValue) && !isWhole
+    let includesWhole = vectors.contains(EvaluatedVector.whole.rawValue)
+    if vectors.isEmpty { return "" }
+    guard isMasked else { return "evaluated: the whole vector, as \(trainedName)/ holds it\n" }
+    return includesWhole
+      ? "evaluated: masked is the vector as clients receive it, zero outside of the round's download\n"
+        + "whole is the whole vector, as \(trainedName)/ holds it\n"
+      : "evaluated: the vector as clients receive it, zero outside of the round's download\n"
+        + "\(trainedName)/ holds the whole vector; evaluation.masked: false or both evaluates that one\n"
+  }
+}
+
+extension Manifest.Evaluation {
+  /// What the manifest says of an evaluation; nil for one without an item to predict.
+  init?(_ record: EvaluationRecord, numbers: RoundNumbers) {
+    guard let accuracy = record.accuracy, let loss = record.loss else { return nil }
+    self.init(
+      round: numbers[after: record.round], split: record.split.rawValue, masked: record.vector == .masked,
+      accuracy: accuracy, loss: loss)
+  }
+}
+
+extension Experiment {
+  /// Whether clients receive the whole vector, so that it is evaluated masked or not.
+  var sendsWholeVector: Bool { method.tiers.isEmpty && method.download.select == .all }
 }

@@ -22,6 +22,8 @@ final class RunTables {
   private let hasClock: Bool
   private let prunesRanks: Bool
   private let numbers: RoundNumbers
+  /// What the corpus calls a client, where clients are the corpus's own.
+  private let clientName: ((Int) -> String?)?
 
   private static func payloadColumns(_ direction: String) -> [String] {
     ["values", "indices", "header", "payload"].map { "\(direction)_\($0)_bytes" }
@@ -48,14 +50,22 @@ final class RunTables {
   ///   - evaluatesTiers: Whether the table of evaluations says the tier.
   ///   - hasClock: Whether there are columns of a virtual clock.
   ///   - prunesRanks: Whether there is a column of the ranks that a client sent.
+  ///   - clientName: What the corpus calls a client; nil where clients are none of the corpus's own. A run
+  ///     of an earlier version that goes on keeps its tables without names.
   init(
     _ directory: RunDirectory, evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool,
-    prunesRanks: Bool, numbers: RoundNumbers, keeping kept: RoundsKept? = nil
+    prunesRanks: Bool, numbers: RoundNumbers, clientName: ((Int) -> String?)? = nil,
+    keeping kept: RoundsKept? = nil
   ) throws {
     self.numbers = numbers
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
     self.prunesRanks = prunesRanks
+    let hasNames =
+      try (kept?.count ?? 0) == 0
+      || Table.columns(of: directory.file("clients.csv")).contains("client_name")
+    self.clientName = hasNames ? clientName : nil
+    let namesColumn = self.clientName == nil ? [] : ["client_name"]
     func clocked(_ columns: String...) -> [String] { hasClock ? columns : [] }
     rounds = try Table(
       creating: directory.file("rounds.csv"),
@@ -87,17 +97,16 @@ final class RunTables {
         + ["label", "predicted", "count"], keepingRoundsBelow: kept)
     clientEvaluation =
       evaluatesClients
-      ? try ClientEvaluationTables(directory, numbers: numbers, keeping: kept) : nil
+      ? try ClientEvaluationTables(
+        directory, clientName: self.clientName, numbers: numbers, keeping: kept) : nil
     clients = try Table(
       creating: directory.file("clients.csv"),
-      columns: [
-        "round", "client", "tier",
-      ] + (prunesRanks ? ["lora_rank"] : []) + [
+      columns: ["round", "client", "tier"] + (prunesRanks ? ["lora_rank"] : []) + [
         "examples", "steps", "tokens", "loss", "accuracy",
         "download_nonzeros",
       ] + Self.payloadColumns("download") + ["upload_nonzeros"] + Self.payloadColumns("upload")
         + ["entropy_bound_bytes", "upload_norm", "status"] + clocked("modelled_time_s")
-        + ["client_seconds"], keepingRoundsBelow: kept)
+        + ["client_seconds"] + namesColumn, keepingRoundsBelow: kept)
     metrics = try MetricsFile(
       creating: directory.file("metrics.jsonl"), keepingRoundsBelow: kept)
     wire = try Table(
@@ -134,6 +143,9 @@ final class RunTables {
   /// Has all of it on the disk, also what a run does not go on from.
   func synchronize() throws { try metrics.synchronize() }
 
+  /// The cell of a client's name, where the column is there.
+  private func named(_ client: Int) -> [String] { clientName.map { [nameCell($0(client))] } ?? [] }
+
   /// Cells of columns that are there only with a virtual clock.
   private func clocked(_ cells: [String]) -> [String] { hasClock ? cells : [] }
 
@@ -148,13 +160,12 @@ final class RunTables {
     let (download, upload) = (record.downloadPayload, record.uploadPayload)
     let clients = record.clients
     let trained = clients.filter(\.isTrained)
-    let isEmpty = record.count(.used) == 0
     let seconds = record.seconds
     let row =
       [
         number, "\(clients.count)", "\(trained.reduce(0) { $0 + $1.examples })",
         "\(trained.reduce(0) { $0 + $1.steps })", "\(trained.reduce(0) { $0 + $1.tokens })",
-        isEmpty ? "" : "\(record.trainLoss)", isEmpty ? "" : "\(record.trainAccuracy)",
+        optional(record.trainLoss), optional(record.trainAccuracy),
         "\(record.downloadDensity)", "\(record.uploadDensity)",
       ] + Self.payload(download) + Self.payload(upload) + [
         "\(record.densePayloadBytes)", fixed(clients.reduce(0) { $0 + $1.entropyBound }, 1),
@@ -179,9 +190,9 @@ final class RunTables {
           "\(numbers[after: entry.round])", entry.split.rawValue, entry.vector.column,
         ] + (evaluatesTiers ? [entry.tier.map(String.init) ?? ""] : []) + [
           "\(entry.examples)",
-          "\(entry.count)", "\(entry.correct)", "\(entry.accuracy)", "\(entry.loss)",
-          entry.f1.map { "\($0.macro)" } ?? "", entry.f1.map { "\($0.micro)" } ?? "",
-          entry.f1.map { "\($0.weighted)" } ?? "", entry.perplexity.map { "\($0)" } ?? "",
+          "\(entry.count)", "\(entry.correct)", optional(entry.accuracy), optional(entry.loss),
+          optional(entry.f1?.macro), optional(entry.f1?.micro), optional(entry.f1?.weighted),
+          optional(entry.perplexity),
           "\(totals.payloadBytes)",
         ] + clocked(["\(modelledSeconds)"]) + [fixed(entry.seconds, 6)]
       evaluation.append(row)
@@ -198,18 +209,18 @@ final class RunTables {
     for entry in record.clientEvaluation { clientEvaluation?.append(entry, metrics) }
     for client in clients {
       self.clients.append(
-        [
-          number, "\(client.client)", "\(client.tier)",
-        ] + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : []) + [
-          "\(client.examples)", "\(client.steps)",
-          "\(client.tokens)", client.hasUpdate ? "\(client.loss)" : "",
-          client.hasUpdate ? "\(client.accuracy)" : "", "\(client.downloadNonzeros)",
-        ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
+        [number, "\(client.client)", "\(client.tier)"]
+          + (prunesRanks ? [client.loraRank.map(String.init) ?? ""] : [])
+          + [
+            "\(client.examples)", "\(client.steps)",
+            "\(client.tokens)", optional(client.hasUpdate ? client.loss : nil),
+            optional(client.hasUpdate ? client.accuracy : nil), "\(client.downloadNonzeros)",
+          ] + Self.payload(client.download) + ["\(client.uploadNonzeros)"]
           + Self.payload(client.upload)
           + [fixed(client.entropyBound, 1), client.hasUpdate ? "\(client.uploadNorm)" : ""]
           + [client.status.rawValue]
-          + clocked([client.modelledSeconds.map { "\($0)" } ?? ""])
-          + [fixed(client.seconds, 6)])
+          + clocked([optional(client.modelledSeconds)])
+          + [fixed(client.seconds, 6)] + named(client.client))
     }
     for (collective, entry) in wire.entries {
       self.wire.append([
@@ -228,3 +239,6 @@ final class RunTables {
     try rounds.flush()
   }
 }
+
+/// A number that may be missing, as a cell.
+private func optional(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }

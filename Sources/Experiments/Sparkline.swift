@@ -38,7 +38,8 @@ func sparkline(_ values: [Double?], width: Int) -> String {
   let bins = (0..<count).map { bin -> Double? in
     let part = values[(bin * values.count / count)..<((bin + 1) * values.count / count)]
     let known = part.compactMap { $0 }.filter(\.isFinite)
-    return known.isEmpty ? nil : known.reduce(0, +) / Double(known.count)
+    // Divided first, so that a mean of finite values is finite.
+    return known.isEmpty ? nil : known.reduce(0) { $0 + $1 / Double(known.count) }
   }
   let known = bins.compactMap { $0 }
   guard let low = known.min(), let high = known.max() else { return "" }
@@ -47,6 +48,6 @@ func sparkline(_ values: [Double?], width: Int) -> String {
     bins.map { value -> Character in
       guard let value else { return " " }
       guard high > low else { return blocks[3] }
-      return blocks[min(7, Int((value - low) / (high - low) * 8))]
+      return blocks[min(7, Int((value / 2 - low / 2) / (high / 2 - low / 2) * 8))]
     })
 }

@@ -66,16 +66,30 @@ final class Table {
 
   /// The first line of a file with its end, as far as it is no longer than the header should be.
   private func header(of path: String) throws -> String? {
+    try Self.beginning(of: path, atMost: header.utf8.count).map {
+      String(decoding: $0, as: UTF8.self)
+    }
+  }
+
+  /// The first bytes of a file; nil if there is none of that name.
+  private static func beginning(of path: String, atMost limit: Int) throws -> [UInt8]? {
     let descriptor = uninterrupted { open(path, O_RDONLY | O_CLOEXEC) }
     if descriptor < 0, errno == ENOENT { return nil }
     guard descriptor >= 0 else { throw CommandFailure.system(path, errno) }
     defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: header.utf8.count)
+    var bytes = [UInt8](repeating: 0, count: limit)
     let count = bytes.withUnsafeMutableBytes { buffer in
       uninterrupted { pread(descriptor, buffer.baseAddress, buffer.count, 0) }
     }
     guard count >= 0 else { throw CommandFailure.system(path, errno) }
-    return String(decoding: bytes[..<count], as: UTF8.self)
+    return Array(bytes[..<count])
+  }
+
+  /// The columns of a table; none if there is no such file.
+  /// - Throws: `CommandFailure` (74) if it cannot be read.
+  static func columns(of path: String) throws -> [String] {
+    let line = try beginning(of: path, atMost: 1 << 16)?.prefix { $0 != UInt8(ascii: "\n") }
+    return csvCells(String(decoding: line ?? [], as: UTF8.self)[...])
   }
 
   /// Adds a row; it is in the file after `flush`.
@@ -134,13 +148,19 @@ func csvCells(_ line: Substring) -> [String] {
   return cells
 }
 
+/// A client's name as a cell: on one line, since rounds are cut line by line.
+func nameCell(_ name: String?) -> String {
+  (name ?? "").replacingOccurrences(of: "\n", with: "\\n")
+    .replacingOccurrences(of: "\r", with: "\\r")
+}
+
 /// Rows as lines of aligned columns: the first row is the header; numbers go to the right.
 func alignedText(_ rows: [[String]], indent: String = "") -> String {
   guard let header = rows.first else { return "" }
   let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
   let isNumber = header.indices.map { column in
     rows.dropFirst().allSatisfy { row in
-      row[column].first.map { $0.isNumber || $0 == "-" } ?? true
+      row[column].first.map { $0.isNumber || $0 == "-" || row[column] == "inf" } ?? true
     }
   }
   var text = ""

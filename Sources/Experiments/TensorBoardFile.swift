@@ -64,22 +64,21 @@ final class TensorBoardFile {
       ("seconds/server", record.seconds.server), ("seconds/evaluate", record.seconds.evaluate),
       ("memory/largest_rank_mb", memory.megabytes),
     ]
-    if record.count(.used) > 0 {
-      scalars += [
-        ("train/loss", record.trainLoss), ("train/accuracy", record.trainAccuracy),
-        ("density/upload", record.uploadDensity),
-      ]
-    }
-    if let seconds = totals.modelledSeconds { scalars.append(("time/modelled_s", seconds)) }
+    func add(_ tag: String, _ value: Double?) { if let value { scalars.append((tag, value)) } }
+    add("train/loss", record.trainLoss)
+    add("train/accuracy", record.trainAccuracy)
+    if record.count(.used) > 0 { add("density/upload", record.uploadDensity) }
+    add("time/modelled_s", totals.modelledSeconds)
     if let privacy = record.privacy {
       scalars += [("privacy/epsilon", privacy.epsilon), ("privacy/clip", privacy.clip)]
     }
     for entry in record.evaluation {
       var curve = entry.split.rawValue + (entry.vector == .masked ? "" : "_whole")
       if let tier = entry.tier { curve += "_tier\(tier)" }
-      scalars += [("\(curve)/accuracy", entry.accuracy), ("\(curve)/loss", entry.loss)]
-      if let f1 = entry.f1 { scalars.append(("\(curve)/f1_macro", f1.macro)) }
-      if let perplexity = entry.perplexity { scalars.append(("\(curve)/perplexity", perplexity)) }
+      add("\(curve)/accuracy", entry.accuracy)
+      add("\(curve)/loss", entry.loss)
+      add("\(curve)/f1_macro", entry.f1?.macro)
+      add("\(curve)/perplexity", entry.perplexity)
     }
     for entry in record.clientEvaluation where entry.vector == record.clientEvaluation[0].vector {
       scalars.append(("\(entry.group.rawValue)_clients/accuracy", entry.accuracy.mean))

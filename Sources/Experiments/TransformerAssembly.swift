@@ -230,7 +230,7 @@ public func assembleTransformer(
   let directory = try communicator.agreed {
     try assets.existing(experiment.model.path, what: "model")
   }
-  try communicator.requireSameFiles(experiment.inputFiles(assets))
+  try communicator.requireSameFiles(try experiment.inputPaths(assets).map(\.path))
   let (model, warning) = try communicator.openModel(directory, experiment)
   let shared = try communicator.agreed { () -> PreparedModel in
     try model.checkFinite(part: communicator.rank, of: communicator.size)
@@ -252,7 +252,9 @@ public func assembleTransformer(
     let start =
       part != nil || communicator.rank == 0
       ? try shared.initialVector(experiment, assets: assets) : []
-    let notices = [warning].compactMap { $0 } + (try shared.notices(experiment, assets: assets))
+    let notices =
+      [warning, experiment.numberingNotice(shared.corpus.train)].compactMap { $0 }
+      + (try shared.notices(experiment, assets: assets))
     func writePartition(to path: String) throws {
       _ = try writePopulation(
         shared.partition, of: shared.corpus.train, limit: experiment.data.maximumLength,

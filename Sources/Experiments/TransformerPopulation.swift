@@ -14,7 +14,7 @@ extension Experiment {
             path: assets.resolve(partition.path ?? ""), exampleCount: train.count,
             sharing: partition.sharesExamples))
       case .natural:
-        return try mixed(Partition.natural(owners: owners(train)))
+        return try mixed(Partition.natural(owners: owners(train), names: train.clientNames))
       case .dirichlet:
         return try mixed(
           Partition.dirichlet(
@@ -37,6 +37,25 @@ extension Experiment {
       throw CommandFailure(
         partition.kind == .file ? ExitCode.data : ExitCode.usage, "partition: \(error)")
     }
+  }
+
+  /// A warning where a file refers to clients whose numbers are not those of the corpus; nil otherwise.
+  func numberingNotice(_ train: TokenDataset) -> String? {
+    guard partition.kind == .natural, let owners = train.owners else { return nil }
+    let files = [
+      federation.cohort.kind == .file ? "the cohort file" : nil,
+      system.kind == .trace ? "the trace" : nil,
+    ].compactMap(\.self)
+    let present = Set(owners)
+    guard !files.isEmpty,
+      let gap = (0..<(present.max() ?? 0)).first(where: { !present.contains($0) })
+    else { return nil }
+    let place = Int(gap)
+    let name = train.clientNames.indices.contains(place) ? " (\(train.clientNames[place]))" : ""
+    return
+      "the corpus's client \(gap)\(name) has no training example: clients after it have smaller"
+      + " numbers in this run, to which \(files.joined(separator: " and ")) must refer;"
+      + " cellm-mpi inspect of the corpus lists them"
   }
 
   private func mixed(_ base: Partition) throws -> Partition {

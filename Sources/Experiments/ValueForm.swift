@@ -1,6 +1,7 @@
 // How the value of a key is read from YAML, written to YAML and described: one form per kind of
 // value. A form accepts a value or it does not; the sentence about it is made in one place.
 
+internal import Federation
 import Foundation
 internal import Yams
 
@@ -60,6 +61,35 @@ extension ValueForm where Value == Double {
         if let atMost, !(value <= atMost) { return nil }
         return value
       }, write: short)
+  }
+}
+
+extension ValueForm where Value == Double {
+  /// A positive number that is computed with as a Float, where it must be neither 0 nor infinite.
+  static var positiveFloat: ValueForm {
+    .number(atLeast: FloatRange.smallest, atMost: FloatRange.largest)
+  }
+
+  /// A positive number that is divided by an adapter's rank as a Float.
+  static var numerator: ValueForm { .number(atLeast: 1e-40, atMost: FloatRange.largest) }
+
+  /// A positive number of which the square is computed with as a Float, too.
+  static var rootFloat: ValueForm {
+    .number(atLeast: FloatRange.smallestRoot, atMost: FloatRange.largestRoot)
+  }
+
+  /// A number of at least 0 that is computed with as a Float, where only 0 is 0.
+  static var float: ValueForm { orZero(FloatRange.largest) }
+
+  /// A number of at least 0 and below 1, as a Float, too.
+  static var floatShare: ValueForm { orZero(FloatRange.largestShare) }
+
+  private static func orZero(_ largest: Double) -> ValueForm {
+    let form = number(atLeast: FloatRange.smallest, atMost: largest)
+    return ValueForm(
+      allowed: "0 or " + form.allowed,
+      read: { node, context in numberValue(of: node) == 0 ? 0 : form.read(node, context) },
+      write: form.write)
   }
 }
 

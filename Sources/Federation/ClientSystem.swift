@@ -34,7 +34,8 @@ public struct ClientSystem: Sendable, Equatable {
 
   /// Seconds from the round's beginning until so many tokens are computed.
   public func modelledSeconds(download: Int, tokens: Int) -> Double {
-    modelledSeconds(download: download) + Double(tokens) / tokensPerSecond
+    // At a drawn speed that rounds to 0 no token takes no time.
+    modelledSeconds(download: download) + (tokens == 0 ? 0 : Double(tokens) / tokensPerSecond)
   }
 
   /// Seconds from the round's beginning until the upload has arrived.

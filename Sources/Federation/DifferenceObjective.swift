@@ -45,6 +45,17 @@ public final class DifferenceObjective: LocalObjective {
   /// As the whole.
   public var tensorEnds: [Int] { whole.tensorEnds }
 
+  /// None: factors of the whole are origin + difference, so that no product is one of differences.
+  public var factors: FactorLayout? { nil }
+
+  /// None, since there are no factors.
+  public var baseMatrices: [UnsafePointer<Float>]? { nil }
+
+  /// Never called, since there are no base matrices.
+  public func replaceBase(by matrices: UnsafePointer<Float>, owner: AnyObject) {
+    preconditionFailure("a difference of weights has no base matrices")
+  }
+
   /// As the whole.
   public func exampleCount(_ split: Split) -> Int { whole.exampleCount(split) }
 
@@ -52,6 +63,9 @@ public final class DifferenceObjective: LocalObjective {
   public func tokenCount(ofTrainingExample example: Int) -> Int {
     whole.tokenCount(ofTrainingExample: example)
   }
+
+  /// As the whole.
+  public func watch(_ onProgress: @escaping () -> Void) { whole.watch(onProgress) }
 
   /// The whole's gradient at origin + difference.
   public func gradient(

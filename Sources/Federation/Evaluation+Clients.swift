@@ -2,6 +2,14 @@
 // those that took part so far and of those that never did.
 internal import RandomStreams
 
+/// The clients that were in a cohort of the first rounds.
+struct SeenClients {
+  /// The number of those rounds.
+  var rounds = 0
+  /// The clients.
+  var clients: Set<Int> = []
+}
+
 extension FederatedRun {
   /// The clients to evaluate after `round`, ascending; the same on every rank.
   ///
@@ -10,18 +18,25 @@ extension FederatedRun {
   /// evaluation to the next while it stays in its group and no client of a smaller number joins.
   func evaluatedClients(after round: Int) -> [(group: ClientGroup, clients: [Int])] {
     guard plan.evaluation.clients > 0 else { return [] }
-    var seen: Set<Int> = []
-    for past in 0...round {
-      // Who received a vector, whether or not its upload counted.
-      for participant in plan.participants(round: past, population: population.clientCount)
-      where participant.fate != .unavailable {
-        seen.insert(participant.client)
-      }
-    }
+    addSeen(through: round)
+    let seen = seen.clients
     return [
       (.seen, chosen(from: seen.sorted())),
       (.unseen, chosen(from: (0..<population.clientCount).lazy.filter { !seen.contains($0) })),
     ]
+  }
+
+  /// Adds the clients of the rounds up to `round` that were not looked at yet: of all past rounds where the
+  /// run went on from a saved state.
+  private func addSeen(through round: Int) {
+    for past in seen.rounds..<max(seen.rounds, round + 1) {
+      // A client that received a vector is seen, whether or not its upload counted.
+      for participant in plan.participants(round: past, population: population.clientCount)
+      where participant.fate != .unavailable {
+        seen.clients.insert(participant.client)
+      }
+    }
+    seen.rounds = max(seen.rounds, round + 1)
   }
 
   /// The clients of the smallest numbers that have examples, ascending.
@@ -51,12 +66,14 @@ extension FederatedRun {
   ) throws -> ClientEvaluationRecord? {
     let began = ContinuousClock.now
     let sums = try sums(
-      over: clients.map(evaluated.examples), of: .train, labels: 0, after: round,
-      stage: .clientEvaluation(group), onProgress)
-    let outcomes = zip(clients, sums).filter { $0.1.count > 0 }.map { client, sums in
-      ClientOutcome(
-        client: client, examples: sums.examples, count: sums.count, correct: sums.correct,
-        loss: sums.meanLoss)
+      over: clients.map { evaluated.examples(of: $0).sorted() }, of: .train, labels: 0,
+      after: round, stage: .clientEvaluation(group), onProgress)
+    let outcomes = zip(clients, sums).compactMap { client, sums in
+      sums.meanLoss.map {
+        ClientOutcome(
+          client: client, examples: sums.examples, count: sums.count, correct: sums.correct,
+          loss: $0)
+      }
     }
     return outcomes.isEmpty
       ? nil

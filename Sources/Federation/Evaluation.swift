@@ -79,7 +79,7 @@ extension FederatedRun {
       round: round, split: split, examples: sums.examples, count: sums.count,
       correct: sums.correct, loss: sums.meanLoss, vector: vector,
       f1: sums.labelCounts.map(F1Scores.init), confusion: sums.confusion,
-      perplexity: objective.labelCount == 0 ? exp(sums.meanLoss) : nil,
+      perplexity: objective.labelCount == 0 ? sums.meanLoss.map { exp($0) } : nil,
       seconds: (ContinuousClock.now - began).seconds)
   }
 

@@ -68,8 +68,8 @@ struct EvaluationSums: Equatable {
 
   /// The sum of the losses.
   var loss: Double { Double(words[0]) + Double(words[1]) * 0x1p-32 }
-  /// The mean loss over the items; 0 over none.
-  var meanLoss: Double { count == 0 ? 0 : loss / Double(count) }
+  /// The mean loss over the items; nil over none.
+  var meanLoss: Double? { count == 0 ? nil : loss / Double(count) }
   /// The number of items.
   var count: Int { Int(words[2]) }
   /// The number of items that were predicted right.

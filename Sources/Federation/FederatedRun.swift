@@ -45,6 +45,8 @@ public final class FederatedRun {
   let layout: HostLayout
   /// What joins the hosts, once it was asked for.
   var link: LinkModel?
+  /// The clients seen, as far as evaluations asked.
+  var seen = SeenClients()
   /// The sum of this host, once it was needed.
   var hostWords: NodeSharedWords?
   /// For each host, whether its ranks have words of their own.

@@ -91,6 +91,9 @@ public struct ExampleOutcome: Sendable, Equatable {
 /// One object serves every client of a rank, one after the other, so it may own scratch memory but
 /// must carry nothing from one call to the next that changes a result: what a call returns depends
 /// on its arguments only, down to the last bit. It is used from one thread and need not be Sendable.
+///
+/// No requirement has a default, so that the compiler asks an objective that wraps another one for each of
+/// them. `CoordinateObjective` has those of an objective that has nothing to wrap.
 public protocol LocalObjective: AnyObject {
   /// The length of the trainable vector.
   var parameterCount: Int { get }
@@ -144,10 +147,16 @@ public protocol LocalObjective: AnyObject {
   func watch(_ onProgress: @escaping () -> Void)
 }
 
-extension LocalObjective {
+/// An objective whose vector is just coordinates, of one tensor, and whose calls are all short: closed
+/// forms of tests and benchmarks.
+///
+/// - Precondition: It wraps no other objective.
+public protocol CoordinateObjective: LocalObjective {}
+
+extension CoordinateObjective {
   /// No classes.
   public var labelCount: Int { 0 }
-  /// No factors: the vector is just coordinates.
+  /// No factors.
   public var factors: FactorLayout? { nil }
   /// None that could be replaced.
   public var baseMatrices: [UnsafePointer<Float>]? { nil }
@@ -157,6 +166,6 @@ extension LocalObjective {
   }
   /// One tensor.
   public var tensorEnds: [Int] { [parameterCount] }
-  /// Every call is short.
+  /// Calls nothing, since every call is short.
   public func watch(_ onProgress: @escaping () -> Void) {}
 }

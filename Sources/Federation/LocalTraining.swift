@@ -51,7 +51,7 @@ public struct LocalTraining: Sendable, Equatable {
   public var optimizer: LocalOptimizer
   /// FedProx's mu; 0 is no term at all.
   public var proximal: Float
-  /// Whether each epoch has its own order; ascending otherwise.
+  /// Whether each epoch has its own order; the population's otherwise.
   public var shuffle: Bool
 
   /// Training with these values.
@@ -82,8 +82,8 @@ public struct LocalTraining: Sendable, Equatable {
   /// What is wrong with its values, one line each; empty when nothing is.
   public var problems: [String] {
     var checks = ValueChecks("local")
-    checks.requirePositive("learning_rate", Double(learningRate))
-    checks.requireNotNegative("proximal", Double(proximal))
+    checks.requirePositiveFloat("learning_rate", Double(learningRate))
+    checks.requireFloat("proximal", Double(proximal))
     var found: [String] = []
     if epochs < 1 { found.append("local epochs is \(epochs); it must be at least 1") }
     if batchSize < 1 { found.append("local batch_size is \(batchSize); it must be at least 1") }
@@ -95,13 +95,15 @@ public struct LocalTraining: Sendable, Equatable {
     epochs * ((examples + batchSize - 1) / batchSize)
   }
 
-  /// The batches of one local epoch: `examples` in the given order, or shuffled by a stream that is
-  /// a function of (seed, round, client, epoch) alone.
+  /// The batches of one local epoch: `examples` in the given order, or shuffled from ascending order by
+  /// a stream that is a function of (seed, round, client, epoch) alone.
   public func batches(
     of examples: [Int], epoch: Int, round: Int, client: Int, seed: UInt64
   ) -> [[Int]] {
     var order = examples
     if shuffle {
+      // The given order changes no shuffled one.
+      order.sort()
       var stream = RandomStream(
         seed: seed, purpose: .batches, round: round, client: client, step: epoch)
       stream.shuffle(&order)

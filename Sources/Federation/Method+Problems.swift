@@ -71,8 +71,10 @@ extension Method {
       !(pruning.factor > 0 && pruning.factor < 1),
       "rank_pruning factor is \(pruning.factor); it must be between 0 and 1")
     refuse(
-      !(pruning.penalty >= 0 && pruning.penalty.isFinite),
-      "rank_pruning penalty is \(pruning.penalty); it must be at least 0")
+      !(pruning.penalty == 0
+        || (pruning.penalty >= FloatRange.smallest && pruning.penalty <= FloatRange.largest)),
+      "rank_pruning penalty is \(pruning.penalty); it must be 0, or from \(FloatRange.smallest) to "
+        + "\(FloatRange.largest)")
     refuse(
       aggregation.mergesFactors,
       "rank_pruning compares ranks with those that were received; aggregation "

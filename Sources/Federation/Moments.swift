@@ -95,8 +95,32 @@ struct ValueChecks {
     require(value >= 0 && value.isFinite, name, value, "at least 0")
   }
 
+  /// Of a value that is computed with as a Float: it is neither 0 nor infinite then.
+  mutating func requirePositiveFloat(_ name: String, _ value: Double) {
+    require(
+      value >= FloatRange.smallest && value <= FloatRange.largest, name, value,
+      "from \(FloatRange.smallest) to \(FloatRange.largest)")
+  }
+
+  /// Of a value that is computed with as a Float: it is infinite in no case, and 0 only where it is 0 itself.
+  mutating func requireFloat(_ name: String, _ value: Double) {
+    require(
+      value == 0 || (value >= FloatRange.smallest && value <= FloatRange.largest), name, value,
+      "0, or from \(FloatRange.smallest) to \(FloatRange.largest)")
+  }
+
+  /// Of a value whose square is computed with as a Float, too.
+  mutating func requireRootFloat(_ name: String, _ value: Double) {
+    require(
+      value >= FloatRange.smallestRoot && value <= FloatRange.largestRoot, name, value,
+      "from \(FloatRange.smallestRoot) to \(FloatRange.largestRoot)")
+  }
+
+  /// Of a factor that is below 1 as a Float, too.
   mutating func requireDecay(_ name: String, _ value: Double) {
-    require((0..<1).contains(value), name, value, "at least 0 and below 1")
+    require(
+      value == 0 || (value >= FloatRange.smallest && value <= FloatRange.largestShare), name, value,
+      "0, or from \(FloatRange.smallest) to \(FloatRange.largestShare)")
   }
 
   mutating func requireAdamW(
@@ -104,7 +128,7 @@ struct ValueChecks {
   ) {
     requireDecay("beta1", beta1)
     requireDecay("beta2", beta2)
-    requirePositive("epsilon", epsilon)
-    requireNotNegative("weight_decay", weightDecay)
+    requirePositiveFloat("epsilon", epsilon)
+    requireFloat("weight_decay", weightDecay)
   }
 }

@@ -43,6 +43,17 @@ public final class PartialObjective: LocalObjective {
   /// As the whole.
   public var labelCount: Int { whole.labelCount }
 
+  /// None, since the part lacks a factor of some pair.
+  public var factors: FactorLayout? { nil }
+
+  /// None, since there are no factors.
+  public var baseMatrices: [UnsafePointer<Float>]? { nil }
+
+  /// Never called, since there are no base matrices.
+  public func replaceBase(by matrices: UnsafePointer<Float>, owner: AnyObject) {
+    preconditionFailure("a part of the trainable vector has no base matrices")
+  }
+
   /// As the whole.
   public func exampleCount(_ split: Split) -> Int { whole.exampleCount(split) }
 

@@ -124,9 +124,11 @@ extension Privacy {
   ) -> [String] {
     var checks = ValueChecks("privacy")
     switch clipping {
-    case .fixed(let clip): checks.require(clip > 0, "clip", clip, "greater than 0")
+    case .fixed(let clip):
+      checks.require(
+        clip >= FloatRange.smallest, "clip", clip, "at least \(FloatRange.smallest)")
     case .adaptive(let clip):
-      checks.requirePositive("clip", clip.initial)
+      checks.requirePositiveFloat("clip", clip.initial)
       checks.require(
         clip.quantile > 0 && clip.quantile < 1, "clip_quantile", clip.quantile, "between 0 and 1")
       checks.requirePositive("clip_learning_rate", clip.learningRate)

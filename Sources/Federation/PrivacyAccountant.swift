@@ -8,6 +8,9 @@
 //   fractional alpha  the same, section 3.3: two series over erfc. Their terms alternate in sign
 //                     beyond alpha; like dp-accounting, all are added, which bounds A from above and
 //                     cannot lose digits to cancellation.
+//   much noise        log A near 0 loses its digits in both; there, for integer alpha,
+//     log A = log1p(sum_i binom(alpha, i) (1-q)^(alpha-i) q^i expm1((i^2 - i) / (2 z^2)))
+//                     and for fractional alpha the line between its neighbours, above log A, which is convex
 //   RDP               log A / (alpha - 1)
 //   epsilon           min over alpha of rounds RDP + log(1 - 1/alpha) - log(delta alpha) / (alpha-1)
 //                     Canonne, Kamath & Steinke 2020 (arXiv 2004.00010), Proposition 12
@@ -58,8 +61,11 @@ public struct PrivacyAccountant: Sendable, Equatable {
     return (max(0, best.epsilon), best.order)
   }
 
+  /// The largest noise multiplier that is looked at for a target.
+  public static let largestSearchedMultiplier = 1e9
+
   /// The smallest noise multiplier, in steps of 0.0001, that keeps `rounds` rounds within `epsilon`;
-  /// nil where 10 000 is not enough.
+  /// nil where ``largestSearchedMultiplier`` is not enough.
   public static func noiseMultiplier(
     targetEpsilon epsilon: Double, delta: Double, samplingRate: Double, rounds: Int
   ) -> Double? {
@@ -68,7 +74,7 @@ public struct PrivacyAccountant: Sendable, Equatable {
       PrivacyAccountant(samplingRate: samplingRate, noiseMultiplier: Double(steps) / step)
         .epsilon(rounds: rounds, delta: delta).epsilon <= epsilon
     }
-    let most = 100_000_000
+    let most = Int(largestSearchedMultiplier * step)
     var high = 10_000
     while !isEnough(high) {
       guard high < most else { return nil }
@@ -92,10 +98,26 @@ public struct PrivacyAccountant: Sendable, Equatable {
     precondition(order > 1 && q > 0 && q <= 1 && z >= 0, "order \(order), rate \(q), noise \(z)")
     if z == 0 { return .infinity }
     if q == 1 { return order / (2 * z * z) }
+    let (below, part) = (Int(order), order - order.rounded(.down))
     let logMoment =
-      order == order.rounded()
-      ? logMoment(wholeOrder: Int(order), q, z) : logMoment(fractionalOrder: order, q, z)
-    return logMoment / (order - 1)
+      part == 0 ? logMoment(wholeOrder: below, q, z) : logMoment(fractionalOrder: order, q, z)
+    // Below these log A, a sum of terms near 1, has lost too many digits.
+    guard logMoment < (part == 0 ? 1e-6 : 1e-12) else { return logMoment / (order - 1) }
+    let small = smallLogMoment(wholeOrder: below, q, z)
+    return
+      (part == 0 ? small : small + part * (smallLogMoment(wholeOrder: below + 1, q, z) - small))
+      / (order - 1)
+  }
+
+  /// log A where it is small; 0 for order 1.
+  private static func smallLogMoment(wholeOrder order: Int, _ q: Double, _ z: Double) -> Double {
+    var sum = 0.0
+    for i in stride(from: 2, through: order, by: 1) {
+      let k = Double(i)
+      let weight = logBinomial(Double(order), k) + k * log(q) + Double(order - i) * log1p(-q)
+      sum += exp(weight) * expm1((k * k - k) / (2 * z * z))
+    }
+    return log1p(sum)
   }
 
   private static func logMoment(wholeOrder order: Int, _ q: Double, _ z: Double) -> Double {

@@ -50,7 +50,8 @@ extension FederationPlan {
     else {
       throw FederationError(
         reason:
-          "privacy target_epsilon is \(epsilon) at delta \(privacy.delta); no noise reaches it",
+          "privacy target_epsilon is \(epsilon) at delta \(privacy.delta); no noise multiplier up to "
+          + "\(Int(PrivacyAccountant.largestSearchedMultiplier)) reaches it",
         exitCode: 64)
     }
     var settled = self
@@ -91,7 +92,7 @@ extension FederatedRun {
     guard let privacy = plan.privacy, let clip else { return nil }
     let next = privacy.nextClip(
       clip, within: norms.count { $0 <= clip }, cohort: norms.count, seed: plan.seed, round: round)
-    if let next, !(next > 0 && next.isFinite) {
+    if let next, !(next >= FloatRange.smallest && next.isFinite) {
       throw FederationError(
         round: round,
         reason: "the adaptive clip went from \(clip) to \(next); try a lower clip_learning_rate")

@@ -49,10 +49,11 @@ public struct ClientRecord: Sendable, Equatable {
   public var steps: Int
   /// The tokens computed in them.
   public var tokens: Int
-  /// The mean training loss over the items of all steps, each before its update.
-  public var loss: Double
-  /// The share of those items that were predicted right.
-  public var accuracy: Double
+  /// The mean training loss over the items of all steps, each before its update; nil where it has no
+  /// item to predict.
+  public var loss: Double?
+  /// The share of those items that were predicted right; nil where there is none.
+  public var accuracy: Double?
   /// Wall seconds of training and encoding.
   public var seconds: Double
   /// The message that it received.
@@ -95,8 +96,8 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var count: Int
   /// How many of those were predicted right.
   public var correct: Int
-  /// The mean loss over the items (nats).
-  public var loss: Double
+  /// The mean loss over the items (nats); nil where there is none.
+  public var loss: Double?
   /// What of the vector was evaluated.
   public var vector: EvaluatedVector
   /// The tier whose download it was masked by; nil where it was no tier's.
@@ -106,13 +107,14 @@ public struct EvaluationRecord: Sendable, Equatable {
   /// The examples by label and prediction, of pairs that were there; empty for other objectives, and with
   /// more than 1000 labels.
   public var confusion: [ConfusionCount] = []
-  /// exp(mean loss) of a language model; nil for a classifier.
+  /// exp(mean loss) of a language model, infinite for mean losses above 709.78; nil for a classifier and
+  /// without an item.
   public var perplexity: Double?
   /// Wall seconds on rank 0.
   public var seconds: Double
 
-  /// The share of items that were predicted right.
-  public var accuracy: Double { count == 0 ? 0 : Double(correct) / Double(count) }
+  /// The share of items that were predicted right; nil where there is none.
+  public var accuracy: Double? { count == 0 ? nil : Double(correct) / Double(count) }
 }
 
 /// One round.
@@ -125,10 +127,11 @@ public struct RoundRecord: Sendable, Equatable {
   public var clients: [ClientRecord]
   /// Seconds of the round by the virtual clock; nil where none runs.
   public var modelledSeconds: Double?
-  /// The mean training loss over the items of the clients that count; 0 where none does.
-  public var trainLoss: Double
-  /// The share of those items that were predicted right.
-  public var trainAccuracy: Double
+  /// The mean training loss over the items of the clients that count; nil where they have none, or no
+  /// client counts.
+  public var trainLoss: Double?
+  /// The share of those items that were predicted right; nil where there is none.
+  public var trainAccuracy: Double?
   /// What privacy did; nil without it.
   public var privacy: PrivacyRecord?
   /// What one message of the whole vector, densely coded, would be: the unit of dense LoRA.

@@ -4,7 +4,7 @@
 // which all ranks have merged then, and draw the new factors themselves.
 internal import Communication
 internal import RandomStreams
-internal import Sparsity
+public import Sparsity
 
 /// Clients that receive the same message.
 struct ClientKind: Hashable, Comparable {
@@ -34,6 +34,8 @@ struct Download {
   private(set) var trained: SupportMask?
   /// The message's size.
   let size: PayloadSize
+  /// Whether its clients know the support before it comes.
+  let isKnown: Bool
 
   /// The same for an upload of fewer coordinates, those of a pruned adapter.
   func pruned(to structure: SupportMask) -> Download {
@@ -88,6 +90,7 @@ extension FederatedRun {
     for kind in kinds {
       let tier = kind.tier
       let structure = structure(of: kind)
+      let known = knownSupport(ofDownloadTo: kind)
       var message: [UInt8] = []
       var size = PayloadSize.zero
       if let state {
@@ -95,13 +98,14 @@ extension FederatedRun {
         let vector = state.vector.withUnsafeBufferPointer { SparseVector(gathering: $0, at: mask) }
         var rounding = roundingStream(client: 0, step: tier)
         let encoded = VectorCodec.encode(
-          vector, format: plan.method.values.download, tensorEnds: objective.tensorEnds,
-          rounding: &rounding)
+          vector, format: plan.method.values.download, known: known,
+          tensorEnds: objective.tensorEnds, rounding: &rounding)
         (message, size) = (encoded.bytes, encoded.size)
       }
       try communicator.broadcastAlongHosts(&message, layout)
       let received = try VectorCodec.decode(
-        message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds)
+        message, expectedLength: objective.parameterCount, tensorEnds: objective.tensorEnds,
+        known: known)
       let mask = received.mask
       let trained: SupportMask? =
         switch plan.method.trained {
@@ -109,8 +113,8 @@ extension FederatedRun {
         case .downloaded: mask.isAll ? nil : mask
         }
       downloads[kind] = Download(
-        kind: kind, vector: received, mask: mask, structure: structure, trained: trained, size: size
-      )
+        kind: kind, vector: received, mask: mask, structure: structure, trained: trained,
+        size: size, isKnown: known != nil)
     }
     return downloads
   }
@@ -131,36 +135,77 @@ extension FederatedRun {
       let stack = state?.lastStack?.payload ?? .zero
       return cohort.map { $0.download.map { $0.size + stack } ?? .zero }
     }
+    // Clients of one kind that received the same download last are charged alike.
+    struct Message: Hashable {
+      let kind: ClientKind
+      let known: Int
+    }
     var sizes: [PayloadSize] = []
+    var found: [Message: PayloadSize] = [:]
+    var learners: [ClientKind: [Int]] = [:]
     for (member, download) in cohort {
       guard let download else {
         sizes.append(.zero)
         continue
       }
-      let (client, tier) = (member.client, member.tier)
-      let known = knowledge.support(of: client)
-      knowledge.learn(client, round: round, tier: tier, download.mask)
-      guard let known else {
+      // A support that the method says need not be remembered.
+      if !download.isKnown { learners[member.kind, default: []].append(member.client) }
+      guard !download.isKnown, let number = knowledge.numbers[member.client] else {
         sizes.append(download.size)
         continue
       }
-      // Values that were rounded already round to themselves, but int8 and int4 draw: only the
-      // length counts here, so their values are written as they would be.
-      var rounding = roundingStream(client: 0, step: tier)
-      let encoded = VectorCodec.encode(
-        download.vector, format: plan.method.values.download, known: known,
-        tensorEnds: objective.tensorEnds, rounding: &rounding)
-      let decoded = try VectorCodec.decode(
-        encoded.bytes, expectedLength: objective.parameterCount,
-        tensorEnds: objective.tensorEnds, known: known)
-      guard decoded.mask == download.mask else {
-        throw FederationError(
-          round: round, client: client,
-          reason: "the download does not decode to the support that was sent")
+      let message = Message(kind: member.kind, known: number)
+      let size = try found[message] ?? differenceSize(of: download, to: member.client)
+      found[message] = size
+      sizes.append(size)
+    }
+    for (kind, clients) in learners.sorted(by: { $0.key < $1.key }) {
+      guard let download = cohort.first(where: { $0.download?.kind == kind })?.download else {
+        continue
       }
-      sizes.append(encoded.size)
+      knowledge.learn(clients, EncodedSupport(download.mask))
     }
     return sizes
+  }
+
+  /// The size of a download for a client that has its last support, encoded and decoded with it.
+  private func differenceSize(of download: Download, to client: Int) throws -> PayloadSize {
+    let known = try knowledge.support(of: client, length: objective.parameterCount)
+    // Values that were rounded already round to themselves, but int8 and int4 draw: only the
+    // length counts here, so their values are written as they would be.
+    var rounding = roundingStream(client: 0, step: download.tier)
+    let encoded = VectorCodec.encode(
+      download.vector, format: plan.method.values.download, known: known,
+      tensorEnds: objective.tensorEnds, rounding: &rounding)
+    let decoded = try VectorCodec.decode(
+      encoded.bytes, expectedLength: objective.parameterCount,
+      tensorEnds: objective.tensorEnds, known: known)
+    guard decoded.mask == download.mask else {
+      throw FederationError(
+        round: round, client: client,
+        reason: "the download does not decode to the support that was sent")
+    }
+    return encoded.size
+  }
+
+  /// The support of a download that its clients know before it comes, since it depends on nothing but
+  /// the method, the seed, the round and their adapters' ranks; nil where the message has to say it.
+  ///
+  /// A nested support is known only where everything is sent: which rounds ended with a step, and so
+  /// pruned something, is not known to a client that missed them.
+  func knownSupport(ofDownloadTo kind: ClientKind) -> SupportMask? {
+    if plan.method.aggregation.mergesFactors {
+      return objective.factors?.support(ranksBelow: 0)
+    }
+    let structure = structure(of: kind)
+    let selection = plan.method.download(ofTier: kind.tier)
+    let count = structure?.count ?? objective.parameterCount
+    guard plan.method.persistence == .anew || selection == .all,
+      selection.isFixed(round: round, candidates: count, limit: count)
+    else { return nil }
+    // The values do not matter.
+    return downloadMask(
+      of: UnsafeBufferPointer(trainer.start), selection, structure: structure, limit: nil)
   }
 
   /// The coordinates that a tier receives in this round, before the server's step.
@@ -170,22 +215,31 @@ extension FederatedRun {
     if plan.method.aggregation.mergesFactors, let factors = objective.factors {
       return factors.support(ranksBelow: 0)
     }
-    var stream = RandomStream(seed: plan.seed, purpose: .selection, round: round)
     return state.vector.withUnsafeBufferPointer { vector in
-      plan.method.download(ofTier: tier).mask(
-        of: vector, round: round, among: structure, limit: state.support, using: &stream)
+      downloadMask(
+        of: vector, plan.method.download(ofTier: tier), structure: structure,
+        limit: state.support)
     }
+  }
+
+  private func downloadMask(
+    of vector: UnsafeBufferPointer<Float>, _ selection: Selection, structure: SupportMask?,
+    limit: SupportMask?
+  ) -> SupportMask {
+    var stream = RandomStream(seed: plan.seed, purpose: .selection, round: round)
+    return selection.mask(
+      of: vector, round: round, among: structure, limit: limit, using: &stream)
   }
 }
 
 extension Method {
   /// What the clients of a tier receive.
-  func download(ofTier tier: Int) -> Selection {
+  public func download(ofTier tier: Int) -> Selection {
     tiers.isEmpty ? download : download.withDensity(tiers[tier].downloadDensity)
   }
 
   /// What the clients of a tier send.
-  func upload(ofTier tier: Int) -> Selection {
+  public func upload(ofTier tier: Int) -> Selection {
     tiers.isEmpty ? upload : upload.withDensity(tiers[tier].uploadDensity)
   }
 

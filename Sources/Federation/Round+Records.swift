@@ -32,7 +32,7 @@ extension FederatedRun {
           rank: report?.rank ?? -1,
           examples: report?.examples ?? population.exampleCount(of: member.client),
           steps: report?.steps ?? 0, tokens: report?.sums.tokens ?? 0,
-          loss: report?.sums.meanLoss ?? 0, accuracy: report?.sums.accuracy ?? 0,
+          loss: report?.sums.meanLoss, accuracy: report?.sums.accuracy,
           seconds: report?.seconds ?? 0, download: downloadSizes[index],
           upload: isUsed ? report?.upload ?? .zero : .zero,
           downloadNonzeros: download.map { $0.mask.count + (stack?.count ?? 0) } ?? 0,
@@ -77,8 +77,8 @@ extension FederatedRun {
 }
 
 extension LossSums {
-  /// The mean loss over the items; 0 over none.
-  fileprivate var meanLoss: Double { count == 0 ? 0 : loss / Double(count) }
-  /// The share of items that were predicted right; 0 over none.
-  fileprivate var accuracy: Double { count == 0 ? 0 : Double(correct) / Double(count) }
+  /// The mean loss over the items; nil over none.
+  fileprivate var meanLoss: Double? { count == 0 ? nil : loss / Double(count) }
+  /// The share of items that were predicted right; nil over none.
+  fileprivate var accuracy: Double? { count == 0 ? nil : Double(correct) / Double(count) }
 }

@@ -166,7 +166,7 @@ extension FederatedRun {
     let tier = download.tier
     // Random coordinates are drawn again here; the values that they are drawn for do not matter.
     let known = knownSupport(
-      ofUploadIn: tier,
+      ofUpload: tier, download,
       uploadMask(
         of: client, tier: tier, UnsafeBufferPointer(trainer.start), download))
     do {

@@ -172,7 +172,7 @@ extension FederatedRun {
       let mask = uploadMask(
         of: client, tier: tier, UnsafeBufferPointer(outcome.clientDelta),
         pruned(download, to: prunedRank))
-      let known = knownSupport(ofUploadIn: tier, mask)
+      let known = knownSupport(ofUpload: tier, pruned(download, to: prunedRank), mask)
       let selected = SparseVector(gathering: UnsafeBufferPointer(outcome.clientDelta), at: mask)
       var rounding = roundingStream(client: client, step: 1 << 20)
       let encoded = VectorCodec.encode(
@@ -219,12 +219,16 @@ extension FederatedRun {
   }
 
   /// The support of an upload that the server knows before it comes, since it depends on nothing but
-  /// the download and the seed; nil where the message has to say it.
-  func knownSupport(ofUploadIn tier: Int, _ mask: @autoclosure () -> SupportMask) -> SupportMask? {
-    switch plan.method.upload(ofTier: tier) {
-    case .all, .downloaded, .random: mask()
-    case .topMagnitude: nil
-    }
+  /// the method, the download and the seed; nil where the message has to say it.
+  ///
+  /// - Parameter mask: Made only where it is known.
+  func knownSupport(
+    ofUpload tier: Int, _ download: Download, _ mask: @autoclosure () -> SupportMask
+  ) -> SupportMask? {
+    let candidates = download.structure?.count ?? objective.parameterCount
+    let isKnown = plan.method.upload(ofTier: tier).isFixed(
+      round: round, candidates: candidates, limit: download.trained?.count ?? candidates)
+    return isKnown ? mask() : nil
   }
 
   /// Adds what the client kept back in earlier rounds, where the method keeps it.

@@ -67,22 +67,22 @@ public enum ServerOptimizer: Sendable, Equatable {
     var checks = ValueChecks("server")
     switch self {
     case .sgd(let learningRate):
-      checks.requirePositive("learning_rate", learningRate)
+      checks.requirePositiveFloat("learning_rate", learningRate)
     case .fedAvgM(let learningRate, let momentum):
-      checks.requirePositive("learning_rate", learningRate)
+      checks.requirePositiveFloat("learning_rate", learningRate)
       checks.requireDecay("momentum", momentum)
     case .fedAdagrad(let learningRate, let beta1, let tau):
-      checks.requirePositive("learning_rate", learningRate)
+      checks.requirePositiveFloat("learning_rate", learningRate)
       checks.requireDecay("beta1", beta1)
-      checks.requirePositive("tau", tau)
+      checks.requireRootFloat("tau", tau)
     case .fedYogi(let learningRate, let beta1, let beta2, let tau),
       .fedAdam(let learningRate, let beta1, let beta2, let tau):
-      checks.requirePositive("learning_rate", learningRate)
+      checks.requirePositiveFloat("learning_rate", learningRate)
       checks.requireDecay("beta1", beta1)
       checks.requireDecay("beta2", beta2)
-      checks.requirePositive("tau", tau)
+      checks.requireRootFloat("tau", tau)
     case .adamW(let learningRate, let beta1, let beta2, let epsilon, let weightDecay):
-      checks.requirePositive("learning_rate", learningRate)
+      checks.requirePositiveFloat("learning_rate", learningRate)
       checks.requireAdamW(beta1, beta2, epsilon, weightDecay)
     }
     return checks.problems

@@ -38,17 +38,26 @@ public enum DensitySchedule: Sendable, Equatable {
     }
   }
 
-  /// The number of coordinates kept of `length` in a round: floor(`length` * density).
+  /// The number of coordinates kept of `length` in a round: max(1, floor(`length` * density)).
   ///
   /// A product within four units in the last place below a whole number counts as it, so that 0.29
-  /// * 100 (28.999... in binary) is 29. There is no minimum: a positive density keeps nothing of
-  /// a vector that is too short for one coordinate.
+  /// * 100 (28.999... in binary) is 29. A positive density keeps at least one coordinate of a vector
+  /// that has one, also where the density falls until it rounds to 0; a density of 0 keeps nothing.
   public func count(length: Int, round: Int) -> Int {
     precondition(length >= 0, "density schedule: length \(length) is negative")
     let product = Double(length) * density(round: round)
     let below = Int(product)
     let isNext = Double(below + 1) - product <= 4 * product.ulp
-    return min(length, isNext ? below + 1 : below)
+    return min(length, max(isPositive ? 1 : 0, isNext ? below + 1 : below))
+  }
+
+  /// Whether every round's density is above 0, apart from rounding.
+  private var isPositive: Bool {
+    switch self {
+    case .constant(let density): density > 0
+    case .geometric(let initial, let factor, _, let minimum):
+      minimum > 0 || (initial > 0 && factor > 0)
+    }
   }
 }
 

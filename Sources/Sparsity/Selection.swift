@@ -5,9 +5,9 @@
 public enum Selection: Sendable, Equatable {
   /// Every coordinate.
   case all
-  /// The floor(n * density) coordinates of largest magnitude over the whole vector.
+  /// The max(1, floor(n * density)) coordinates of largest magnitude over the whole vector.
   case topMagnitude(DensitySchedule)
-  /// floor(n * density) coordinates, each set of them equally likely (random-k; Stich et al. 2018,
+  /// max(1, floor(n * density)) coordinates, each set of them equally likely (random-k; Stich et al. 2018,
   /// arXiv 1809.07599). The values are sent as they are, not scaled by 1 / density.
   case random(DensitySchedule)
   /// The coordinates that the client received; for uploads.
@@ -21,6 +21,19 @@ public enum Selection: Sendable, Equatable {
     case .topMagnitude(let schedule), .random(let schedule):
       schedule.count(length: length, round: round)
     case .downloaded: downloaded ?? length
+    }
+  }
+
+  /// Whether every vector of `length` coordinates gives the same mask in a round, so that a reader who
+  /// knows the candidates, the seed and the round knows the mask.
+  ///
+  /// - Parameters:
+  ///   - candidates: The number of coordinates that the density is of.
+  ///   - limit: The number of coordinates that can be kept.
+  public func isFixed(round: Int, candidates: Int, limit: Int) -> Bool {
+    switch self {
+    case .all, .downloaded, .random: true
+    case .topMagnitude(let schedule): schedule.count(length: candidates, round: round) >= limit
     }
   }
 

@@ -47,7 +47,7 @@ extension KernelBench {
 }
 
 /// An objective whose gradient costs nothing: what is left is the optimizer.
-private final class FreeObjective: LocalObjective {
+private final class FreeObjective: CoordinateObjective {
   let parameterCount: Int
 
   init(parameterCount: Int) { self.parameterCount = parameterCount }

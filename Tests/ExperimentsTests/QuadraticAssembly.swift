@@ -7,7 +7,7 @@ import Experiments
 import Federation
 import Foundation
 
-final class QuadraticObjective: LocalObjective {
+final class QuadraticObjective: CoordinateObjective {
   let parameterCount: Int
   let examples = 24
   /// Throws in the training of this example.

@@ -2,7 +2,7 @@ import Federation
 import Testing
 
 /// An objective whose gradients are given, one a step.
-private final class GivenGradients: LocalObjective {
+private final class GivenGradients: CoordinateObjective {
   let gradients: [[Float]]
   var step = 0
   init(_ gradients: [[Float]]) { self.gradients = gradients }

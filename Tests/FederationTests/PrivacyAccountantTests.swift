@@ -141,3 +141,40 @@ private func agree(_ a: Double, _ b: Double, to tolerance: Double) -> Bool {
         targetEpsilon: 1e-3, delta: 1e-30, samplingRate: 1, rounds: 10) == nil)
   }
 }
+
+@Suite struct MuchNoiseTests {
+  @Test("with much noise the divergence keeps its digits, and is about q^2 alpha / (2 z^2)")
+  func digits() {
+    for q in [0.01, 0.5] {
+      for z in [1e3, 1e5, 1e7, 1e9] {
+        // Whole ones to about three digits, fractional ones bounded from above to one.
+        for order in PrivacyAccountant.orders where order < 64 {
+          let found = PrivacyAccountant.divergence(
+            order: order, samplingRate: q, noiseMultiplier: z)
+          // The first term of the series in 1 / z^2; fractional orders have bounds from above.
+          let expected = q * q * order / (2 * z * z)
+          if order == order.rounded() {
+            #expect((found - expected).magnitude <= 1e-3 * expected, "\(order) \(q) \(z)")
+          } else {
+            #expect(found >= 0.98 * expected, "\(order) \(q) \(z)")
+          }
+        }
+      }
+    }
+  }
+
+  @Test("a target is searched for up to a multiplier of a thousand million, and no further")
+  func search() throws {
+    func multiplier(_ epsilon: Double, _ delta: Double) -> Double? {
+      PrivacyAccountant.noiseMultiplier(
+        targetEpsilon: epsilon, delta: delta, samplingRate: 0.5, rounds: 1)
+    }
+    // More than the 10 000 at which an earlier version gave up.
+    let found = try #require(multiplier(0.001, 1e-5))
+    #expect(found > 10_000 && found < 100_000)
+    #expect(
+      PrivacyAccountant(samplingRate: 0.5, noiseMultiplier: found)
+        .epsilon(rounds: 1, delta: 1e-5).epsilon <= 0.001)
+    #expect(multiplier(1e-4, 1e-30) == nil)
+  }
+}

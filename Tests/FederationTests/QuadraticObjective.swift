@@ -6,7 +6,7 @@ import Corpora
 import Federation
 import Testing
 
-final class QuadraticObjective: LocalObjective {
+final class QuadraticObjective: CoordinateObjective {
   let scales: [Float]
   let splits: [Split: [[Float]]]
   /// Examples of a smaller loss count as predicted right.

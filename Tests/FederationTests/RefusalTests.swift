@@ -129,7 +129,7 @@ extension QuadraticObjective {
     let twice = try run([1, 2, 4, 5], ranks: 2)
     #expect(twice[0].digest == twice[2].digest && twice[3].digest == twice[5].digest)
     #expect(twice[2].digest != twice[3].digest)
-    #expect(twice[1].count(.used) == 0 && twice[1].trainLoss == 0)
+    #expect(twice[1].count(.used) == 0 && twice[1].trainLoss == nil)
     for ranks in [1, 3] {
       let texts = Texts()
       #expect(throws: FederationError.self) {

@@ -8,9 +8,9 @@ import Testing
 /// The part of a run's records that must not depend on ranks or clocks.
 private struct Trace: Sendable, Equatable {
   var digests: [String] = []
-  var losses: [[Double]] = []
+  var losses: [[Double?]] = []
   var uploads: [[Int]] = []
-  var evaluations: [[Double]] = []
+  var evaluations: [[Double?]] = []
 
   mutating func append(_ record: RoundRecord) {
     digests.append(record.digest)
@@ -89,7 +89,7 @@ private struct Trace: Sendable, Equatable {
     #expect(expected.trace.digests.last == expected.final)
     #expect(expected.trace.evaluations.map(\.isEmpty) == [true, false, true, false, false])
     // Accuracies that are neither 0 nor 1, so that they could differ.
-    #expect(expected.trace.evaluations[4].contains { 0 < $0 && $0 < 1 })
+    #expect(expected.trace.evaluations[4].contains { 0 < $0 ?? 0 && $0 ?? 1 < 1 })
     for ranks in [1, 2, 3, 8] {
       let found = try Self.trace(Self.plan(schedule, uploads), ranks: ranks)
       #expect(found == expected.trace, "\(ranks) ranks, \(schedule), \(uploads)")

@@ -170,7 +170,7 @@ struct StackingTests {
     expect(pruned, "never be sent") { $0.residual = .kept }
     expect(pruned, "write download indices complete") { $0.downloadIndices = .difference }
     expect(pruned, "between 0 and 1") { $0.rankPruning?.factor = 1.5 }
-    expect(pruned, "at least 0") { $0.rankPruning?.penalty = -1 }
+    expect(pruned, "it must be 0, or from 1.5e-45") { $0.rankPruning?.penalty = -1 }
     var plan = try ReferenceRun("flora").plan
     plan.server = .fedAdam(learningRate: 0.1)
     #expect(plan.problems(population: 8).contains { $0.contains("must be sgd") })

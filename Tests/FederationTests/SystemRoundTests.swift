@@ -107,7 +107,7 @@ private func device(
     #expect(found.state.round == 3 && found.state.emptyRounds == 3)
     #expect(found.records.map(\.digest) == [start.digest, start.digest, start.digest])
     #expect(found.records[0].modelledSeconds == 3)
-    #expect(found.records[0].trainLoss == 0 && found.records[0].uploadDensity == 0)
+    #expect(found.records[0].trainLoss == nil && found.records[0].uploadDensity == 0)
     #expect(found.records.map { $0.evaluation.map(\.loss) } == [[1.25], [1.25], [1.25]])
     // Bias corrections count steps: the first step after empty rounds is a first step.
     var after = found.state
@@ -152,7 +152,7 @@ private struct Trace: Sendable, Equatable {
   var digests: [String] = []
   var statuses: [[ClientStatus]] = []
   var seconds: [Double?] = []
-  var numbers: [[Double]] = []
+  var numbers: [[Double?]] = []
 
   mutating func append(_ record: RoundRecord) {
     digests.append(record.digest)

@@ -1,7 +1,7 @@
 // An objective that reads its outcomes from a table: the numbers of an evaluation are then known.
 import Federation
 
-final class TableObjective: LocalObjective {
+final class TableObjective: CoordinateObjective {
   let parameterCount = 1
   let labelCount: Int
   /// The outcome of each example, whatever the vector; a split that is not there has no example.

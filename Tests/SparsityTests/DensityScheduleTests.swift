@@ -4,19 +4,25 @@ import Testing
 @Suite("Density schedules and selections")
 struct DensityScheduleTests {
   @Test(
-    "the count is the floor of length times density",
+    "the count is the floor of length times density, and at least 1",
     arguments: [(0.25, 1, 4), (1.0 / 64, 1, 64), (0.1, 1, 10), (0.29, 29, 100), (1.0, 1, 1)])
   func floors(density: Double, numerator: Int, denominator: Int) {
     let schedule = DensitySchedule.constant(density)
     for length in Array(0...2000) + [4_896_000, 5_000_011, 4_294_967_295] {
-      #expect(schedule.count(length: length, round: 3) == length * numerator / denominator)
+      let floor = length * numerator / denominator
+      #expect(schedule.count(length: length, round: 3) == (length == 0 ? 0 : max(1, floor)))
     }
   }
 
-  @Test("a density of zero keeps nothing, and a short vector may keep nothing")
+  @Test("a density of zero keeps nothing, any other at least one coordinate")
   func nothing() {
     #expect(DensitySchedule.constant(0).count(length: 1000, round: 0) == 0)
-    #expect(DensitySchedule.constant(1.0 / 64).count(length: 63, round: 0) == 0)
+    #expect(DensitySchedule.constant(1.0 / 64).count(length: 63, round: 0) == 1)
+    #expect(DensitySchedule.constant(1e-300).count(length: 1, round: 0) == 1)
+    #expect(DensitySchedule.constant(0.5).count(length: 0, round: 0) == 0)
+    // Rounds to 0 after 1075 periods.
+    let falling = DensitySchedule.geometric(initial: 1, factor: 0.5, period: 1)
+    #expect(falling.density(round: 2000) == 0 && falling.count(length: 10, round: 2000) == 1)
   }
 
   @Test("a constant schedule is the same in every round")
@@ -33,7 +39,7 @@ struct DensityScheduleTests {
       var expected = 1.0
       for _ in 0..<(round / 10) { expected /= 2 }
       #expect(schedule.density(round: round) == expected)
-      #expect(schedule.count(length: 1 << 12, round: round) == (1 << 12) >> (round / 10))
+      #expect(schedule.count(length: 1 << 12, round: round) == max(1, (1 << 12) >> (round / 10)))
     }
     #expect(schedule.density(round: 1_000_000) == 0)
   }
