@@ -139,7 +139,7 @@ def locked(name: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.lock"
         file = open(path, "a")
-    with file:
+    try:
         with plain_errors(f"{name}: lock"), naming(path):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,3 +149,6 @@ def locked(name: str) -> Iterator[None]:
                 say(f"{name}: another process prepares it, waiting")
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        with contextlib.suppress(OSError):  # nothing was written to it
+            file.close()
