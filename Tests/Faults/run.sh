@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Faults at every call: scenarios on tiny goldens are played once for each call on a file and each error that it can have
-# (faults.c), or with a kill there. After each, the exit code has to be a documented one, a line has to name the file and the
+# (faults.c and its neighbours), or with a kill there. After each, the exit code has to be a documented one, a line has to name the file and the
 # cause, and the same command without the fault has to end with the digest and the tables of the scenario that was left alone,
 # and must not play rounds again that were saved.
 #
