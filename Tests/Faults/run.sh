@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Faults at every call: scenarios on tiny goldens are played once for each call on a file and each error that it can have
-# (faults.c), or with a kill there. After each, the exit code has to be a documented one, a line has to name the file and the
+# (faults.c and its neighbours), or with a kill there. After each, the exit code has to be a documented one, a line has to name the file and the
 # cause, and the same command without the fault has to end with the digest and the tables of the scenario that was left alone,
 # and must not play rounds again that were saved.
 #
@@ -81,6 +81,9 @@ reference() {
   same_text "$scratch/$1.expected" "$scratch/$1.results2"
 }
 
+# main_calls FILE: the main thread's calls, by number.
+main_calls() { awk -F'\t' '$1 < 100000 { print $1, $2, $3 }' "$1" | sort -n; }
+
 # injections NAME: lines of scenario, number and error: all, or as many as the sample takes, spread over calls and errors.
 injections() {
   local all=$scratch/$1.injections step=1
@@ -154,8 +157,8 @@ for name in "${wanted[@]}"; do
   fi
   check "$name: left alone it ends alike twice" reference "$name"
   [ -s "$scratch/$name.expected" ] || continue
-  cut -f 2,3 "$scratch/$name.calls" | sort > "$scratch/a"
-  cut -f 2,3 "$scratch/$name.calls2" | sort > "$scratch/b"
+  main_calls "$scratch/$name.calls" > "$scratch/a"
+  main_calls "$scratch/$name.calls2" > "$scratch/b"
   [ "$name" = sweep ] || check "$name: with the same $(wc -l < "$scratch/a") calls" same_text "$scratch/a" "$scratch/b"
   injections "$name" >> "$scratch/list"
   played+=("$name")
@@ -172,8 +175,8 @@ sort -t $'\t' -s -k 1,1 -k 2,2n "$scratch/results1" "$scratch/results2" > "$out/
 grep -P '\twrong\t' "$out/results.tsv" > "$out/wrong.tsv"
 for name in ${played[@]+"${played[@]}"}; do show "$name"; done
 table
-# Ranks of a sweep take points as they come, so that the calls of one rank are not always the same.
-missed=$(grep -vP '^sweep\t' "$out/results.tsv" | grep -cP '\tnot reached\t')
+# Ranks of a sweep take points as they come, and the watchdog looks when it looks: their calls are not always the same.
+missed=$(awk -F'\t' '$5 == "not reached" && $1 != "sweep" && $2 < 100000' "$out/results.tsv" | wc -l)
 check "all numbers were reached" test "$missed" = 0
 echo "$(wc -l < "$out/results.tsv") injections in $((SECONDS - start_seconds)) s"
 finish

@@ -1,5 +1,5 @@
 # The scenarios: what is played, which calls count, and which results must be the same afterwards. Source it after
-# checks.bash. Each one has a line in `scenario`, which sets
+# checks.bash. `set_scenario` knows each by its name and sets
 #   start, again   the command, and the one that a person gives after it failed
 #   roots          below these paths calls count;  rank: in this rank alone, all where it is empty
 #   sample         how many injections `make test` plays
@@ -36,7 +36,7 @@ set: {federation.rounds: 2, evaluation.every: 2}
 grid: {seed: [0, 1, 2]}
 YAML
   "$(command -v cc || command -v clang || echo cc)" -std=gnu11 -O1 -Wall -Wextra -fPIC -shared \
-    -o "$scratch/faults.so" "$faults/faults.c" -ldl
+    -o "$scratch/faults.so" "$faults"/*.c -ldl
 }
 
 # Makes a home with a tokenizer, and a table of texts, for `prepare text`.
