@@ -154,8 +154,9 @@ struct Manifest: Codable, Sendable, Equatable {
     var firstRound: Int
     var rankCount: Int
     var hosts: [String]
-    /// Its program and its input files; nil in manifests of earlier versions.
+    /// Its program; nil where it is that of `software`, and unknown in manifests of earlier versions.
     var program: InputFile?
+    /// The files that it read; nil where they are those of `inputs`, and unknown likewise.
     var inputs: [InputFile]?
   }
 
@@ -168,7 +169,19 @@ struct Manifest: Codable, Sendable, Equatable {
 
   /// Takes over what stays of the manifest before, where a run goes on.
   mutating func goOn(after before: Manifest) {
-    starts = before.starts + [before.lastStart]
+    starts = before.starts
+    if before.savedRounds != nil {
+      for index in starts.indices {
+        starts[index].inputs = starts[index].inputs ?? before.inputs
+        starts[index].program = starts[index].program ?? before.software.program
+      }
+    }
+    starts.append(before.lastStart)
+    // What most starts have alike is there once.
+    for index in starts.indices {
+      if starts[index].inputs == inputs { starts[index].inputs = nil }
+      if starts[index].program == software.program { starts[index].program = nil }
+    }
     // A later one is made again.
     if let evaluation = before.evaluation, evaluation.round < firstRound {
       self.evaluation = evaluation

@@ -62,8 +62,13 @@ private struct Launch {
   func run(_ request: ExperimentRequest, _ assemble: Assembler) throws -> RunOutcome? {
     let progress = ProgressReporter(
       isTerminal: isatty(STDERR_FILENO) == 1, isQuiet: !isFirst, label: label)
-    let opening = try communicator.agreed {
-      try isFirst ? open(request, say: progress.say) : nil
+    var watchdog: Watchdog?
+    defer { watchdog?.stop() }
+    let opening = try communicator.agreed { () -> RunOpening? in
+      guard isFirst else { return nil }
+      let loaded = try request.load()
+      watchdog = watch(loaded.experiment)
+      return try open(loaded, say: progress.say)
     }
     let existing = opening?.existing
     for notice in (opening?.loaded.notices ?? []) + (existing?.notices ?? []) {
@@ -83,10 +88,7 @@ private struct Launch {
         .experiment
       return (experiment, try experiment.federationPlan(assets: assets))
     }
-    let watchdog = Watchdog(
-      limit: 60 * experiment.watchdog.minutes, heartbeat: heartbeat, communicator: communicator,
-      label: label)
-    defer { watchdog?.stop() }
+    if !isFirst { watchdog = watch(experiment) }
     heartbeat.begin("loading the model and the corpus")
     // A rank's threads take a micro-batch each; a product stays on one thread.
     BLAS.setThreads(1)
@@ -129,7 +131,7 @@ private struct Launch {
         opening, experiment: experiment, yaml: text, output: output,
         host: communicator.hostName,
         manifest: try manifest(opening.loaded, experiment, text, assembly, places, privacy),
-        assembly: assembly, say: progress.say)
+        assembly: assembly, say: progress.say, onWait: { heartbeat.beat() })
     }
     if let record {
       let from = existing == nil ? "" : ", from round \(federated.round + 1)"
@@ -251,9 +253,18 @@ private struct Launch {
     return true
   }
 
-  /// Reads the experiment, and with --resume the run to go on with, under the lock of its directory.
-  private func open(_ request: ExperimentRequest, say: (String) -> Void) throws -> RunOpening {
-    let loaded = try request.load()
+  /// Watches this rank from now on; nil where the experiment switches that off.
+  private func watch(_ experiment: Experiment) -> Watchdog? {
+    Watchdog(
+      limit: 60 * experiment.watchdog.minutes, heartbeat: heartbeat, communicator: communicator,
+      label: label)
+  }
+
+  /// Reads with --resume the run to go on with, under the lock of its directory.
+  private func open(
+    _ loaded: ExperimentRequest.Loaded, say: (String) -> Void
+  ) throws -> RunOpening {
+    heartbeat.begin("reading the run directory")
     if let output, !resume { try RunDirectory.check(output: output, for: loaded.experiment) }
     try loaded.experiment.checkInputs(assets)
     guard resume else { return RunOpening(loaded: loaded, existing: nil, lock: nil) }
@@ -263,7 +274,8 @@ private struct Launch {
     }
     guard try isThere(output) else { return RunOpening(loaded: loaded, existing: nil, lock: nil) }
     try RunDirectory.checkKind(output)
-    let lock = try RunLock.take(output, host: communicator.hostName, say: say)
+    let lock = try RunLock.take(
+      output, host: communicator.hostName, say: say, onWait: { heartbeat.beat() })
     return RunOpening(
       loaded: loaded, existing: try ExistingRun(path: output, experiment: loaded.experiment),
       lock: lock)

@@ -33,10 +33,12 @@ final class RunLock {
   /// - Parameters:
   ///   - patience: Seconds.
   ///   - say: Called once where it has to be waited for.
+  ///   - onWait: Called every 0.1 s meanwhile.
   /// - Throws: `CommandFailure`: 64 where a living process of this host has it, 75 where that may be a
   ///   process that is gone or about to end, 74 where the file system fails.
   static func take(
-    _ directory: String, host: String, patience: Double = 10, say: (String) -> Void
+    _ directory: String, host: String, patience: Double = 10, say: (String) -> Void,
+    onWait: () -> Void = {}
   ) throws -> RunLock {
     let path = directory + "/" + name
     // Readable and writable: over NFS an exclusive lock wants both.
@@ -57,6 +59,7 @@ final class RunLock {
       guard (ContinuousClock.now - start) / .seconds(1) < patience else {
         throw refusal(directory, found, who, host)
       }
+      onWait()
       usleep(100_000)
     }
     // A courtesy to those who find it locked: where it cannot be written, they read less.

@@ -40,7 +40,7 @@ final class RunRecord {
 
   init(
     _ opening: RunOpening, experiment: Experiment, yaml: String, output: String?, host: String,
-    manifest: Manifest, assembly: Assembly, say: (String) -> Void
+    manifest: Manifest, assembly: Assembly, say: (String) -> Void, onWait: () -> Void
   ) throws {
     self.manifest = manifest
     rules = experiment.checkpoint
@@ -50,7 +50,7 @@ final class RunRecord {
     trainedName = assembly.trainedName
     let existing = opening.existing
     if let problem = existing?.changedInputs(manifest.inputs ?? []) { throw problem }
-    (directory, lock) = try Self.take(opening, experiment, yaml, output, host, say)
+    (directory, lock) = try Self.take(opening, experiment, yaml, output, host, say, onWait)
     checkpointRounds = try CheckpointFolder(path: directory.file("checkpoints")).rounds()
     let progress = existing?.checkpoint?.progress ?? RunProgress()
     let round = existing?.checkpoint?.state.round ?? 0
@@ -92,12 +92,13 @@ final class RunRecord {
   /// Takes the directory: that of the run that goes on, or a new one, with config.yaml.
   private static func take(
     _ opening: RunOpening, _ experiment: Experiment, _ yaml: String, _ output: String?,
-    _ host: String, _ say: (String) -> Void
+    _ host: String, _ say: (String) -> Void, _ onWait: () -> Void
   ) throws -> (RunDirectory, RunLock) {
     let directory =
       try opening.existing?.directory
       ?? RunDirectory.create(output: output, name: opening.loaded.name)
-    let lock = try opening.lock ?? RunLock.take(directory.path, host: host, say: say)
+    let lock =
+      try opening.lock ?? RunLock.take(directory.path, host: host, say: say, onWait: onWait)
     if opening.existing == nil {
       // Another start may have been faster.
       try RunDirectory.check(output: directory.path, for: experiment)
@@ -133,6 +134,15 @@ final class RunRecord {
     damaged.removeAll { $0 >= state.round }
     lastSaved = ContinuousClock.now
     manifest.savedRounds = state.round
+    try writeManifest()
+  }
+
+  /// Writes the manifest while the run goes on: where another rank said there that the run failed, before it
+  /// ended the job, that stays.
+  private func writeManifest() throws {
+    if let found = Manifest.read(in: directory.path), found.status == "failed" {
+      (manifest.status, manifest.failure, manifest.end) = (found.status, found.failure, found.end)
+    }
     try manifest.write(to: directory)
   }
 
@@ -140,7 +150,7 @@ final class RunRecord {
   func stop() throws {
     manifest.status = "stopped"
     close()
-    try manifest.write(to: directory)
+    try writeManifest()
   }
 
   func add(_ round: RoundRecord, wire: WireSummary, memory: MemoryUse, of rounds: Int) throws {
@@ -152,7 +162,7 @@ final class RunRecord {
     }
     try tables.append(round, totals: manifest.totals, wire: wire, memory: memory)
     try curves?.append(round, memory: memory, totals: manifest.totals)
-    if !round.evaluation.isEmpty { try manifest.write(to: directory) }
+    if !round.evaluation.isEmpty { try writeManifest() }
   }
 
   /// A line for each of the first clients that were left out of a round, and how many more there are.

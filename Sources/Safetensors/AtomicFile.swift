@@ -97,12 +97,16 @@ private func synchronize(folder: String, of path: String) throws {
   }
 }
 
-/// 32 random hexadecimal digits: another host may have the same process number.
+/// 32 random hexadecimal digits as a UUID has them: another host may have the same process number.
 private func randomMark() -> String {
-  (0..<2).map { _ in
-    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
-  }.joined()
+  var digits = (0..<2).map { _ in
+    let half = String(UInt64.random(in: .min ... .max), radix: 16, uppercase: true)
+    return String(repeating: "0", count: 16 - half.count) + half
+  }.joined()[...]
+  return [8, 4, 4, 4, 12].map { count in
+    defer { digits = digits.dropFirst(count) }
+    return String(digits.prefix(count))
+  }.joined(separator: "-")
 }
 
 /// Whether a file has a name that `writeAtomically` of this version or of an earlier one gives to a
@@ -110,12 +114,9 @@ private func randomMark() -> String {
 public func isTemporaryName(_ name: String) -> Bool {
   let parts = name.split(separator: ".", omittingEmptySubsequences: false)
   guard parts.count >= 3, parts.last == "tmp" else { return false }
-  let mark = parts[parts.count - 2]
-  let words = mark.split(separator: "-", omittingEmptySubsequences: false)
-  let isHexadecimal = words.allSatisfy { $0.utf8.allSatisfy { isHexadecimalDigit($0) } }
+  let words = parts[parts.count - 2].split(separator: "-", omittingEmptySubsequences: false)
   switch words.map(\.utf8.count) {
-  case [32]: return isHexadecimal && parts[0].isEmpty
-  case [8, 4, 4, 4, 12]: return isHexadecimal
+  case [8, 4, 4, 4, 12]: return words.allSatisfy { $0.utf8.allSatisfy(isHexadecimalDigit) }
   case let lengths where lengths.count == 2:
     // A process number and a serial number.
     return parts[0].isEmpty && !lengths.contains(0)

@@ -221,9 +221,23 @@ struct LifecycleTests {
       atPath: scratch.path + "/train", toPath: scratch.path + "/home/d/train.safetensors")
     #expect(try files(scratch) == before)
     #expect(try run(scratch)?.digest == whole.digest)
+    // Each start's files are known: those of the manifest, but where they lay elsewhere.
     let starts = try #require(try manifest(scratch)["starts"] as? [[String: Any]])
-    #expect(starts.count == 1)
-    #expect((starts[0]["inputs"] as? [[String: Any]])?.count == 2)
+    #expect(starts.count == 1 && starts[0]["inputs"] == nil)
+    try FileManager.default.moveItem(
+      atPath: scratch.path + "/home", toPath: scratch.path + "/home2")
+    let file = try scratch.write(experiment, to: "x.yaml")
+    _ = try runExperiment(
+      ExperimentRequest(path: file, settings: ["federation.rounds=8"]), output: scratch.path + "/r",
+      resume: true, environment: RunEnvironment(mpiLibrary: nil),
+      assets: AssetDirectory(environment: ["CELLM_HOME": scratch.path + "/home2"]),
+      communicator: SingleProcessCommunicator(), assemble: quadratic())
+    let moved = try #require(try manifest(scratch)["starts"] as? [[String: Any]])
+    #expect(moved.count == 2)
+    for start in moved {
+      let paths = (start["inputs"] as? [[String: Any]])?.compactMap { $0["path"] as? String }
+      #expect(paths?.count == 2 && paths?.allSatisfy { $0.contains("/home/") } == true)
+    }
   }
 
   @Test("a run whose config.yaml was cut short began nothing", arguments: [0, 1, 100])
@@ -256,7 +270,7 @@ struct LifecycleTests {
     let leftovers = [
       "checkpoints/.round-000006.safetensors.17-3.tmp", "adapter/.adapter_config.json.1-1.tmp",
       "manifest.json.0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F.tmp",
-      ".manifest.json.0123456789abcdef0123456789abcdef.tmp",
+      ".manifest.json.0A1B2C3D-0A1B-0A1B-0A1B-0A1B2C3D4E5F.tmp",
     ]
     let others = ["notes.tmp", "checkpoints/round-x.tmp", ".a.1-x.tmp", ".0123.tmp"]
     for name in leftovers + others { _ = try scratch.write("", to: "r/" + name) }
