@@ -34,19 +34,29 @@ final class SweepClaims {
   /// The folder of the claims in a sweep's directory.
   static func folder(of directory: String) -> String { directory + "/.claims" }
 
-  /// Runs `body` while no other process is in here: takes or looks at a claim, or writes the table.
+  /// A lock of a sweep that is held for a moment.
+  enum Gate: String {
+    // No point has these names.
+    /// For taking claims and for looking at them.
+    case claims = ".gate"
+    /// For writing the tables.
+    case tables = ".table"
+  }
+
+  /// Runs `body` while no other process is behind the gate.
   ///
   /// It goes on without the gate after 10 s, where a process that has it is stopped: claims are locks
   /// of their own, and tables are replaced as a whole.
-  static func alone<Result>(in folder: String, _ body: () throws -> Result) throws -> Result {
-    // No point has this name.
-    let gate = try LockFile(folder + "/.gate")
+  static func alone<Result>(
+    in folder: String, behind gate: Gate = .claims, _ body: () throws -> Result
+  ) throws -> Result {
+    let file = try LockFile("\(folder)/\(gate.rawValue)")
     var attempts = 0
-    while try !gate.lock(), attempts < 1000 {
+    while try !file.lock(), attempts < 5000 {
       attempts += 1
-      usleep(10_000)
+      usleep(2000)
     }
-    return try withExtendedLifetime(gate) { try body() }
+    return try withExtendedLifetime(file) { try body() }
   }
 
   private enum Attempt { case claimed(Int), nothingLeft, busy }

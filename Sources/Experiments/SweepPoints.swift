@@ -103,6 +103,8 @@ struct SweepPoints {
   func checkDirectories(only: Int?) throws {
     var lines: [String] = []
     for index in sweep.points.indices where only == nil || only == index {
+      // Without a manifest nothing was played: `run` judges what a start that was killed left there.
+      guard try Self.text(runDirectory(index) + "/manifest.json") != nil else { continue }
       let found = try differences(index)
       guard !found.isEmpty else { continue }
       lines.append(

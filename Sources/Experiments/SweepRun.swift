@@ -130,7 +130,10 @@ private final class SweepGroup {
       return true
     } catch let failure as RunFailure {
       outcome.exitCode = max(outcome.exitCode, failure.exitCode)
-      if failure.exitCode == ExitCode.stopped, !failure.needsAbort {
+      // A locked directory has that exit code too, and is no reason to leave the other points.
+      let isAsked =
+        try !failure.needsAbort && communicator.maximum(Interruption.isPending ? 1 : 0) > 0
+      if isAsked, failure.exitCode == ExitCode.stopped {
         report(failure.lines.map { "\(name): \($0)" })
         claims?.release(index)
         return false

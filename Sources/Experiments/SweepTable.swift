@@ -19,6 +19,7 @@ final class SweepTable {
   private let differing: [ExperimentKey]
   /// The runs that were read, each with its manifest's stamp at that time.
   private var known: [Int: (stamp: FileStamp, run: PointRun)] = [:]
+
   init(_ points: SweepPoints) {
     self.points = points
     differing = ExperimentKey.all.filter { key in
@@ -42,17 +43,23 @@ final class SweepTable {
   /// Writes the tables as things stand.
   func write() throws {
     let folder = SweepClaims.folder(of: points.directory)
-    // Before the gate is taken: reading the runs of a long sweep takes seconds, the first time.
+    // Before a gate is taken: reading the runs of a long sweep takes seconds, the first time.
     for index in points.sweep.points.indices { _ = try run(index) }
-    try SweepClaims.alone(in: folder) {
-      let states = try points.sweep.points.indices.map { try state($0, folder) }
+    try SweepClaims.alone(in: folder, behind: .tables) {
+      let states = try SweepClaims.alone(in: folder) {
+        try points.sweep.points.indices.map { try state($0, folder) }
+      }
       let rows = states.indices.map { row($0, states[$0]) }
       try OutputFile.replace(
         "\(points.directory)/\(Self.pointsName)",
         with: ([Self.columns + differing.map(\.path)] + rows).map(csvRow).joined())
       let seeds = SeedTable(points, differing: differing, runs: states.map(\.finishedRun))
-      guard let text = seeds.text else { return }
-      try OutputFile.replace("\(points.directory)/\(Self.seedsName)", with: text)
+      let path = "\(points.directory)/\(Self.seedsName)"
+      if let text = seeds.text {
+        try OutputFile.replace(path, with: text)
+      } else if unlink(path) != 0, errno != ENOENT {
+        throw CommandFailure.system(path, errno)
+      }
     }
   }
 
@@ -196,7 +203,7 @@ struct PointRun {
 
   private static func wallSeconds(_ manifest: Manifest, _ directory: String) throws -> Double {
     let starts = manifest.starts + [manifest.lastStart]
-    var rounds: [Double?]?
+    var rounds: CSVColumns?
     var total = 0.0
     for (index, start) in starts.enumerated() {
       let isLast = index == starts.count - 1
@@ -207,16 +214,25 @@ struct PointRun {
       {
         total += max(0, end - begin)
       } else {
-        let seconds =
-          try rounds ?? CSVColumns(reading: directory + "/rounds.csv")?["round_seconds"] ?? []
-        rounds = seconds
-        let end = isLast ? seconds.count : min(seconds.count, starts[index + 1].firstRound)
-        if start.firstRound < end {
-          total += seconds[start.firstRound..<end].reduce(0) { $0 + ($1 ?? 0) }
-        }
+        rounds = try rounds ?? CSVColumns(reading: directory + "/rounds.csv")
+        let next = isLast ? Int.max : starts[index + 1].firstRound
+        total += seconds(of: rounds, from: start.firstRound, below: next)
       }
     }
     return total
+  }
+
+  /// Seconds of the rounds in a table whose numbers are in a range.
+  private static func seconds(of rounds: CSVColumns?, from first: Int, below end: Int) -> Double {
+    guard let rounds, let numbers = rounds["round"], let seconds = rounds["round_seconds"] else {
+      return 0
+    }
+    return zip(numbers, seconds).reduce(0) { sum, row in
+      guard let number = row.0.flatMap({ Int(exactly: $0) }), number >= first, number < end else {
+        return sum
+      }
+      return sum + (row.1 ?? 0)
+    }
   }
 }
 
