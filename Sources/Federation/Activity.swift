@@ -1,6 +1,6 @@
 // What a rank is doing, for whoever watches it: a hang is told by its client and step.
 
-/// A piece of a rank's work in a round.
+/// A piece of a rank's work in a round; rounds are counted from 0 in the cases and from 1 in the description.
 public enum Activity: Sendable, Equatable, CustomStringConvertible {
   /// Selecting and encoding the download.
   case download(round: Int)
@@ -16,13 +16,13 @@ public enum Activity: Sendable, Equatable, CustomStringConvertible {
   /// For example `training client 17 of round 3 (local step 2 of 12)`.
   public var description: String {
     switch self {
-    case .download(let round): "making the download of round \(round)"
+    case .download(let round): "making the download of round \(round + 1)"
     case .training(let round, let client, let step, let steps):
-      "training client \(client) of round \(round) (local step \(min(step + 1, steps)) of \(steps))"
+      "training client \(client) of round \(round + 1) (local step \(min(step + 1, steps)) of \(steps))"
     case .encoding(let round, let client):
-      "encoding the upload of client \(client) of round \(round)"
-    case .server(let round): "aggregating the uploads of round \(round)"
-    case .evaluation(let round, let split): "evaluating \(split.rawValue) after round \(round)"
+      "encoding the upload of client \(client) of round \(round + 1)"
+    case .server(let round): "aggregating the uploads of round \(round + 1)"
+    case .evaluation(let round, let split): "evaluating \(split.rawValue) after round \(round + 1)"
     }
   }
 }

@@ -35,7 +35,7 @@ public struct FederationError: ErrorWithExitCode, CustomStringConvertible {
 
   /// For example `round 3, client 17: the update is not finite (...)`.
   public var description: String {
-    let place = [round.map { "round \($0)" }, client.map { "client \($0)" }].compactMap { $0 }
+    let place = [round.map { "round \($0 + 1)" }, client.map { "client \($0)" }].compactMap { $0 }
     return place.isEmpty ? reason : place.joined(separator: ", ") + ": " + reason
   }
 }

@@ -50,13 +50,13 @@ public enum CohortPlan: Sendable, Equatable {
         return ["the cohort file has \(cohorts.count) rounds; the run has \(rounds)"]
       }
       return cohorts.prefix(max(0, rounds)).enumerated().compactMap { round, cohort in
-        if cohort.isEmpty { return "the cohort file has no client for round \(round)" }
+        if cohort.isEmpty { return "the cohort file has no client for round \(round + 1)" }
         if let stranger = cohort.first(where: { !(0..<population).contains($0) }) {
-          return "the cohort file has client \(stranger) in round \(round); "
+          return "the cohort file has client \(stranger) in round \(round + 1); "
             + "clients are 0 to \(population - 1)"
         }
         if Set(cohort).count < cohort.count {
-          return "the cohort file has a client twice in round \(round)"
+          return "the cohort file has a client twice in round \(round + 1)"
         }
         return nil
       }

@@ -84,7 +84,7 @@ private func rows(_ csv: String) -> [[String: String]] {
       ])
     let manifest = try scratch.read("r/manifest.json")
     #expect(manifest.contains("\"status\" : \"failed\""))
-    #expect(manifest.contains("round 4: no client's update was finite in 3 rounds in a row"))
+    #expect(manifest.contains("round 5: no client's update was finite in 3 rounds in a row"))
     let names = try FileManager.default.contentsOfDirectory(
       atPath: scratch.path + "/r/checkpoints")
     #expect(names.sorted().last == "round-000004.safetensors")
@@ -98,7 +98,7 @@ private func rows(_ csv: String) -> [[String: String]] {
         scratch, "r", ranks: 1, settings: ["federation.non_finite=stop"], notFinite: Self.some)
     }
     #expect(failure.exitCode == 65)
-    #expect(failure.description.contains("round 1, client 1: the training loss is not finite"))
+    #expect(failure.description.contains("round 2, client 1: the training loss is not finite"))
   }
 
   @Test("metrics.jsonl has the rows of the tables, typed, in the order in which they came")

@@ -46,9 +46,7 @@ private struct Played {
 
   /// A table's rows, each by its columns.
   func rows(_ name: String = "points.csv") throws -> [[String: String]] {
-    let lines = try scratch.read("out/" + name).split(separator: "\n").map {
-      $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-    }
+    let lines = try scratch.read("out/" + name).split(separator: "\n").map(csvCells)
     return lines.dropFirst().map { Dictionary(uniqueKeysWithValues: zip(lines[0], $0)) }
   }
 }

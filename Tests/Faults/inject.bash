@@ -55,16 +55,17 @@ declare -A causes=(
 )
 
 # names_it PATH ERROR: a line on standard error names the file, or the one that a temporary file is to replace, and the cause.
+# Standard output may be what an error that lasts hits last.
 # Where the error lasts, it may be another file that is named.
 names_it() {
-  local path=${1%/} cause=${causes[${2%+}]} file whole
+  local path=${1%/} cause=${causes[${2%+}]} file whole lasting=""
   file=${path##*/}
-  [[ $2 == *+ ]] && file=$scratch/
+  [[ $2 == *+ ]] && file=$scratch/ lasting=1
   # Of a full disk it is enough to know which folder is on it.
   [[ $2 == ENOSPC && $1 == "$work/home/"* ]] && file=$work/home
   # .NAME.PROCESS-N.tmp, NAME.UUID.tmp, .NAME.partial-PROCESS
   whole=$(sed -E 's/\.[0-9]+-[0-9]+\.tmp$|\.[0-9A-F-]{36}\.tmp$|\.partial-(old-)?[0-9]+$//; s/^\.(.)/\1/' <<< "$file")
-  grep -iF -- "$cause" "$work/err" | grep -qF -e "$file" -e "$whole"
+  grep -iF -- "$cause" "$work/err" | grep -qF -e "$file" -e "$whole" ${lasting:+-e "standard output"}
 }
 
 # judge CALL ERROR PATH: says what is wrong with how a fault ended, or nothing.
@@ -83,8 +84,7 @@ judge() {
   fi
   case $scenario-$code in
     *-0) return ;;
-    prepare-1 | prepare-130) ;;
-    prepare-*) echo "exit code $code"; return ;;
+    prepare-69) ;;
     *-64 | *-65 | *-66 | *-74) ;;
     *) echo "exit code $code: $(grep -m 1 'cellm-mpi: ' "$work/err")"; return ;;
   esac

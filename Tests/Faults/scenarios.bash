@@ -128,12 +128,12 @@ set_again() {
   esac
 }
 
-# tables DIRECTORY FILE...: what must be the same in files of a run or a sweep: tables without clocks and memory; of the manifest
+# tables DIRECTORY FILE...: what must be the same in files of a run or a sweep: tables without clocks, memory and starts; of the manifest
 # status, digest and, each once, the digests of the input files.
 tables() {
   (
     cd "$1" && shift && awk -F, '
-      FNR == 1 { print "== " FILENAME; for (i = 1; i <= NF; i++) keep[i] = $i !~ /_(seconds|mb)$/ }
+      FNR == 1 { print "== " FILENAME; for (i = 1; i <= NF; i++) keep[i] = $i !~ /_(seconds|mb)$|^(starts|begin|end)$/ }
       FILENAME ~ /csv$/ { line = ""; for (i = 1; i <= NF; i++) if (keep[i]) line = line "," $i; print line; next }
       FILENAME ~ /jsonl$/ { gsub(/"[a-z_]*_(seconds|mb)":[^,}]*/, "") }
       FILENAME != "manifest.json" || /^  "(status|digest|failure)"/ || /"xxh64"/ && !seen[$0]++' "$@"

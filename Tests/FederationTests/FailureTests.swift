@@ -58,7 +58,7 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
         beforeBatch: { _, key in key!.round == 2 && key!.client == 4 ? .nan : 1 })
       #expect(found.all.count == ranks)
       for text in found.all {
-        #expect(text.contains("round 2, client 4: the update is not finite"), "\(text)")
+        #expect(text.contains("round 3, client 4: the update is not finite"), "\(text)")
         #expect(text.contains("try a lower learning_rate"))
       }
       let error = try #require(found.first as? FederationError)
@@ -89,7 +89,7 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
         return 1
       })
     let error = try #require(found.first as? FederationError)
-    #expect(error.description == "round 0, client 4: example 4 cannot be read")
+    #expect(error.description == "round 1, client 4: example 4 cannot be read")
     #expect(error.underlying is BrokenCorpus)
     #expect(found.all.allSatisfy { $0.contains("client 4") })
   }
@@ -133,9 +133,9 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
   @Test("a cohort file that does not fit is refused")
   func cohortFiles() {
     let cases: [([[Int]], String)] = [
-      ([[0]], "has 1 rounds; the run has 2"), ([[0], []], "no client for round 1"),
-      ([[0], [6]], "client 6 in round 1; clients are 0 to 5"),
-      ([[0], [2, 2]], "twice in round 1"),
+      ([[0]], "has 1 rounds; the run has 2"), ([[0], []], "no client for round 2"),
+      ([[0], [6]], "client 6 in round 2; clients are 0 to 5"),
+      ([[0], [2, 2]], "twice in round 2"),
     ]
     for (cohorts, text) in cases {
       let problems = plan(rounds: 2, cohort: .file(cohorts)).problems(population: 6)

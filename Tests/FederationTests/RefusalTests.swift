@@ -140,7 +140,7 @@ extension QuadraticObjective {
       }
       #expect(
         texts.all == [
-          "round 3: no client's update was finite in 3 rounds in a row; try lower learning rates"
+          "round 4: no client's update was finite in 3 rounds in a row; try lower learning rates"
         ])
     }
   }
