@@ -44,9 +44,21 @@ private struct Played {
     try play(only: only, ranks: ranks) { quadratic() }
   }
 
+  /// The cells of a line; those with commas are in quotes.
+  private static func cells(_ line: Substring) -> [String] {
+    let parts = line.split(separator: "\"", omittingEmptySubsequences: false)
+    // Every second part stands in quotes: its commas separate nothing.
+    let marked = parts.enumerated().map {
+      $0.offset % 2 == 0
+        ? $0.element.replacingOccurrences(of: ",", with: "\u{0}") : String($0.element)
+    }
+    return marked.joined().split(separator: "\u{0}", omittingEmptySubsequences: false).map(
+      String.init)
+  }
+
   /// A table's rows, each by its columns.
   func rows(_ name: String = "points.csv") throws -> [[String: String]] {
-    let lines = try scratch.read("out/" + name).split(separator: "\n").map(csvCells)
+    let lines = try scratch.read("out/" + name).split(separator: "\n").map(Self.cells)
     return lines.dropFirst().map { Dictionary(uniqueKeysWithValues: zip(lines[0], $0)) }
   }
 }
