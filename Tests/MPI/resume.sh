@@ -96,9 +96,9 @@ data: {path: $golden/$case/corpus, max_length: 16}
 partition: {kind: file, path: $golden/$case/partition.json}
 adapter: {lora_rank: 4, alpha: 8, initial: $golden/$case/initial_adapter}
 method: {download: {select: all}, upload: {select: all}, $method}
-federation: {rounds: 400, cohort_size: 4, server: {optimizer: sgd, learning_rate: 0.5}}
+federation: {rounds: 1200, cohort_size: 4, server: {optimizer: sgd, learning_rate: 0.5}}
 local: {epochs: 1, batch_size: 4, learning_rate: 0.02, momentum: 0.9}
-evaluation: {every: 100, splits: [test]}
+evaluation: {every: 300, splits: [test]}
 compute: {micro_batch_tokens: 20}
 checkpoint: {every_rounds: 7, keep: 2}
 YAML
