@@ -182,8 +182,8 @@ extension Manifest.Evaluation {
   init?(_ record: EvaluationRecord, numbers: RoundNumbers) {
     guard let accuracy = record.accuracy, let loss = record.loss else { return nil }
     self.init(
-      round: numbers[after: record.round], split: record.split.rawValue, masked: record.vector == .masked,
-      accuracy: accuracy, loss: loss)
+      round: numbers[after: record.round], split: record.split.rawValue,
+      masked: record.vector == .masked, accuracy: accuracy, loss: loss)
   }
 }
 

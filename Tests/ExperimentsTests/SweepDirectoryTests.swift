@@ -54,6 +54,21 @@ private struct Played {
 }
 
 struct EditedSweepTests {
+  @Test("what killed groups were writing is removed from a sweep's directory, and nothing else")
+  func leftovers() throws {
+    let sweep = try Played("points: {a: {}}")
+    _ = try sweep.play()
+    let mark = UUID().uuidString
+    for name in [".points.csv.\(mark).tmp", ".seeds.csv.\(mark).tmp", "notes.tmp"] {
+      _ = try sweep.scratch.write("", to: "out/" + name)
+    }
+    _ = try sweep.play()
+    let out = sweep.scratch.path + "/out"
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: out).sorted()
+        == [".claims", "a", "notes.tmp", "points.csv"])
+  }
+
   @Test("an edited sweep does not take the old finished points for the new ones")
   func edited() throws {
     let sweep = try Played("points: {a: {}, b: {seed: 1}, c: {seed: 2}}")
