@@ -20,7 +20,8 @@ enum ExportTarget {
   }
 
   /// Makes the directory, and runs `body` while no other export writes there.
-  /// - Throws: `CommandFailure`: 64 where another one does or did, 74; `SafetensorsError`.
+  /// - Throws: `CommandFailure`: 64 where another one does or did, 74 where the lock fails;
+  ///   `SafetensorsError`; what `body` throws.
   static func take(_ path: String, _ body: () throws -> Void) throws {
     try makeFolders(path)
     let lock = try LockFile(path + "/" + lockName)

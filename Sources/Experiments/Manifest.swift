@@ -197,7 +197,7 @@ struct Manifest: Codable, Sendable, Equatable {
   }
 
   /// The manifest of a run directory; nil where it has none.
-  /// - Throws: `CommandFailure`: 74 where it cannot be read, 65 where it is none.
+  /// - Throws: `CommandFailure` (65) where it is none, `SafetensorsError` where it cannot be read.
   static func ofRun(_ directory: RunDirectory) throws -> Manifest? {
     let path = directory.file("manifest.json")
     guard let bytes = try contentsIfThere(of: path) else { return nil }

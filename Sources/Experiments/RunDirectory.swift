@@ -24,7 +24,7 @@ public struct RunDirectory: Sendable {
   /// the files of its batch job and what the start of a run left that never began.
   ///
   /// - Parameter experiment: The new run's; whoever finds a run of the same hears of --resume.
-  /// - Throws: `CommandFailure`: 64, or 74 where it cannot be read.
+  /// - Throws: `CommandFailure` (64), `SafetensorsError` where it cannot be read.
   static func check(output: String, for experiment: Experiment) throws {
     guard try isThere(output) else { return }
     try checkKind(output)

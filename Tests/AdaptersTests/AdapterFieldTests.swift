@@ -62,7 +62,7 @@ struct AdapterFieldTests {
   @Test("the smallest values that an experiment allows are read back")
   func smallest() throws {
     let lora = try read("\"lora_alpha\": 1e-40, \"lora_dropout\": 1.5e-45").lora
-    #expect(lora.alpha == 1e-40 && lora.dropout == .leastNonzeroMagnitude)
+    #expect(lora.alpha == Float(1e-40 as Double) && lora.dropout == .leastNonzeroMagnitude)
   }
 
   @Test("an unknown field is named, and a field that is there twice is refused")

@@ -44,11 +44,23 @@ private struct Played {
     try play(only: only, ranks: ranks) { quadratic() }
   }
 
+  /// The cells of a line; commas between quotation marks belong to a cell.
+  private static func cells(_ line: Substring) -> [String] {
+    var cells = [""]
+    var isQuoted = false
+    for character in line {
+      switch character {
+      case "\"": isQuoted.toggle()
+      case "," where !isQuoted: cells.append("")
+      default: cells[cells.count - 1].append(character)
+      }
+    }
+    return cells
+  }
+
   /// A table's rows, each by its columns.
   func rows(_ name: String = "points.csv") throws -> [[String: String]] {
-    let lines = try scratch.read("out/" + name).split(separator: "\n").map {
-      $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-    }
+    let lines = try scratch.read("out/" + name).split(separator: "\n").map(Self.cells)
     return lines.dropFirst().map { Dictionary(uniqueKeysWithValues: zip(lines[0], $0)) }
   }
 }
