@@ -20,16 +20,17 @@ public struct AdapterDescription: Sendable {
   public let notices: [String]
 
   /// Reads adapter_config.json of the directory `path`.
-  /// - Throws: `AdapterError` where it is missing, malformed, or of a kind that is not plain LoRA.
+  /// - Throws: `AdapterError` where it is missing, malformed, or of a kind that is not plain LoRA;
+  ///   `SafetensorsError` where it is there and cannot be read.
   public init(directory path: String) throws {
     let file = path + "/" + AdapterDirectory.configurationName
-    guard let data = FileManager.default.contents(atPath: file) else {
+    guard let bytes = try contentsIfThere(of: file) else {
       throw AdapterError(
         path: file, reason: "no such file; an adapter is a directory as PEFT saves it",
         isMissing: true)
     }
     do {
-      let fields = try ConfigurationFields(try JSONValue(parsing: Array(data)))
+      let fields = try ConfigurationFields(try JSONValue(parsing: bytes))
       let unknown = try fields.check(against: AdapterFields.meanings)
       notices =
         unknown.isEmpty

@@ -64,6 +64,7 @@ public enum AdapterDirectory {
   /// Writes a trainable vector as a PEFT directory, which is made where it is missing.
   ///
   /// - Parameter baseModel: what PEFT is told to load the adapter onto.
+  /// - Throws: `SafetensorsError` with errno where something cannot be written.
   public static func write(
     _ vector: [Float], layout: TrainableLayout, configuration: ModelConfiguration,
     baseModel: String, to path: String
@@ -71,11 +72,7 @@ public enum AdapterDirectory {
     precondition(
       vector.count == layout.parameterCount,
       "a vector of \(vector.count) for a layout of \(layout.parameterCount)")
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw AdapterError(path: path, reason: "cannot be made: \(error.localizedDescription)")
-    }
+    try makeFolders(path)
     try vector.withUnsafeBufferPointer { values in
       try SafetensorsWriter.write(
         layout.segments.map { segment in

@@ -1,7 +1,6 @@
 // The files beside a model's weights and config.json that belong to its tokenizer and to
 // generation.
 
-internal import Foundation
 internal import Safetensors
 
 /// The files of a model directory that a copy of the model needs besides its weights.
@@ -16,40 +15,28 @@ enum CompanionFiles {
   static let templates = "additional_chat_templates"
 
   /// Copies the files, following symbolic links, as the model caches of the hub use them.
-  /// - Throws: `AdapterError` where one cannot be read, `SafetensorsError` where one cannot be
-  ///   written.
+  /// - Throws: `AdapterError` where the directory is missing, `SafetensorsError` where a file cannot
+  ///   be read or written.
   static func copy(from source: String, to target: String) throws {
-    for name in try content(of: source) where names.contains(name) || name.hasPrefix("tokenizer") {
+    guard let content = try namesIfThere(in: source) else {
+      throw AdapterError(path: source, reason: "no such directory", isMissing: true)
+    }
+    for name in content where names.contains(name) || name.hasPrefix("tokenizer") {
       try copyFile(source + "/" + name, to: target + "/" + name)
     }
     let from = source + "/" + templates
-    guard FileManager.default.fileExists(atPath: from) else { return }
+    guard let names = try namesIfThere(in: from) else { return }
     let to = target + "/" + templates
-    do {
-      try FileManager.default.createDirectory(atPath: to, withIntermediateDirectories: true)
-    } catch {
-      throw AdapterError(path: to, reason: "cannot be made: \(error.localizedDescription)")
-    }
-    for name in try content(of: from) { try copyFile(from + "/" + name, to: to + "/" + name) }
-  }
-
-  private static func content(of directory: String) throws -> [String] {
-    do { return try FileManager.default.contentsOfDirectory(atPath: directory).sorted() } catch {
-      throw AdapterError(
-        path: directory, reason: "cannot be listed: \(error.localizedDescription)")
-    }
+    try makeFolders(to)
+    for name in names { try copyFile(from + "/" + name, to: to + "/" + name) }
   }
 
   private static func copyFile(_ source: String, to target: String) throws {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory),
-      !isDirectory.boolValue
-    else { return }
-    guard let data = FileManager.default.contents(atPath: source) else {
-      throw AdapterError(path: source, reason: "cannot be read")
+    guard try fileKind(of: source) == .file, let bytes = try contentsIfThere(of: source) else {
+      return
     }
     // A run writes its model again at each evaluation.
-    if FileManager.default.contents(atPath: target) == data { return }
-    try writeAtomically(to: target) { file in try data.withUnsafeBytes { try file.append($0) } }
+    if try contentsIfThere(of: target) == bytes { return }
+    try writeAtomically(to: target) { file in try bytes.withUnsafeBytes { try file.append($0) } }
   }
 }

@@ -3,7 +3,6 @@
 // the full model. `export --merge` puts them into the model. PEFT finds no adapter in such a directory, and
 // so cannot load a wrong one.
 
-internal import Foundation
 internal import Safetensors
 public import Transformers
 
@@ -16,22 +15,20 @@ public struct MergedBase: Sendable {
 
   static let fileName = "merged_base.safetensors"
 
-  /// Whether a directory holds one.
-  public static func exists(at path: String) -> Bool {
-    FileManager.default.fileExists(atPath: path + "/" + fileName)
+  /// True if a directory holds one.
+  /// - Throws: `SafetensorsError` where the file system does not tell.
+  public static func exists(at path: String) throws -> Bool {
+    try isThere(path + "/" + fileName)
   }
 
   /// Writes the weights `base`, one matrix after the other, and the head of `vector` to the directory
   /// `path`, and removes an adapter that was written there before.
+  /// - Throws: `SafetensorsError` with errno.
   public static func write(
     base: [Float], vector: [Float], layout: TrainableLayout, configuration: ModelConfiguration,
     to path: String
   ) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw AdapterError(path: path, reason: "cannot be made: \(error.localizedDescription)")
-    }
+    try makeFolders(path)
     try base.withUnsafeBufferPointer { base in
       try vector.withUnsafeBufferPointer { vector in
         var tensors: [TensorToWrite] = []
@@ -55,7 +52,7 @@ public struct MergedBase: Sendable {
       }
     }
     for name in [AdapterDirectory.weightsName, AdapterDirectory.configurationName] {
-      try? FileManager.default.removeItem(atPath: path + "/" + name)
+      try removeIfThere(path + "/" + name)
     }
   }
 

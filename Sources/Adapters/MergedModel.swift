@@ -22,11 +22,7 @@ public enum MergedModel {
   ) throws {
     let merged = base?.byName(layout, model.configuration) ?? [:]
     let files = try SafetensorsCollection(directory: model.directory)
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw AdapterError(path: path, reason: "cannot be made: \(error.localizedDescription)")
-    }
+    try makeFolders(path)
     var tensors: [TensorToWrite] = []
     let replaced = layout.replacedSegments(model)
     let outdated = Set(replaced.keys).union(layout.copiesOfTrained(model))
@@ -60,9 +56,12 @@ public enum MergedModel {
     model: PretrainedModel, layout: TrainableLayout, labelNames: [String], to path: String
   ) throws {
     let source = model.directory + "/config.json"
-    guard let data = FileManager.default.contents(atPath: source),
-      var json = try JSONSerialization.jsonObject(with: data) as? [String: Any]
-    else { throw AdapterError(path: source, reason: "not a JSON object") }
+    guard let bytes = try contentsIfThere(of: source) else {
+      throw AdapterError(path: source, reason: "no such file", isMissing: true)
+    }
+    guard var json = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] else {
+      throw AdapterError(path: source, reason: "not a JSON object")
+    }
     json["torch_dtype"] = "float32"
     json["dtype"] = "float32"
     if model.languageHead != nil { json["tie_word_embeddings"] = model.tiesLanguageHead }

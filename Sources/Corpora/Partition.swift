@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import RandomStreams
+internal import Safetensors
 
 /// Why a partition cannot be made, in one line.
 public struct PartitionError: Error, CustomStringConvertible, Sendable {
@@ -93,18 +94,15 @@ public struct Partition: Population, Equatable {
   /// order in which it goes through them.
   ///
   /// - Parameter sharing: Whether an example may belong to several clients, or to one twice.
-  /// - Throws: `PartitionError` naming the file, for whatever is wrong with it.
+  /// - Throws: `PartitionError` naming the file, for whatever is wrong with it; `SafetensorsError`
+  ///   where it is there and cannot be read.
   public static func fromFile(
     path: String, exampleCount: Int, sharing: Bool = false
   ) throws -> Partition {
-    let text: Data
-    do {
-      text = try Data(contentsOf: URL(filePath: path))
-    } catch {
-      let why = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
-      throw PartitionError(reason: "\(path): \(why)")
+    guard let bytes = try contentsIfThere(of: path) else {
+      throw PartitionError(reason: "\(path): no such file")
     }
-    guard let clients = try? JSONDecoder().decode([[Int]].self, from: text) else {
+    guard let clients = try? JSONDecoder().decode([[Int]].self, from: Data(bytes)) else {
       throw PartitionError(
         reason: "\(path): not a JSON list of lists of example indices, as [[0, 2], [1]]")
     }

@@ -1,6 +1,6 @@
 // The splits of one tokenized corpus, and whether they belong together.
 
-import FoundationEssentials
+internal import Safetensors
 
 /// A directory CORPUS.TOKENIZER with train, test and, where made, validation.
 public struct TokenCorpus: Sendable {
@@ -22,8 +22,7 @@ public struct TokenCorpus: Sendable {
     train = try TokenDataset(path: directory + "/train.safetensors")
     test = try TokenDataset(path: directory + "/test.safetensors")
     let held = directory + "/validation.safetensors"
-    validation =
-      FileManager.default.fileExists(atPath: held) ? try TokenDataset(path: held) : nil
+    validation = try isThere(held) ? try TokenDataset(path: held) : nil
     for split in [test, validation].compactMap(\.self) {
       func refuse(_ reason: String) -> CorpusError { CorpusError(path: split.path, reason: reason) }
       if split.hasLabels != train.hasLabels {

@@ -2,6 +2,7 @@
 // it.
 
 import Foundation
+internal import Safetensors
 
 /// The directory of models and corpora that are known by name.
 public struct AssetDirectory: Sendable {
@@ -41,6 +42,8 @@ public struct AssetDirectory: Sendable {
 
   /// The path of a directory that has to exist.
   /// - Parameter what: What it holds, for the message: `model`, `data`.
+  /// - Throws: `CommandFailure`: 66 where it is missing, 65 where it is a file; `SafetensorsError` where
+  ///   the file system does not tell.
   public func existing(_ name: String, what: String) throws -> String {
     let resolved = resolve(name)
     guard let kind = try fileKind(of: resolved) else {
@@ -48,7 +51,7 @@ public struct AssetDirectory: Sendable {
         ExitCode.missingInput,
         name.hasPrefix("/") ? "\(what) \(name) does not exist" : missing([name]).description)
     }
-    guard kind == S_IFDIR else {
+    guard kind == .folder else {
       throw CommandFailure(ExitCode.data, "\(what) \(resolved) is a file; give its directory")
     }
     return resolved
@@ -61,14 +64,18 @@ public struct AssetDirectory: Sendable {
 
   private func missing(_ name: String) -> String {
     if name.contains("/") {
-      return FileManager.default.fileExists(atPath: name)
+      // Advice alone hangs on it.
+      return (try? isThere(name)) == true
         ? "\(name) has a slash, so it is no name in \(path); write ./\(name)"
         : "\(name) is not in \(path); it has a slash: begin a directory's path with / or . "
           + "(./ is the experiment file's), and download a model of a hub first and give its directory"
     }
     let line = "\(name) is not in \(path)"
     if Self.isPrepared(name) { return line + "; type make assets ASSETS=\"\(name)\"" }
-    let names = names
+    let names: [String]
+    do { names = try self.names() } catch {
+      return line + ", and what is there cannot be told: \(error)"
+    }
     guard !names.isEmpty else {
       return line + ", which is empty; type make assets, or give a directory, from / or . on"
     }
@@ -87,14 +94,13 @@ public struct AssetDirectory: Sendable {
   }
 
   /// The names of the models and corpora that are here, sorted.
-  var names: [String] {
-    let files = FileManager.default
-    let content = (try? files.contentsOfDirectory(atPath: path)) ?? []
-    return content.filter { name in
-      ["config.json", "train.safetensors"].contains {
-        files.fileExists(atPath: path + "/" + name + "/" + $0)
+  /// - Throws: `SafetensorsError` where the directory cannot be listed.
+  func names() throws -> [String] {
+    try (namesIfThere(in: path) ?? []).filter { name in
+      try ["config.json", "train.safetensors"].contains {
+        try isThere(path + "/" + name + "/" + $0)
       }
-    }.sorted()
+    }
   }
 
   /// True for a model or corpus that `make assets` can make.

@@ -72,8 +72,6 @@ struct Checkpoint {
     do {
       try readThrough(path)
       file = try SafetensorsFile(path: path)
-    } catch let error as CommandFailure {
-      throw CheckpointFault.unreadable("\(error)")
     } catch let error as SafetensorsError where error.errorNumber != nil {
       throw CheckpointFault.unreadable("\(error)")
     } catch {

@@ -66,7 +66,7 @@ struct CheckpointFolder {
   }
 
   /// The rounds of all checkpoints, damaged ones included, ascending.
-  /// - Throws: `CommandFailure` (74) if the folder cannot be listed.
+  /// - Throws: `SafetensorsError` with errno if the folder cannot be listed.
   func rounds() throws -> [Int] { savedRounds(try namesIfThere(in: path) ?? []) }
 }
 

@@ -28,7 +28,7 @@ struct EvaluatedVectorFile {
     var metadata = [
       "rounds": "\(evaluated.rounds)", "vector": evaluated.bits == nil ? "whole" : "masked",
     ]
-    if let weights = weightsPath(in: trained) { metadata["weights"] = try digest(of: weights) }
+    if let weights = try weightsPath(in: trained) { metadata["weights"] = try digest(of: weights) }
     let tensors = evaluated.bits.map {
       [TensorToWrite(name: "support", elementType: .u8, shape: [$0.count], bytes: $0)]
     }
@@ -44,12 +44,12 @@ struct EvaluatedVectorFile {
   /// - Throws: `CommandFailure` with 65 where it belongs to other weights or does not fit.
   init?(beside trained: String, length: Int?) throws {
     let path = Self.path(beside: trained)
-    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    guard try isThere(path) else { return nil }
     let file = try SafetensorsFile(path: path)
     guard let rounds = file.metadata["rounds"].flatMap(Int.init) else {
       throw CommandFailure(ExitCode.data, "\(path): no number of rounds")
     }
-    if let weights = Self.weightsPath(in: trained), let digest = file.metadata["weights"],
+    if let weights = try Self.weightsPath(in: trained), let digest = file.metadata["weights"],
       try Self.digest(of: weights) != digest
     {
       if length == nil { return nil }
@@ -87,8 +87,8 @@ struct EvaluatedVectorFile {
   }
 
   /// The file of weights in a directory that a run wrote.
-  private static func weightsPath(in trained: String) -> String? {
-    ["adapter_model.safetensors", "merged_base.safetensors", "model.safetensors"]
-      .map { trained + "/" + $0 }.first { FileManager.default.fileExists(atPath: $0) }
+  private static func weightsPath(in trained: String) throws -> String? {
+    try ["adapter_model.safetensors", "merged_base.safetensors", "model.safetensors"]
+      .map { trained + "/" + $0 }.first { try isThere($0) }
   }
 }

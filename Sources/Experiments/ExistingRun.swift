@@ -2,6 +2,7 @@
 // which it goes on. It is read under the directory's lock, and nothing in it is changed.
 
 import Foundation
+internal import Safetensors
 
 /// The directory of a run that was begun.
 struct ExistingRun {

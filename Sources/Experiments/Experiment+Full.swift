@@ -1,9 +1,8 @@
 // The values that an experiment's adapter allows: some need LoRA's factors or frozen weights, which
-// it may not have, and LoRA's have to fit single precision; and the adapter as a value. `plan` and
-// `run` refuse the same, as both read the experiment.
+// it may not have; and the adapter as a value. `plan` and `run` refuse the same, as both read the
+// experiment.
 
 internal import Adapters
-internal import Safetensors
 
 extension Experiment {
   /// Problems of values that the adapter does not allow, with the key to be named.
@@ -70,30 +69,6 @@ extension Experiment {
           + " adapter.lora_rank is \(adapter.loraRank)"
       )
     ]
-  }
-}
-
-extension Experiment {
-  /// Values of the adapter that single precision, in which it is computed, cannot hold.
-  var singlePrecisionProblems: [(key: String, text: String)] {
-    guard adapter.kind == .lora else { return [] }
-    var found: [(key: String, text: String)] = []
-    if Float(holding: adapter.alpha) == nil {
-      found.append(
-        (
-          "adapter.alpha",
-          "\(adapter.alpha) would become \(Float(adapter.alpha)) in single precision"
-        ))
-    }
-    if Float(holding: adapter.dropout).map({ $0 >= 1 }) ?? true {
-      found.append(
-        (
-          "adapter.dropout",
-          "\(adapter.dropout) would become \(Float(adapter.dropout)) in single precision; give a number"
-            + " from 0 to below 1"
-        ))
-    }
-    return found
   }
 }
 

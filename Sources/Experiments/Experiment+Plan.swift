@@ -2,6 +2,7 @@
 
 public import Federation
 import Foundation
+internal import Safetensors
 internal import Sparsity
 
 extension Experiment {
@@ -154,8 +155,10 @@ func readText(_ path: String, what: String, atMost limit: Int = .max) throws -> 
   let bytes: [UInt8]?
   do {
     bytes = try contentsIfThere(of: path, atMost: limit)
-  } catch let error as CommandFailure {
-    throw CommandFailure(error.exitCode, "\(what) \(error)")
+  } catch let error as SafetensorsError {
+    throw CommandFailure(
+      error.errorNumber == nil ? ExitCode.usage : ExitCode.inputOutput,
+      "\(what) \(path)\(error.errorNumber == nil ? " " : ": ")\(error.reason)")
   }
   guard let bytes else {
     throw CommandFailure(ExitCode.missingInput, "\(what) \(path) does not exist")

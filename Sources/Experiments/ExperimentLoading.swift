@@ -1,6 +1,7 @@
 // From the command line to a checked experiment, on rank 0.
 
 import Foundation
+internal import Safetensors
 
 /// What to run: a file, or the built-in experiment, with settings.
 public struct ExperimentRequest: Sendable {

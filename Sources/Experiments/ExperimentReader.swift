@@ -246,7 +246,6 @@ struct ExperimentReader {
   private mutating func checkTogether(_ experiment: Experiment, misread: Set<String>) {
     checkPrivacy(experiment)
     for (path, text) in experiment.systemProblems + experiment.adapterProblems
-      + experiment.singlePrecisionProblems
     where !misread.contains(path) {
       if let key = Self.keys[path], let item = given[path] { report(item, key: key, text) }
     }

@@ -22,16 +22,13 @@ public func exportRun(
   examples: Int? = nil, assets: AssetDirectory = AssetDirectory()
 ) throws -> String {
   let trained = try TrainedRun(run, merge: merge, masked: masked)
-  if FileManager.default.fileExists(atPath: target) {
-    let content = try? FileManager.default.contentsOfDirectory(atPath: target)
-    guard content?.isEmpty == true else {
-      throw CommandFailure(ExitCode.usage, "--to \(target): is not a new or empty directory")
-    }
-  }
+  try ExportTarget.check(target)
   let export = try Export(trained, masked: masked, needsCorpus: logits != nil, assets: assets)
   do {
-    try export.write(to: target, merge: merge)
-    if let logits { try export.writeLogits(of: logits, examples: examples, to: target) }
+    try ExportTarget.take(target) {
+      try export.write(to: target, merge: merge)
+      if let logits { try export.writeLogits(of: logits, examples: examples, to: target) }
+    }
   } catch let failure as CommandFailure {
     throw failure
   } catch {
@@ -55,13 +52,13 @@ private struct TrainedRun {
   init(_ run: String, merge: Bool, masked: Bool) throws {
     self.run = run
     let configuration = run + "/config.yaml"
-    guard FileManager.default.fileExists(atPath: configuration) else {
+    guard try isThere(configuration) else {
       throw CommandFailure(ExitCode.missingInput, "\(run) is no run directory: no config.yaml")
     }
     experiment = try ExperimentRequest(path: configuration).load().experiment
     isFull = experiment.adapter.kind == .full
     path = run + "/" + (isFull ? RunDirectory.modelName : RunDirectory.adapterName)
-    isMerged = !isFull && MergedBase.exists(at: path)
+    isMerged = try !isFull && MergedBase.exists(at: path)
     if isMerged, !merge {
       throw CommandFailure(
         ExitCode.usage,
@@ -69,7 +66,7 @@ private struct TrainedRun {
           + " full model")
     }
     let weights = path + (isFull ? "/model.safetensors" : "/adapter_model.safetensors")
-    guard isMerged || FileManager.default.fileExists(atPath: weights) else {
+    guard try isMerged || isThere(weights) else {
       throw CommandFailure(
         ExitCode.missingInput,
         "\(run) has no \(isFull ? "model" : "adapter"); one is written at each evaluation")
@@ -78,6 +75,18 @@ private struct TrainedRun {
       throw CommandFailure(
         ExitCode.usage,
         "--merge: full fine-tuning has no adapter; leave it out for the whole model")
+    }
+  }
+
+  /// Throws (65) where the files of these roles are not those that the run read; a manifest without
+  /// digests is taken as it is.
+  func checkInputs(_ assets: AssetDirectory, roles: [InputRole]) throws {
+    let manifest = try Manifest.ofRun(RunDirectory(path: run))
+    let lines = try manifest?.changedInputs(of: experiment, assets, roles: Set(roles)) ?? []
+    guard lines.isEmpty else {
+      throw CommandFailure(
+        ExitCode.data,
+        lines.prefix(5).joined(separator: "\n") + "\n\(run): export it with the files of the run")
     }
   }
 }
@@ -110,8 +119,8 @@ private struct Export {
     corpus =
       needsCorpus || isClassifier
       ? try TokenCorpus(directory: try assets.existing(experiment.data.path, what: "data")) : nil
-    try requireUnchangedInputs(
-      of: trained.run, model: needsModel ? directory : nil, corpus: corpus?.directory)
+    try trained.checkInputs(
+      assets, roles: (needsModel ? [.model] : []) + (corpus == nil ? [] : [.data]))
     model = try PretrainedModel(directory: trained.isFull ? trained.path : directory)
     var task = TrainingTask.languageModelling
     if let corpus {

@@ -76,7 +76,7 @@ extension Experiment {
   /// - Parameters:
   ///   - roles: Only those; nil for all.
   ///   - onProgress: Called every 64 MB.
-  /// - Throws: `CommandFailure` (74) where one cannot be read.
+  /// - Throws: `CommandFailure` or `SafetensorsError` with errno where one cannot be read.
   func inputFiles(
     _ assets: AssetDirectory, roles: Set<InputRole>? = nil, onProgress: () -> Void = {}
   ) throws -> [InputFile] {
@@ -86,7 +86,7 @@ extension Experiment {
   }
 
   /// The paths of these files, in an order that depends on their names alone.
-  /// - Throws: `CommandFailure` (74) if a folder cannot be listed.
+  /// - Throws: `SafetensorsError` with errno if a folder cannot be listed.
   func inputPaths(_ assets: AssetDirectory) throws -> [(role: InputRole, path: String)] {
     var files: [(role: InputRole, path: String)] = []
     func add(_ role: InputRole, in directory: String, _ isMeant: (String) -> Bool) throws {
@@ -117,7 +117,7 @@ extension Manifest {
   ///   - experiment: The run's, with the paths of now.
   ///   - roles: Only those; nil for all.
   /// - Returns: No line also where the manifest lists no inputs.
-  /// - Throws: `CommandFailure` (74) where a file cannot be read.
+  /// - Throws: `CommandFailure` or `SafetensorsError` with errno where a file cannot be read.
   func changedInputs(
     of experiment: Experiment, _ assets: AssetDirectory, roles: Set<InputRole>? = nil
   ) throws -> [String] {

@@ -11,35 +11,34 @@ internal import Transformers
 /// - Parameters:
 ///   - path: A path, or the name of a model or corpus in the asset directory.
 ///   - style: Of a run's curves.
-/// - Throws: 66 where there is nothing, 65 where it is malformed or of no known kind.
+/// - Throws: 66 where there is nothing, 65 where it is malformed or of no known kind, 74 where it cannot
+///   be read.
 public func inspection(
   of path: String, assets: AssetDirectory = AssetDirectory(), style: TextStyle = TextStyle()
 ) throws -> String {
   var place = path
-  let files = FileManager.default
-  if !files.fileExists(atPath: place), !path.hasPrefix("/"), !path.hasPrefix(".") {
+  if try !isThere(place), !path.hasPrefix("/"), !path.hasPrefix(".") {
     place = assets.resolve(path)
   }
-  var isDirectory: ObjCBool = false
-  guard files.fileExists(atPath: place, isDirectory: &isDirectory) else {
+  guard let kind = try fileKind(of: place) else {
     guard place != path else {
       throw CommandFailure(ExitCode.missingInput, "\(path) does not exist")
     }
     throw assets.missing([path])
   }
-  if !isDirectory.boolValue {
+  if kind != .folder {
     guard place.hasSuffix(".safetensors") else {
       throw CommandFailure(
         ExitCode.data, "\(place) is a file of an unknown kind; give a directory or .safetensors")
     }
     return try safetensorsText(place)
   }
-  func has(_ name: String) -> Bool { files.fileExists(atPath: place + "/" + name) }
-  if has("config.yaml"), has("manifest.json") { return try runText(place, style: style) }
-  if has(SweepTable.pointsName) { return try sweepText(place) }
-  if has("adapter_config.json") { return try adapterText(place) }
-  if has("train.safetensors") { return try corpusText(place) }
-  if has("config.json") { return try modelText(place) }
+  func has(_ name: String) throws -> Bool { try isThere(place + "/" + name) }
+  if try has("config.yaml"), try has("manifest.json") { return try runText(place, style: style) }
+  if try has(SweepTable.pointsName) { return try sweepText(place) }
+  if try has("adapter_config.json") { return try adapterText(place) }
+  if try has("train.safetensors") { return try corpusText(place) }
+  if try has("config.json") { return try modelText(place) }
   throw CommandFailure(
     ExitCode.data,
     "\(place) is no model (config.json), corpus (train.safetensors), adapter (adapter_config.json)"

@@ -2,6 +2,7 @@
 // a claim that only seems taken would leave its point unplayed.
 
 import Foundation
+internal import Safetensors
 
 /// A file with a lock that ends with the process or the object.
 final class LockFile {
@@ -12,27 +13,20 @@ final class LockFile {
   init(_ path: String) throws {
     self.path = path
     // Readable, since a shared lock over NFS wants that.
-    descriptor = Self.openFile(path, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC)
+    descriptor = uninterrupted { open(path, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0o644) }
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
   }
 
   /// Opens a file to look at it; nil where it is missing.
   init?(reading path: String) throws {
     self.path = path
-    descriptor = Self.openFile(path, O_RDONLY | O_CLOEXEC)
+    descriptor = uninterrupted { open(path, O_RDONLY | O_CLOEXEC) }
     guard descriptor < 0 else { return }
     if errno == ENOENT { return nil }
     throw CommandFailure.system(path, errno)
   }
 
   deinit { close(descriptor) }
-
-  private static func openFile(_ path: String, _ flags: Int32) -> Int32 {
-    while true {
-      let descriptor = open(path, flags, 0o644)
-      if descriptor >= 0 || errno != EINTR { return descriptor }
-    }
-  }
 
   /// Takes the file for this process alone.
   /// - Returns: False if another process has it.
@@ -46,22 +40,39 @@ final class LockFile {
   }
 
   private func take(_ kind: Int32) throws -> Bool {
-    while flock(descriptor, kind | LOCK_NB) != 0 {
-      switch errno {
-      case EINTR: continue
-      case EWOULDBLOCK: return false
-      default: throw CommandFailure.system(path, errno)
-      }
+    if uninterrupted({ flock(descriptor, kind | LOCK_NB) }) == 0 { return true }
+    if errno == EWOULDBLOCK { return false }
+    throw CommandFailure.system(path, errno)
+  }
+
+  /// True if the path still names this file: nobody removed it since it was opened.
+  func isInPlace() throws -> Bool {
+    var (own, found) = (stat(), stat())
+    guard fstat(descriptor, &own) == 0 else { throw CommandFailure.system(path, errno) }
+    if uninterrupted({ stat(path, &found) }) != 0 {
+      if errno == ENOENT { return false }
+      throw CommandFailure.system(path, errno)
     }
-    return true
+    return own.st_ino == found.st_ino && own.st_dev == found.st_dev
   }
 
   /// Replaces its content, which is short.
   func write(_ text: String) throws {
-    guard ftruncate(descriptor, 0) == 0 else { throw CommandFailure.system(path, errno) }
+    guard uninterrupted({ ftruncate(descriptor, 0) }) == 0 else {
+      throw CommandFailure.system(path, errno)
+    }
     try writeAll(Array(text.utf8), to: descriptor, path: path)
   }
 
   /// Its content.
-  func content() throws -> String { try readText(path, what: "claim") }
+  func content() throws -> String {
+    var bytes: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1024)
+    while true {
+      let count = uninterrupted { pread(descriptor, &piece, piece.count, off_t(bytes.count)) }
+      guard count >= 0 else { throw CommandFailure.system(path, errno) }
+      if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+      bytes += piece[..<count]
+    }
+  }
 }

@@ -1,6 +1,7 @@
 // manifest.json: what ran, where, with what, and how it ended.
 
 import Foundation
+internal import Safetensors
 
 /// What a run is made of that no experiment file says.
 public struct RunEnvironment: Sendable {
@@ -195,14 +196,8 @@ struct Manifest: Codable, Sendable, Equatable {
     return try decoder.decode(Manifest.self, from: data)
   }
 
-  /// The manifest of a run directory, where there is one that can be read.
-  static func read(in directory: String) -> Manifest? {
-    FileManager.default.contents(atPath: RunDirectory(path: directory).file("manifest.json"))
-      .flatMap { try? read($0) }
-  }
-
-  /// The manifest of a run that goes on; nil where it has none.
-  /// - Throws: `CommandFailure`: 74 where it cannot be read, 65 where it is none.
+  /// The manifest of a run directory; nil where it has none.
+  /// - Throws: `CommandFailure` (65) where it is none, `SafetensorsError` where it cannot be read.
   static func ofRun(_ directory: RunDirectory) throws -> Manifest? {
     let path = directory.file("manifest.json")
     guard let bytes = try contentsIfThere(of: path) else { return nil }
@@ -229,8 +224,8 @@ struct Manifest: Codable, Sendable, Equatable {
   /// Says in the manifest of another rank's run that it failed, as far as that can be done.
   static func markFailed(in directory: String, _ failure: String) {
     let path = RunDirectory(path: directory).file("manifest.json")
-    guard let data = FileManager.default.contents(atPath: path),
-      var manifest = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+    guard let bytes = try? contentsIfThere(of: path),
+      var manifest = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
     else { return }
     manifest["status"] = "failed"
     manifest["failure"] = failure

@@ -2,6 +2,7 @@
 // tables' columns as keys and the table's name as `kind`. For programs that follow a run.
 
 import Foundation
+internal import Safetensors
 
 /// A file of JSON objects, one a line, that grows by rounds.
 final class MetricsFile {

@@ -11,21 +11,12 @@ final class OutputFile {
   /// The bytes up to which the file is whole.
   private var length = 0
 
-  /// Creates the file; where `exclusive`, it must not exist.
-  init(creating path: String, exclusive: Bool = false) throws {
+  /// Creates the file, or empties the one that is there.
+  init(creating path: String) throws {
     self.path = path
-    let flags = O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | (exclusive ? O_EXCL : O_TRUNC)
+    let flags = O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | O_TRUNC
     descriptor = uninterrupted { open(path, flags, 0o644) }
     if descriptor < 0 { throw CommandFailure.system(path, errno) }
-  }
-
-  /// Opens a file to append to it, made where it is missing.
-  init(opening path: String) throws {
-    self.path = path
-    // Readable, since a shared lock over NFS wants that.
-    descriptor = uninterrupted { open(path, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0o644) }
-    if descriptor < 0 { throw CommandFailure.system(path, errno) }
-    length = Int(lseek(descriptor, 0, SEEK_END))
   }
 
   /// Opens a file that exists, to append to it.
@@ -45,25 +36,6 @@ final class OutputFile {
   }
 
   deinit { close(descriptor) }
-
-  /// Takes the file for this process alone, until it ends.
-  /// - Returns: Whether no other process has it.
-  func lock() -> Bool { uninterrupted { flock(descriptor, LOCK_EX | LOCK_NB) } == 0 }
-
-  /// Whether a process has it by `lock`. Two that look at once do not see each other.
-  var isLocked: Bool {
-    if uninterrupted({ flock(descriptor, LOCK_SH | LOCK_NB) }) != 0 { return true }
-    flock(descriptor, LOCK_UN)
-    return false
-  }
-
-  /// Removes its content.
-  func empty() throws {
-    guard uninterrupted({ ftruncate(descriptor, 0) }) == 0 else {
-      throw CommandFailure.system(path, errno)
-    }
-    length = 0
-  }
 
   /// Appends all of `text`, or nothing: what was written of it before an error is taken back.
   func append(_ text: String) throws { try append(bytes: Array(text.utf8)) }
@@ -94,9 +66,7 @@ final class OutputFile {
   /// - Throws: `CommandFailure` (74).
   static func replace(_ path: String, with text: String, onlyIfNew: Bool = false) throws {
     do {
-      try writeAtomically(to: path, onlyIfNew: onlyIfNew) { file in
-        try Array(text.utf8).withUnsafeBytes { try file.append($0) }
-      }
+      try writeAtomically(to: path, onlyIfNew: onlyIfNew) { file in try file.append(text) }
     } catch let error as SafetensorsError {
       throw CommandFailure(ExitCode.inputOutput, "\(error)")
     }

@@ -3,6 +3,7 @@
 
 internal import Corpora
 import Foundation
+internal import Safetensors
 
 /// The clients that a table looks at; those of larger populations are taken in even distances.
 let examinedClients = 10_000
@@ -51,17 +52,19 @@ func populationText(
   return text
 }
 
-/// Writes a population to a new file, by the end of its name: `.csv` has a row for each client and
+/// Writes a population to a file, by the end of its name: `.csv` has a row for each client and
 /// label, `.json` the example indices of each client.
 /// - Parameters:
 ///   - limit: The tokens to which an example is cut.
 ///   - clientsAtMost: A CSV has so many clients at most; those of a larger population are taken in even
 ///     distances.
+///   - isReplacing: Replaces a file that is there as a whole; otherwise that is refused.
 /// - Returns: A line for the user.
 /// - Throws: 64 for another name or a file that exists, 74 where writing fails.
 func writePopulation(
   _ population: any Population, of train: TokenDataset, limit: Int,
-  clientsAtMost: Int = 10 * examinedClients, to path: String
+  clientsAtMost: Int = 10 * examinedClients,
+  replacing isReplacing: Bool = false, to path: String
 ) throws -> String {
   let clients: [Int]
   let lines: (Int) -> String
@@ -82,16 +85,19 @@ func writePopulation(
     throw CommandFailure(
       ExitCode.usage, "--partition \(path): give a name that ends with .csv or .json")
   }
-  guard !FileManager.default.fileExists(atPath: path) else {
-    throw CommandFailure(ExitCode.usage, "--partition \(path): exists; give a new file")
+  let taken = CommandFailure(ExitCode.usage, "--partition \(path): exists; give a new file")
+  if try !isReplacing && isThere(path) { throw taken }
+  do {
+    try writeAtomically(to: path, onlyIfNew: !isReplacing) { file in
+      try file.append(ends.first)
+      for start in stride(from: 0, to: clients.count, by: 1000) {
+        try file.append(clients[start..<min(start + 1000, clients.count)].map(lines).joined())
+      }
+      try file.append(ends.last)
+    }
+  } catch let error as SafetensorsError {
+    throw error.errorNumber == EEXIST ? taken : CommandFailure(ExitCode.inputOutput, "\(error)")
   }
-  let file = try OutputFile(creating: path, exclusive: true)
-  try file.append(ends.first)
-  for start in stride(from: 0, to: clients.count, by: 1000) {
-    try file.append(clients[start..<min(start + 1000, clients.count)].map(lines).joined())
-  }
-  try file.append(ends.last)
-  try file.synchronize()
   return "\(path): \(grouped(clients.count)) clients\n"
 }
 

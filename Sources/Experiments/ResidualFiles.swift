@@ -16,9 +16,7 @@ final class ResidualFiles: ResidualStore {
 
   /// Sets the directory, which is made where it is missing; called by each rank before the first round.
   func place(in path: String) throws {
-    guard uninterrupted({ mkdir(path, 0o755) }) == 0 || errno == EEXIST else {
-      throw CommandFailure.system(path, errno)
-    }
+    try makeFolders(path)
     directory.withLock { $0 = path }
   }
 
@@ -53,10 +51,7 @@ final class ResidualFiles: ResidualStore {
 
   func withdraw(_ client: Int, round: Int) throws {
     // The file of the client's round before is there still: `keep` leaves it.
-    let file = path(folder, client, round)
-    guard uninterrupted({ unlink(file) }) == 0 || errno == ENOENT else {
-      throw CommandFailure.system(file, errno)
-    }
+    try removeIfThere(path(folder, client, round))
   }
 
   private var folder: String {
@@ -73,9 +68,7 @@ final class ResidualFiles: ResidualStore {
   /// The rounds of which a client's residual is there, ascending.
   private func rounds(of client: Int, in folder: String) throws -> [Int] {
     let own = "\(folder)/client-\(client)"
-    guard uninterrupted({ mkdir(own, 0o755) }) == 0 || errno == EEXIST else {
-      throw CommandFailure.system(own, errno)
-    }
+    try makeFolders(own)
     let names = try namesIfThere(in: own) ?? []
     // One rank at a time works with a client: what is not finished is of a process that was killed.
     for name in names where isTemporaryName(name) { unlink(own + "/" + name) }

@@ -7,6 +7,7 @@ public import Communication
 internal import Federation
 import Foundation
 internal import Kernels
+internal import Safetensors
 
 /// How a finished run ended; on rank 0.
 public struct RunOutcome: Sendable {

@@ -24,7 +24,7 @@ public struct RunDirectory: Sendable {
   /// the files of its batch job and what the start of a run left that never began.
   ///
   /// - Parameter experiment: The new run's; whoever finds a run of the same hears of --resume.
-  /// - Throws: `CommandFailure`: 64, or 74 where it cannot be read.
+  /// - Throws: `CommandFailure` (64), `SafetensorsError` where it cannot be read.
   static func check(output: String, for experiment: Experiment) throws {
     guard try isThere(output) else { return }
     try checkKind(output)
@@ -33,27 +33,28 @@ public struct RunDirectory: Sendable {
     if content.isEmpty { return }
     if content == ["config.yaml"], try directory.neverBegan(experiment) { return }
     throw CommandFailure(
-      ExitCode.usage, "--output \(output): " + directory.occupation(content, for: experiment))
+      ExitCode.usage, try "--output \(output): " + directory.occupation(content, for: experiment))
   }
 
   /// Throws (64) where a file is there.
   static func checkKind(_ output: String) throws {
-    if let kind = try fileKind(of: output), kind != S_IFDIR {
+    if let kind = try fileKind(of: output), kind != .folder {
       throw CommandFailure(ExitCode.usage, "--output \(output): is a file; give a new directory")
     }
   }
 
   /// The reason why a new run has no place here.
-  private func occupation(_ content: [String], for experiment: Experiment) -> String {
+  private func occupation(_ content: [String], for experiment: Experiment) throws -> String {
     let configuration = file("config.yaml")
     guard content.contains("config.yaml") || content.contains("manifest.json") else {
       return "is not empty; give a new directory"
     }
-    guard let text = try? readText(configuration, what: "config.yaml"),
+    guard let bytes = try contentsIfThere(of: configuration),
+      let text = String(validating: bytes, as: UTF8.self),
       let saved = try? Experiment.read(text: text, name: configuration, directory: "/").experiment,
       experiment.differences(from: saved).isEmpty
     else { return "holds another run; give a new directory" }
-    let manifest = Manifest.read(in: path)
+    let manifest = try Manifest.ofRun(self)
     guard manifest?.status == "finished",
       manifest?.totals.rounds ?? 0 >= experiment.federation.rounds
     else {

@@ -35,14 +35,7 @@ public enum ExitCode {
 
   /// The exit code of an error.
   public static func code(of error: any Error) -> Int32 {
-    switch error {
-    case let error as any ErrorWithExitCode: error.exitCode
-    case let error as SafetensorsError: code(ofErrorNumber: error.errorNumber)
-    case let error as ModelError: error.isMissing ? missingInput : data
-    case let error as AdapterError: error.isMissing ? missingInput : data
-    case is CorpusError: data
-    default: software
-    }
+    (error as? any ErrorWithExitCode)?.exitCode ?? software
   }
 
   /// What a failing system call means: a missing file, a failing disk, or else malformed data.
@@ -53,6 +46,25 @@ public enum ExitCode {
     case nil: data
     }
   }
+}
+
+// Here, where all of them are known: `together` and FederationError ask an error for its code, wherever in a
+// round it was thrown.
+
+extension SafetensorsError: ErrorWithExitCode {
+  var exitCode: Int32 { ExitCode.code(ofErrorNumber: errorNumber) }
+}
+
+extension ModelError: ErrorWithExitCode {
+  var exitCode: Int32 { isMissing ? ExitCode.missingInput : ExitCode.data }
+}
+
+extension AdapterError: ErrorWithExitCode {
+  var exitCode: Int32 { isMissing ? ExitCode.missingInput : ExitCode.data }
+}
+
+extension CorpusError: ErrorWithExitCode {
+  var exitCode: Int32 { ExitCode.data }
 }
 
 extension ExperimentProblems: ErrorWithExitCode {

@@ -1,16 +1,16 @@
 // `cellm-mpi inspect RUN`: a run that is finished or still going on, in a screen: how far it is, its curves, its evaluations.
 
 import Foundation
+internal import Safetensors
 
 /// Describes a run directory.
 func runText(_ path: String, style: TextStyle) throws -> String {
   let manifestPath = path + "/manifest.json"
-  guard
-    let object = try? JSONSerialization.jsonObject(
-      with: Data(readText(manifestPath, what: "manifest").utf8)),
+  let manifestText = try readText(manifestPath, what: "manifest")
+  guard let object = try? JSONSerialization.jsonObject(with: Data(manifestText.utf8)),
     let manifest = object as? [String: Any]
   else { throw CommandFailure(ExitCode.data, "\(manifestPath) is not a JSON object") }
-  let rounds = CSVColumns(path + "/rounds.csv")
+  let rounds = try CSVColumns(reading: path + "/rounds.csv")
   var rows = [["property", "value"]]
   for key in [
     "experiment", "status", "failure", "model", "data", "start", "end", "wall_seconds",
@@ -22,19 +22,19 @@ func runText(_ path: String, style: TextStyle) throws -> String {
   {
     rows.append([key, "\(value)"])
   }
-  if let standing = standing(path, manifest["status"] as? String, rounds) {
+  if let standing = try standing(path, manifest["status"] as? String, rounds) {
     rows.append(["standing", standing])
   }
   var text = "run \(path)\n" + alignedText(rows, indent: "  ")
-  text += watchText(path)
-  text += curvesText(path, rounds, style)
-  text += tableText(
+  text += try watchText(path)
+  text += try curvesText(path, rounds, style)
+  text += try tableText(
     path + "/evaluation.csv",
     columns: [
       "round", "split", "masked", "tier", "examples", "accuracy", "f1_macro", "perplexity", "loss",
       "total_payload_bytes", "total_modelled_time_s",
     ])
-  text += tableText(
+  text += try tableText(
     path + "/evaluation_clients.csv",
     columns: [
       "round", "group", "masked", "clients", "accuracy_mean", "accuracy_p10", "accuracy_p50",
@@ -44,12 +44,14 @@ func runText(_ path: String, style: TextStyle) throws -> String {
 }
 
 /// How far a run is that has not ended.
-private func standing(_ path: String, _ status: String?, _ rounds: CSVColumns?) -> String? {
+private func standing(
+  _ path: String, _ status: String?, _ rounds: CSVColumns?
+) throws -> String? {
   guard status == "running" || status == "stopped", let rounds else { return nil }
   var parts = ["\(rounds.count) rounds"]
-  if let text = try? readText(path + "/config.yaml", what: "config.yaml"),
-    let experiment = try? Experiment.read(text: text, name: path, directory: "/").experiment
-  {
+  let text = try readText(path + "/config.yaml", what: "config.yaml")
+  // Another version's may be none of this one.
+  if let experiment = try? Experiment.read(text: text, name: path, directory: "/").experiment {
     parts = ["\(rounds.count) of \(experiment.federation.rounds) rounds"]
     let last = (rounds["round_seconds"] ?? []).compactMap { $0 }.suffix(5)
     if status == "running", !last.isEmpty {
@@ -59,31 +61,26 @@ private func standing(_ path: String, _ status: String?, _ rounds: CSVColumns?) 
     }
   }
   guard status == "running" else { return parts.joined(separator: ", ") }
-  let changed =
-    (try? FileManager.default.attributesOfItem(atPath: path + "/rounds.csv"))?[.modificationDate]
-    as? Date
-  if let changed {
-    parts.append("the last one \(durationText(max(0, -changed.timeIntervalSinceNow))) ago")
+  var found = stat()
+  if uninterrupted({ stat(path + "/rounds.csv", &found) }) == 0 {
+    let age = Date().timeIntervalSince1970 - Double(found.st_mtim.tv_sec)
+    parts.append("the last one \(durationText(max(0, age))) ago")
   }
   if isAbandoned(path) { parts.append("no process runs in it: go on with --resume") }
   return parts.joined(separator: ", ")
 }
 
-/// Whether nobody holds the lock of a run directory.
+/// True if it is known that nobody holds the lock of a run directory.
 private func isAbandoned(_ path: String) -> Bool {
-  let descriptor = open(path + "/.lock", O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else { return false }
-  defer { close(descriptor) }
-  return flock(descriptor, LOCK_SH | LOCK_NB) == 0
+  (try? LockFile(reading: path + "/" + RunLock.name)?.isLocked()) == false
 }
 
 /// What the ranks of a run that goes on say of themselves (Watchdog.swift).
-private func watchText(_ path: String) -> String {
+private func watchText(_ path: String) throws -> String {
   let folder = path + "/.watch"
-  let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-  let pulses = names.compactMap {
-    FileManager.default.contents(atPath: folder + "/" + $0)
-      .flatMap { try? JSONDecoder().decode(Pulse.self, from: $0) }
+  let pulses = try (namesIfThere(in: folder) ?? []).compactMap { name in
+    try contentsIfThere(of: folder + "/" + name)
+      .flatMap { try? JSONDecoder().decode(Pulse.self, from: Data($0)) }
   }.sorted { $0.rank < $1.rank }
   guard !pulses.isEmpty else { return "" }
   let shown = 16
@@ -95,14 +92,15 @@ private func watchText(_ path: String) -> String {
 }
 
 /// A line for each curve: first, last, smallest and largest value, and its shape.
-private func curvesText(_ path: String, _ rounds: CSVColumns?, _ style: TextStyle) -> String {
+private func curvesText(_ path: String, _ rounds: CSVColumns?, _ style: TextStyle) throws -> String
+{
   guard let rounds, rounds.count > 0 else { return "" }
   var curves: [(name: String, values: [Double?])] = []
   func add(_ name: String, _ values: [Double?]?) {
     if let values, values.contains(where: { $0 != nil }) { curves.append((name, values)) }
   }
   add("train loss", rounds["train_loss"])
-  if let evaluation = CSVColumns(path + "/evaluation.csv") {
+  if let evaluation = try CSVColumns(reading: path + "/evaluation.csv") {
     for split in ["validation", "test"] {
       // The first row of a round and split: the vector as clients receive it, where it is evaluated so.
       var seen: Set<String> = []
@@ -161,12 +159,6 @@ struct CSVColumns {
     self.rows = rows
   }
 
-  /// nil where there is no such table, or where it cannot be read.
-  init?(_ path: String) {
-    guard let found = try? CSVColumns(reading: path) else { return nil }
-    self = found
-  }
-
   /// nil where there is no such table.
   /// - Throws: `CommandFailure` where it is there and cannot be read.
   init?(reading path: String) throws {
@@ -209,6 +201,6 @@ struct CSVColumns {
 }
 
 /// Some columns of a run's table, those without any content left out; empty where there are no rows.
-private func tableText(_ path: String, columns: [String]) -> String {
-  CSVColumns(path)?.aligned(columns) ?? ""
+private func tableText(_ path: String, columns: [String]) throws -> String {
+  try CSVColumns(reading: path)?.aligned(columns) ?? ""
 }

@@ -3,7 +3,6 @@
 // mpirun its ranks live on for a second.
 
 import Foundation
-internal import Safetensors
 
 /// The process that has a lock, as the file says it.
 struct LockHolder: Codable, Equatable {
@@ -22,11 +21,9 @@ struct LockHolder: Codable, Equatable {
 final class RunLock {
   /// The file in the directory.
   static let name = ".lock"
-  private let descriptor: Int32
+  private let file: LockFile
 
-  private init(_ descriptor: Int32) { self.descriptor = descriptor }
-
-  deinit { close(descriptor) }
+  private init(_ file: LockFile) { self.file = file }
 
   /// Takes the lock of a directory, which is waited for where another process has it.
   ///
@@ -40,15 +37,11 @@ final class RunLock {
     _ directory: String, host: String, patience: Double = 10, say: (String) -> Void,
     onWait: () -> Void = {}
   ) throws -> RunLock {
-    let path = directory + "/" + name
-    // Readable and writable: over NFS an exclusive lock wants both.
-    let descriptor = uninterrupted { open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644) }
-    guard descriptor >= 0 else { throw CommandFailure.system(path, errno) }
-    let lock = RunLock(descriptor)
+    let file = try LockFile(directory + "/" + name)
     let start = ContinuousClock.now
     var isSaid = false
-    while try !lock.isTaken(path) {
-      let found = holder(descriptor)
+    while try !file.lock() {
+      let found = holder(file)
       let who = found.map { "process \($0.process) on \($0.host), since \($0.start)" }
       if !isSaid {
         say(
@@ -65,12 +58,8 @@ final class RunLock {
     // A courtesy to those who find it locked: where it cannot be written, they read less.
     let text = try JSONEncoder().encode(
       LockHolder(host: host, process: getpid(), start: timeText(Date())))
-    if ftruncate(descriptor, 0) == 0 {
-      _ = Array(text + Data("\n".utf8)).withUnsafeBytes {
-        pwrite(descriptor, $0.baseAddress, $0.count, 0)
-      }
-    }
-    return lock
+    try? file.write(String(decoding: text, as: UTF8.self) + "\n")
+    return RunLock(file)
   }
 
   private static func refusal(
@@ -84,16 +73,10 @@ final class RunLock {
       ExitCode.stopped, what + "; it is not seen from here, so try the same command again later")
   }
 
-  private func isTaken(_ path: String) throws -> Bool {
-    if uninterrupted({ flock(descriptor, LOCK_EX | LOCK_NB) }) == 0 { return true }
-    if errno == EWOULDBLOCK { return false }
-    throw CommandFailure.system(path, errno)
-  }
-
-  private static func holder(_ descriptor: Int32) -> LockHolder? {
-    var buffer = [UInt8](repeating: 0, count: 1024)
-    let count = uninterrupted { pread(descriptor, &buffer, buffer.count, 0) }
-    guard count > 0 else { return nil }
-    return try? JSONDecoder().decode(LockHolder.self, from: Data(buffer[..<count]))
+  /// The holder as the file says it; nil where it does not, which costs nothing but words.
+  private static func holder(_ file: LockFile) -> LockHolder? {
+    (try? file.content()).flatMap {
+      try? JSONDecoder().decode(LockHolder.self, from: Data($0.utf8))
+    }
   }
 }

@@ -68,9 +68,6 @@ final class RunRecord {
       keeping: kept)
     let partition = directory.file("partition.csv")
     // Again after a resume: it is a function of the experiment, and may have been cut.
-    guard uninterrupted({ unlink(partition) }) == 0 || errno == ENOENT else {
-      throw CommandFailure.system(partition, errno)
-    }
     try assembly.writePartition?(partition)
     curves =
       experiment.output.tensorBoard
@@ -140,7 +137,8 @@ final class RunRecord {
   /// Writes the manifest while the run goes on: where another rank said there that the run failed, before it
   /// ended the job, that stays.
   private func writeManifest() throws {
-    if let found = Manifest.read(in: directory.path), found.status == "failed" {
+    // Where it cannot be read for a moment, the run goes on.
+    if let found = try? Manifest.ofRun(directory), found.status == "failed" {
       (manifest.status, manifest.failure, manifest.end) = (found.status, found.failure, found.end)
     }
     try manifest.write(to: directory)

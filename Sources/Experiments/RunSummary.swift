@@ -183,8 +183,7 @@ extension Manifest.Evaluation {
     guard let accuracy = record.accuracy, let loss = record.loss else { return nil }
     self.init(
       round: numbers[after: record.round], split: record.split.rawValue,
-      masked: record.vector == .masked,
-      accuracy: accuracy, loss: loss)
+      masked: record.vector == .masked, accuracy: accuracy, loss: loss)
   }
 }
 

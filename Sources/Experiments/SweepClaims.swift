@@ -3,6 +3,7 @@
 // so that a look never gets in the way of a claim.
 
 import Foundation
+internal import Safetensors
 
 /// The points of a sweep that this group has, and how it gets the next.
 final class SweepClaims {
@@ -22,13 +23,7 @@ final class SweepClaims {
   init(_ points: SweepPoints) throws {
     self.points = points
     folder = Self.folder(of: points.directory)
-    do {
-      try FileManager.default.createDirectory(
-        atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      let posix = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-      throw CommandFailure.system(folder, Int32(posix?.code ?? Int(EACCES)))
-    }
+    try makeFolders(folder)
   }
 
   /// The folder of the claims in a sweep's directory.
@@ -47,16 +42,17 @@ final class SweepClaims {
   ///
   /// It goes on without the gate after 10 s, where a process that has it is stopped: claims are locks
   /// of their own, and tables are replaced as a whole.
+  /// - Parameter body: Gets true if this process has the gate.
   static func alone<Result>(
-    in folder: String, behind gate: Gate = .claims, _ body: () throws -> Result
+    in folder: String, behind gate: Gate = .claims, _ body: (_ isAlone: Bool) throws -> Result
   ) throws -> Result {
     let file = try LockFile("\(folder)/\(gate.rawValue)")
-    var attempts = 0
-    while try !file.lock(), attempts < 5000 {
-      attempts += 1
+    var isAlone = try file.lock()
+    for _ in 0..<5000 where !isAlone {
       usleep(2000)
+      isAlone = try file.lock()
     }
-    return try withExtendedLifetime(file) { try body() }
+    return try withExtendedLifetime(file) { try body(isAlone) }
   }
 
   private enum Attempt { case claimed(Int), nothingLeft, busy }
@@ -72,7 +68,7 @@ final class SweepClaims {
       isSurveyed = true
     }
     while true {
-      switch try Self.alone(in: folder, { try attempt(only: only) }) {
+      switch try Self.alone(in: folder, { _ in try attempt(only: only) }) {
       case .claimed(let index): return index
       case .nothingLeft: return nil
       case .busy:

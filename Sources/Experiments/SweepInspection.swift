@@ -5,7 +5,8 @@ import Foundation
 /// Describes the directory of a sweep by points.csv and seeds.csv.
 func sweepText(_ path: String) throws -> String {
   let file = "\(path)/\(SweepTable.pointsName)"
-  guard let table = CSVColumns(file), let status = table.header.firstIndex(of: "status"),
+  guard let table = try CSVColumns(reading: file),
+    let status = table.header.firstIndex(of: "status"),
     let name = table.header.firstIndex(of: "name")
   else {
     throw CommandFailure(ExitCode.data, "\(file) is not the table of a sweep: no name and status")
@@ -28,7 +29,7 @@ func sweepText(_ path: String) throws -> String {
       text += "  \(row[name]) failed: \(row[failure])\n"
     }
   }
-  if let seeds = CSVColumns("\(path)/\(SweepTable.seedsName)"), seeds.count > 0 {
+  if let seeds = try CSVColumns(reading: "\(path)/\(SweepTable.seedsName)"), seeds.count > 0 {
     text += "\n  means and standard deviations over seeds\(seeds.aligned(seeds.header))"
   }
   return text
@@ -47,6 +48,6 @@ private func currentRows(
     }
   }
   // In a folder of another user the table stays as it is.
-  try? SweepClaims.alone(in: folder, correct)
+  try? SweepClaims.alone(in: folder) { _ in try correct() }
   return rows
 }

@@ -3,6 +3,7 @@
 // tasks and jobs that write one after the other lose none of each other's.
 
 import Foundation
+internal import Safetensors
 
 /// The state of a sweep's point.
 enum PointStatus: String {
@@ -45,8 +46,10 @@ final class SweepTable {
     let folder = SweepClaims.folder(of: points.directory)
     // Before a gate is taken: reading the runs of a long sweep takes seconds, the first time.
     for index in points.sweep.points.indices { _ = try run(index) }
-    try SweepClaims.alone(in: folder, behind: .tables) {
-      let states = try SweepClaims.alone(in: folder) {
+    try SweepClaims.alone(in: folder, behind: .tables) { isAlone in
+      // What killed groups were writing.
+      if isAlone { try removeTemporaries(in: points.directory) }
+      let states = try SweepClaims.alone(in: folder) { _ in
         try points.sweep.points.indices.map { try state($0, folder) }
       }
       let rows = states.indices.map { row($0, states[$0]) }
@@ -57,8 +60,8 @@ final class SweepTable {
       let path = "\(points.directory)/\(Self.seedsName)"
       if let text = seeds.text {
         try OutputFile.replace(path, with: text)
-      } else if unlink(path) != 0, errno != ENOENT {
-        throw CommandFailure.system(path, errno)
+      } else {
+        try removeIfThere(path)
       }
     }
   }
@@ -93,7 +96,7 @@ final class SweepTable {
       // A shorter run that is to have more rounds.
       case "finished": .waiting
       default:
-        FileManager.default.fileExists(atPath: points.runDirectory(index) + "/config.yaml")
+        try isThere(points.runDirectory(index) + "/config.yaml")
           ? .killed : .waiting
       }
     return State(

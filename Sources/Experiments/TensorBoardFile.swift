@@ -4,6 +4,7 @@
 internal import EventFiles
 internal import Federation
 import Foundation
+internal import Safetensors
 
 /// The event file of one start of a run.
 final class TensorBoardFile {

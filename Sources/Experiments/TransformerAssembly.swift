@@ -6,6 +6,7 @@ internal import Corpora
 internal import Federation
 import Foundation
 internal import Kernels
+internal import Safetensors
 internal import Sparsity
 internal import Transformers
 
@@ -105,10 +106,8 @@ struct PreparedModel {
   ) throws {
     try corpus.requireTokens(of: model.configuration)
     let tokenizer = model.directory + "/tokenizer.json"
-    if let expected = corpus.train.tokenizerHash,
-      let bytes = FileManager.default.contents(atPath: tokenizer)
-    {
-      let found = SHA256.hexDigits(of: Array(bytes))
+    if let expected = corpus.train.tokenizerHash, let bytes = try contentsIfThere(of: tokenizer) {
+      let found = SHA256.hexDigits(of: bytes)
       guard found == expected.lowercased() else {
         throw CommandFailure(
           ExitCode.data,
@@ -256,9 +255,10 @@ public func assembleTransformer(
       [warning, experiment.numberingNotice(shared.corpus.train)].compactMap { $0 }
       + (try shared.notices(experiment, assets: assets))
     func writePartition(to path: String) throws {
+      // Again after a resume: it is a function of the experiment, and may be an earlier version's.
       _ = try writePopulation(
         shared.partition, of: shared.corpus.train, limit: experiment.data.maximumLength,
-        clientsAtMost: 2000, to: path)
+        clientsAtMost: 2000, replacing: true, to: path)
     }
     if experiment.adapter.kind == .full {
       let difference = DifferenceObjective(

@@ -22,6 +22,13 @@ public struct AtomicFile: ~Copyable {
       rest = rest.dropFirst(written)
     }
   }
+
+  /// Appends `text` in UTF-8.
+  ///
+  /// - Throws: `SafetensorsError` with errno's text.
+  public func append(_ text: String) throws {
+    try Array(text.utf8).withUnsafeBytes { try append($0) }
+  }
 }
 
 /// Replaces the file at `path` by what `body` appends, or leaves it as it was and throws.
@@ -81,7 +88,7 @@ private func linkAsNew(_ temporary: String, _ path: String) throws {
     }
     unlink(temporary)
   case EPERM, ENOTSUP, ENOSYS, EMLINK:  // a file system without links
-    guard access(path, F_OK) != 0 else { throw systemError("cannot create", path, EEXIST) }
+    guard try !isThere(path) else { throw systemError("cannot create", path, EEXIST) }
     try replace(path, by: temporary)
   default: throw systemError("cannot create", path)
   }

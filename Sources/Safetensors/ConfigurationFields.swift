@@ -129,11 +129,11 @@ public struct ConfigurationFields: Sendable {
 }
 
 extension Float {
-  /// The nearest Float to a number; nil where it would be a number of another kind: infinite, zero
-  /// or subnormal for one that is not, or another integer.
+  /// The nearest Float to a number; nil where it would be a number of another kind: infinite or
+  /// zero for one that is not, or another integer.
   public init?(holding value: Double) {
     let nearest = Float(value)
-    guard nearest.isFinite, nearest.isNormal || value == 0 else { return nil }
+    guard nearest.isFinite, nearest != 0 || value == 0 else { return nil }
     let isInteger = value.rounded() == value && value.magnitude < 0x1p53
     guard !isInteger || Double(nearest) == value else { return nil }
     self = nearest

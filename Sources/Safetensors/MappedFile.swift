@@ -60,9 +60,7 @@ func systemError(_ action: String, _ path: String, _ number: Int32 = errno) -> S
     path: path, reason: "\(action): \(String(cString: strerror(number)))", errorNumber: number)
 }
 
-/// Whether a file is there, followed through symbolic links as model caches use them.
-enum FileProbe {
-  static let noSuchFile = ENOENT
-
-  static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+/// The error of a system call on a path, with errno's text alone.
+func systemError(_ path: String, _ number: Int32 = errno) -> SafetensorsError {
+  SafetensorsError(path: path, reason: String(cString: strerror(number)), errorNumber: number)
 }

@@ -22,17 +22,17 @@ public final class SafetensorsCollection: TensorSource {
     let single = directory + "/model.safetensors"
     let index = single + ".index.json"
     var shards: [String: Int] = [:]
-    if FileProbe.exists(single) {
+    if try isThere(single) {
       files = [try SafetensorsFile(path: single)]
-    } else if FileProbe.exists(index) {
+    } else if try isThere(index) {
       let weightMap = try Self.weightMap(path: index)
       let names = Set(weightMap.values).sorted()
       files = try names.map { try SafetensorsFile(path: directory + "/" + $0) }
       for (position, name) in names.enumerated() { shards[name] = position }
       try Self.agree(weightMap, files, shards, index: index)
     } else {
-      let hasPickle = ["", ".index.json"].contains {
-        FileProbe.exists(directory + "/pytorch_model.bin" + $0)
+      let hasPickle = try ["", ".index.json"].contains {
+        try isThere(directory + "/pytorch_model.bin" + $0)
       }
       throw SafetensorsError(
         path: directory,
@@ -40,7 +40,7 @@ public final class SafetensorsCollection: TensorSource {
           + (hasPickle
             ? ", but pytorch_model.bin, which is not read; save the model with transformers anew"
             : ""),
-        errorNumber: FileProbe.noSuchFile)
+        errorNumber: ENOENT)
     }
     path = directory
     tensors = files.flatMap(\.tensors)

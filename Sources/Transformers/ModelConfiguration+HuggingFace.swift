@@ -17,15 +17,15 @@ struct ConfigurationFile {
   let notices: [String]
 
   /// Reads `config.json` of a model directory.
-  /// - Throws: `ModelError`.
+  /// - Throws: `ModelError`, or `SafetensorsError` where it is there and cannot be read.
   init(directory: String) throws {
     let path = directory + "/config.json"
-    guard let data = FileManager.default.contents(atPath: path) else {
+    guard let bytes = try contentsIfThere(of: path) else {
       throw ModelError(
         path: path, reason: "no such file; a model directory is what Hugging Face saves",
         isMissing: true)
     }
-    try self.init(json: data, path: path)
+    try self.init(json: Data(bytes), path: path)
   }
 
   /// Parses the text of a config.json; `path` is for messages.
@@ -67,7 +67,8 @@ struct ConfigurationFile {
 
 extension ModelConfiguration {
   /// Reads `config.json` of a Hugging Face model directory.
-  /// - Throws: `ModelError` where it is missing, malformed, or of a kind that is not supported.
+  /// - Throws: `ModelError` where it is missing, malformed, or of a kind that is not supported;
+  ///   `SafetensorsError` where it is there and cannot be read.
   public init(directory: String) throws {
     self = try ConfigurationFile(directory: directory).configuration
   }

@@ -59,6 +59,12 @@ struct AdapterFieldTests {
     #expect(!line.contains("\n"))
   }
 
+  @Test("the smallest values that an experiment allows are read back")
+  func smallest() throws {
+    let lora = try read("\"lora_alpha\": 1e-40, \"lora_dropout\": 1.5e-45").lora
+    #expect(lora.alpha == Float(1e-40 as Double) && lora.dropout == .leastNonzeroMagnitude)
+  }
+
   @Test("an unknown field is named, and a field that is there twice is refused")
   func unknown() throws {
     let found = try read("\"use_magic\": true, \"layers_to_transform\": 3, \"revision\": null")

@@ -119,11 +119,45 @@ struct ModelInputsTests {
     }
     #expect(try bytes("whole") != bytes("masked"))
     #expect(try bytes("masked").count == bytes("whole").count)
+    // What a killed export was writing is in nobody's way.
+    let begun = scratch.path + "/begun"
+    try FileManager.default.createDirectory(atPath: begun, withIntermediateDirectories: true)
+    _ = try scratch.write("", to: "begun/.adapter_model.safetensors.\(UUID().uuidString).tmp")
+    _ = try scratch.write("", to: "begun/.lock")
+    _ = try write("begun")
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: begun).sorted()
+        == ["adapter_config.json", "adapter_model.safetensors"])
+    let taken = #expect(throws: CommandFailure.self) { try write("begun") }
+    #expect(taken?.exitCode == 64 && taken?.description.contains("not a new or empty") == true)
     try change(scratch.path + "/home-0/model/model.safetensors")
     let refusal = #expect(throws: CommandFailure.self) { try write("merged", merge: true) }
     #expect(refusal?.exitCode == 65)
-    #expect(refusal?.description.contains("model/model.safetensors has changed since") == true)
+    let found = refusal?.description ?? ""
+    #expect(
+      found.contains("model/model.safetensors: is not the file with which the run began"),
+      "\(found)")
     #expect(!FileManager.default.fileExists(atPath: scratch.path + "/merged"))
+  }
+
+  @Test("what cannot be examined in $CELLM_HOME is not said to be missing")
+  func unreadable() throws {
+    let scratch = try Scratch()
+    let path = scratch.path + "/home/x"
+    try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path)
+    for attempt in [
+      { _ = try scratch.assets.existing("x", what: "model") },
+      { _ = try inspection(of: "x", assets: scratch.assets) },
+      { _ = try inspection(of: path, assets: scratch.assets) },
+    ] {
+      do {
+        try attempt()
+        Issue.record("a link to itself was taken")
+      } catch {
+        #expect(ExitCode.code(of: error) == 74)
+        #expect("\(error)" == "\(path): Too many levels of symbolic links")
+      }
+    }
   }
 
   @Test("what is not in $CELLM_HOME is met with what is there, what is near and what can be done")
@@ -141,22 +175,5 @@ struct ModelInputsTests {
         "make assets ASSETS=\"20newsgroups.smollm2-135m\""))
     #expect(!advice("mine.smollm2-135m").contains("make assets"))
     #expect(advice("org/model").contains("download a model of a hub first"))
-  }
-
-  @Test(
-    "a value of the adapter that single precision cannot hold is refused with its key",
-    arguments: [
-      ("adapter.dropout", "0.99999999"), ("adapter.dropout", "1e-46"), ("adapter.alpha", "1e-50"),
-      ("adapter.alpha", "1e39"), ("adapter.alpha", "16777217"),
-    ])
-  func narrowed(key: String, value: String) {
-    let error = #expect(throws: ExperimentProblems.self) {
-      try Experiment.read(
-        text: "model: {path: m}\ndata: {path: d}\n", name: "x.yaml", directory: "/base",
-        settings: ["\(key)=\(value)"])
-    }
-    #expect(error?.problems.count == 1)
-    #expect(error?.description.contains(key) == true)
-    #expect(error?.description.contains("single precision") == true)
   }
 }

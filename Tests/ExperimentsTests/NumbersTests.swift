@@ -91,7 +91,8 @@ struct NumbersTests {
   @Test(
     "a number that would become 0, infinite or 1 as a Float is refused with its key and the range",
     arguments: [
-      ("adapter.dropout=0.99999999", "0.9999999"), ("adapter.alpha=1e-46", "1e-40"),
+      ("adapter.dropout=0.99999999", "0.9999999"), ("adapter.dropout=1e-46", "1.5e-45"),
+      ("adapter.alpha=1e-46", "1e-40"), ("adapter.alpha=1e39", "3.4e+38"),
       ("local.learning_rate=1e-46", "1.5e-45"), ("local.learning_rate=1e39", "3.4e+38"),
       ("local.momentum=0.99999999", "0.9999999"), ("local.proximal=1e-50", "1.5e-45"),
       ("local={optimizer: adam_w, epsilon: 1e-46}", "1.5e-45"),

@@ -44,16 +44,18 @@ private struct Played {
     try play(only: only, ranks: ranks) { quadratic() }
   }
 
-  /// The cells of a line; those with commas are in quotes.
+  /// The cells of a line; commas between quotation marks belong to a cell.
   private static func cells(_ line: Substring) -> [String] {
-    let parts = line.split(separator: "\"", omittingEmptySubsequences: false)
-    // Every second part stands in quotes: its commas separate nothing.
-    let marked = parts.enumerated().map {
-      $0.offset % 2 == 0
-        ? $0.element.replacingOccurrences(of: ",", with: "\u{0}") : String($0.element)
+    var cells = [""]
+    var isQuoted = false
+    for character in line {
+      switch character {
+      case "\"": isQuoted.toggle()
+      case "," where !isQuoted: cells.append("")
+      default: cells[cells.count - 1].append(character)
+      }
     }
-    return marked.joined().split(separator: "\u{0}", omittingEmptySubsequences: false).map(
-      String.init)
+    return cells
   }
 
   /// A table's rows, each by its columns.
@@ -64,6 +66,21 @@ private struct Played {
 }
 
 struct EditedSweepTests {
+  @Test("what killed groups were writing is removed from a sweep's directory, and nothing else")
+  func leftovers() throws {
+    let sweep = try Played("points: {a: {}}")
+    _ = try sweep.play()
+    let mark = UUID().uuidString
+    for name in [".points.csv.\(mark).tmp", ".seeds.csv.\(mark).tmp", "notes.tmp"] {
+      _ = try sweep.scratch.write("", to: "out/" + name)
+    }
+    _ = try sweep.play()
+    let out = sweep.scratch.path + "/out"
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: out).sorted()
+        == [".claims", "a", "notes.tmp", "points.csv"])
+  }
+
   @Test("an edited sweep does not take the old finished points for the new ones")
   func edited() throws {
     let sweep = try Played("points: {a: {}, b: {seed: 1}, c: {seed: 2}}")

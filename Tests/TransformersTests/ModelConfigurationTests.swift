@@ -17,6 +17,24 @@ struct ModelConfigurationTests {
     try ModelConfiguration(json: Data(json.utf8), path: "config.json")
   }
 
+  @Test("a config.json that cannot be read is not one that is missing")
+  func unreadable() throws {
+    let directory = FileManager.default.temporaryDirectory.path + "/model-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let missing = #expect(throws: ModelError.self) { try ModelConfiguration(directory: directory) }
+    #expect(missing?.isMissing == true)
+    let path = directory + "/config.json"
+    try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path)
+    do {
+      _ = try ModelConfiguration(directory: directory)
+      Issue.record("a link to itself was read")
+    } catch {
+      #expect("\(error)" == "\(path): Too many levels of symbolic links")
+    }
+  }
+
   @Test("a Llama configuration is read")
   func readsLlama() throws {
     let configuration = try parse(Self.llama)
