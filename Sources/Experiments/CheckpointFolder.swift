@@ -47,13 +47,13 @@ struct CheckpointFolder {
 
   /// Saves one more, and removes all but the newest `count` of its past.
   ///
-  /// - Parameter damaged: Later ones that were found to be damaged; they are removed.
+  /// - Parameter damaged: The rounds of those that were found to be damaged; they are removed.
   /// - Returns: The rounds of those that are left, ascending.
   func add(_ checkpoint: Checkpoint, keeping count: Int, removing damaged: [Int]) throws -> [Int] {
     let round = checkpoint.state.round
     try makeFolders(path)
     try checkpoint.write(to: file(round))
-    for later in damaged where later > round { unlink(file(later)) }
+    for bad in damaged where bad != round { unlink(file(bad)) }
     let past = try rounds().filter { $0 <= round }
     for old in past.dropLast(count) { unlink(file(old)) }
     return try rounds()

@@ -12,18 +12,24 @@ extension Communicator {
   /// A host's leader reads for all ranks of its host that see the same files as it does; a rank
   /// that sees others reads for itself.
   ///
-  /// - Parameter paths: This rank's files, in one order on all ranks.
+  /// - Parameters:
+  ///   - onProgress: Called every 64 MB.
+  ///   - list: This rank's files, in one order on all ranks.
   /// - Throws: `RunFailure` with 65 that names both hosts and the first file that differs.
   /// - Communication: Three all-gathers of 8 bytes a rank; where files differ, two broadcasts of
   ///   their list.
-  func requireSameFiles(_ paths: [String]) throws {
+  func requireSameFiles(
+    onProgress: @escaping () -> Void = {}, of list: () throws -> [String]
+  ) throws {
     guard size > 1 else { return }
+    let paths = try agreed(list)
     let identity = try agreed { try Self.identity(of: paths) }
     let identities = try allGather(values: [identity])
     let isReader = rank == node.leader || identities[node.leader] != identity
     let seen = try agreed {
       SeenFiles(
-        rank: rank, host: hostName, files: isReader ? try paths.map { try InputFile($0) } : [])
+        rank: rank, host: hostName,
+        files: isReader ? try paths.map { try InputFile($0, onProgress: onProgress) } : [])
     }
     let digests = try allGather(values: [isReader ? seen.digest : 0])
     guard

@@ -170,19 +170,7 @@ struct Manifest: Codable, Sendable, Equatable {
 
   /// Takes over what stays of the manifest before, where a run goes on.
   mutating func goOn(after before: Manifest) {
-    starts = before.starts
-    if before.savedRounds != nil {
-      for index in starts.indices {
-        starts[index].inputs = starts[index].inputs ?? before.inputs
-        starts[index].program = starts[index].program ?? before.software.program
-      }
-    }
-    starts.append(before.lastStart)
-    // What most starts have alike is there once.
-    for index in starts.indices {
-      if starts[index].inputs == inputs { starts[index].inputs = nil }
-      if starts[index].program == software.program { starts[index].program = nil }
-    }
+    starts = before.starts + [before.lastStart]
     // A later one is made again.
     if let evaluation = before.evaluation, evaluation.round < firstRound {
       self.evaluation = evaluation
@@ -222,10 +210,14 @@ struct Manifest: Codable, Sendable, Equatable {
   }
 
   /// Says in the manifest of another rank's run that it failed, as far as that can be done.
-  static func markFailed(in directory: String, _ failure: String) {
+  ///
+  /// - Parameter start: The time of this start as rank 0 wrote it: the manifest of a later start, which may
+  ///   have begun while this rank was ending, stays as it is.
+  static func markFailed(in directory: String, start: String, _ failure: String) {
     let path = RunDirectory(path: directory).file("manifest.json")
     guard let bytes = try? contentsIfThere(of: path),
-      var manifest = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
+      var manifest = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any],
+      manifest["start"] as? String == start
     else { return }
     manifest["status"] = "failed"
     manifest["failure"] = failure

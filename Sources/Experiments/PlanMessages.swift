@@ -73,8 +73,13 @@ struct PlanMessages {
     guard method.downloadIndices == .difference else { return (0, 0) }
     let counts = tiers.map { tier in
       let selection = method.download(ofTier: tier)
-      return selection.isFixed(round: 0, candidates: tierCount(tier), limit: tierCount(tier))
-        ? 0 : download(tier, 0).count
+      let all = tierCount(tier)
+      // As the round has it: a nested support is known only if everything is sent.
+      let mayBeKnown = method.persistence == .anew || selection == .all
+      let unknown = [0, plan.rounds - 1].filter {
+        !(mayBeKnown && selection.isFixed(round: $0, candidates: all, limit: all))
+      }
+      return unknown.map { download(tier, $0).count }.max() ?? 0
     }.filter { $0 > 0 }
     guard let longest = counts.max() else { return (0, 0) }
     let downloads = plan.rounds.multipliedReportingOverflow(by: counts.count)
@@ -99,7 +104,7 @@ struct PlanMessages {
           if shown.contains(message) { continue }
           shown.append(message)
           rows.append([
-            name, "\(tier)", "\(round)", share(message.count), grouped(message.count),
+            name, "\(tier)", "\(round + 1)", share(message.count), grouped(message.count),
             byteText(message.size.total), saving(message.size),
           ])
         }

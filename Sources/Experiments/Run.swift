@@ -95,6 +95,11 @@ private struct Launch {
     BLAS.setThreads(1)
 
     let began = ContinuousClock.now
+    try communicator.requireSameFiles { [heartbeat] in
+      heartbeat.beat()
+    } of: {
+      try experiment.inputPaths(assets).map(\.path)
+    }
     let assembly = try assemble(experiment, assets, communicator)
     for notice in assembly.notices { progress.warn(notice) }
     assembly.objective.watch { [heartbeat] in heartbeat.beat() }
@@ -139,7 +144,8 @@ private struct Launch {
       progress.say("writing to \(record.directory.path)\(from)")
     }
     let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
-    watchdog?.use(directory: directory)
+    let start = try communicator.broadcast(record?.start ?? "", root: 0)
+    watchdog?.use(directory: directory, start: start)
     do {
       try residuals?.place(in: directory + "/residuals")
       return try Interruption.listeningToEndings {
@@ -154,7 +160,8 @@ private struct Launch {
       } else if !(error is RankFailure || error is RunFailure) {
         // Rank 0 waits in a collective and is about to be ended: it cannot say it.
         Manifest.markFailed(
-          in: directory, "rank \(communicator.rank) on \(communicator.hostName): \(error)")
+          in: directory, start: start,
+          "rank \(communicator.rank) on \(communicator.hostName): \(error)")
       }
       throw error
     }
@@ -275,11 +282,21 @@ private struct Launch {
     }
     guard try isThere(output) else { return RunOpening(loaded: loaded, existing: nil, lock: nil) }
     try RunDirectory.checkKind(output)
+    let directory = RunDirectory(path: output)
+    if try !isThere(directory.file("config.yaml")), try !isThere(directory.file("manifest.json")) {
+      // Not even a lock belongs into a directory that is no run's.
+      try RunDirectory.check(output: output, for: loaded.experiment)
+    }
+    func existing() throws -> ExistingRun? {
+      try ExistingRun(path: output, experiment: loaded.experiment)
+    }
+    // A run that has ended needs no lock, so its directory may be one that can only be read.
+    if !directory.isWritable, let found = try existing(), found.finishedDigest != nil {
+      return RunOpening(loaded: loaded, existing: found, lock: nil)
+    }
     let lock = try RunLock.take(
       output, host: communicator.hostName, say: say, onWait: { heartbeat.beat() })
-    return RunOpening(
-      loaded: loaded, existing: try ExistingRun(path: output, experiment: loaded.experiment),
-      lock: lock)
+    return RunOpening(loaded: loaded, existing: try existing(), lock: lock)
   }
 
   private func manifest(

@@ -64,6 +64,9 @@ public struct RunDirectory: Sendable {
     return "holds a finished run of this experiment; give a new directory"
   }
 
+  /// Whether this process may write files there.
+  var isWritable: Bool { access(path, W_OK) == 0 }
+
   /// Whether config.yaml is all of a run that never began: it was cut short when it was written, and there is
   /// no manifest.
   func neverBegan(_ experiment: Experiment) throws -> Bool {

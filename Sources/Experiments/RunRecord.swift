@@ -18,6 +18,8 @@ struct RunOpening {
 /// Everything that rank 0 keeps of a run.
 final class RunRecord {
   let directory: RunDirectory
+  /// The time of this start, as the manifest says it.
+  var start: String { manifest.start }
   /// The rounds of the checkpoints that are there, ascending.
   private(set) var checkpointRounds: [Int]
   private let tables: RunTables
@@ -128,7 +130,7 @@ final class RunRecord {
     checkpointRounds = try CheckpointFolder(path: directory.file("checkpoints"))
       .add(Checkpoint(state, progress, knowledge), keeping: rules.keep, removing: damaged)
     savedRound = state.round
-    damaged.removeAll { $0 >= state.round }
+    damaged.removeAll()
     lastSaved = ContinuousClock.now
     manifest.savedRounds = state.round
     try writeManifest()
@@ -138,7 +140,9 @@ final class RunRecord {
   /// ended the job, that stays.
   private func writeManifest() throws {
     // Where it cannot be read for a moment, the run goes on.
-    if let found = try? Manifest.ofRun(directory), found.status == "failed" {
+    if let found = try? Manifest.ofRun(directory), found.status == "failed",
+      found.start == manifest.start
+    {
       (manifest.status, manifest.failure, manifest.end) = (found.status, found.failure, found.end)
     }
     try manifest.write(to: directory)
@@ -185,6 +189,7 @@ final class RunRecord {
     digest: String, ranks: [Manifest.RankPlace], privacy: String
   ) throws -> RunOutcome {
     manifest.status = "finished"
+    manifest.failure = nil
     manifest.digest = digest
     manifest.ranks = ranks
     let evaluated = summary.evaluatedText(

@@ -68,20 +68,31 @@ final class SweepClaims {
       isSurveyed = true
     }
     while true {
+      // A point that begins now would be saved at once, after its model was loaded.
+      if Interruption.isPending {
+        isStopped = try Self.alone(in: folder) { _ in try isLeft(only: only) }
+        return nil
+      }
       switch try Self.alone(in: folder, { _ in try attempt(only: only) }) {
       case .claimed(let index): return index
       case .nothingLeft: return nil
       case .busy:
         // Until the group that has the point is through with it, failed at it, or gone.
-        if Interruption.isPending {
-          isStopped = true
-          return nil
-        }
         if !hasWaited { onWait() }
         hasWaited = true
         usleep(200_000)
       }
     }
+  }
+
+  /// Whether a point is neither finished nor failed.
+  private func isLeft(only: Int?) throws -> Bool {
+    guard only == nil, let search = points.sweep.search else {
+      return try points.sweep.points.indices.contains {
+        try (only == nil || only == $0) && outcome($0) == .open
+      }
+    }
+    return try !search.next(outcome).isEmpty
   }
 
   private func attempt(only: Int?) throws -> Attempt {

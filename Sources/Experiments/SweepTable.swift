@@ -132,10 +132,12 @@ final class SweepTable {
     add(evaluation?.loss)
     add(manifest?.totals.payloadBytes)
     add(manifest?.totals.densePayloadBytes)
-    add(evaluation?.round)
+    // Runs that earlier versions began count from 0.
+    let shift = 1 - (manifest?.firstRoundNumber ?? 0)
+    add((evaluation?.round).map { $0 + shift })
     add(state.run?.bestAccuracy?.value)
     add(state.run?.bestLoss)
-    add(state.run?.bestAccuracy?.round)
+    add((state.run?.bestAccuracy?.round).map { $0 + shift })
     add(state.run?.startCount)
     add(state.run?.begin)
     add(manifest?.end)
@@ -175,7 +177,7 @@ struct PointRun {
   /// Seconds of all starts together. Of a start that was killed the rounds count that the run kept.
   let wallSeconds: Double
   /// The largest accuracy of the split that the manifest tells of, with its round.
-  private(set) var bestAccuracy: (value: Double, round: String)?
+  private(set) var bestAccuracy: (value: Double, round: Int)?
   /// The smallest loss of that split.
   private(set) var bestLoss: Double?
 
@@ -198,7 +200,7 @@ struct PointRun {
         (table.text("tier", row) ?? "").isEmpty
       else { continue }
       if let accuracy = accuracies[row], accuracy > bestAccuracy?.value ?? -.infinity {
-        bestAccuracy = (accuracy, table.text("round", row) ?? "")
+        bestAccuracy = (accuracy, table.text("round", row).flatMap { Int($0) } ?? 0)
       }
       if let loss = losses[row], loss < bestLoss ?? .infinity { bestLoss = loss }
     }

@@ -229,7 +229,6 @@ public func assembleTransformer(
   let directory = try communicator.agreed {
     try assets.existing(experiment.model.path, what: "model")
   }
-  try communicator.requireSameFiles(try experiment.inputPaths(assets).map(\.path))
   let (model, warning) = try communicator.openModel(directory, experiment)
   let shared = try communicator.agreed { () -> PreparedModel in
     try model.checkFinite(part: communicator.rank, of: communicator.size)

@@ -162,6 +162,8 @@ private struct Stillness<Value: Equatable & Sendable>: Sendable {
 final class Watchdog: Sendable {
   private struct Place {
     var directory: String?
+    /// The time of this start, as the manifest there says it.
+    var start = ""
     var hasStopped = false
   }
   private let place = Mutex(Place())
@@ -191,8 +193,8 @@ final class Watchdog: Sendable {
   }
 
   /// Says in files of the run directory that this rank is alive, and looks at those of others.
-  func use(directory: String) {
-    place.withLock { $0.directory = directory }
+  func use(directory: String, start: String) {
+    place.withLock { ($0.directory, $0.start) = (directory, start) }
     wake.signal()
   }
 
@@ -230,19 +232,19 @@ final class Watchdog: Sendable {
       let problem = rules.look(
         pulse, elapsed: elapsed, read: { file?.read($0) },
         status: { ProcessStatus(process: "\($0)") })
-      if let problem { end(problem, place.directory) }
+      if let problem { end(problem, place.directory, start: place.start) }
     }
     done.signal()
   }
 
   /// Says what is wrong and ends the program, and with it the job.
-  private func end(_ problem: String, _ directory: String?) -> Never {
+  private func end(_ problem: String, _ directory: String?, start: String) -> Never {
     writeToStandardError(
       "cellm-mpi: \(label)\(problem); the watchdog ends the run (watchdog.minutes)\n")
     // A disk that hangs must not keep the job.
     let written = DispatchSemaphore(value: 0)
     Thread {
-      if let directory { Manifest.markFailed(in: directory, problem) }
+      if let directory { Manifest.markFailed(in: directory, start: start, problem) }
       written.signal()
     }.start()
     _ = written.wait(timeout: .now() + 5)

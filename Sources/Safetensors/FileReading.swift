@@ -80,7 +80,7 @@ public func namesIfThere(in folder: String) throws -> [String]? {
   var stream = opendir(folder)
   while stream == nil, errno == EINTR { stream = opendir(folder) }
   guard let stream else {
-    if errno == ENOENT { return nil }
+    if errno == ENOENT || errno == ENOTDIR { return nil }
     throw systemError(folder)
   }
   defer { closedir(stream) }

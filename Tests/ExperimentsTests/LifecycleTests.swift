@@ -221,9 +221,9 @@ struct LifecycleTests {
       atPath: scratch.path + "/train", toPath: scratch.path + "/home/d/train.safetensors")
     #expect(try files(scratch) == before)
     #expect(try run(scratch)?.digest == whole.digest)
-    // Each start's files are known: those of the manifest, but where they lay elsewhere.
+    // Each start's files are known.
     let starts = try #require(try manifest(scratch)["starts"] as? [[String: Any]])
-    #expect(starts.count == 1 && starts[0]["inputs"] == nil)
+    #expect(starts.count == 1 && starts[0]["inputs"] != nil)
     try FileManager.default.moveItem(
       atPath: scratch.path + "/home", toPath: scratch.path + "/home2")
     let file = try scratch.write(experiment, to: "x.yaml")

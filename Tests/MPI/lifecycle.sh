@@ -25,6 +25,7 @@ checkpoint: {every_rounds: 7, keep: 2}
 YAML
 endless=(--set federation.rounds=100000)
 digest_of "$scratch/whole" "$program" run "$yaml" > "$scratch/expected"
+cp "$scratch/expected" "$scratch/whole.digest"
 echo "left alone: digest $(cat "$scratch/expected")"
 
 # begin DIRECTORY ARGUMENT...: starts an endless run in the background as $job and waits for its first round.
@@ -207,6 +208,29 @@ ends "after kill -9 of mpirun the same command goes on at once" 75 'go on with -
   sleep 3
   kill -INT $job
   wait $job' - "$program" run "$yaml" "${endless[@]}" --output "$scratch/r" --resume
+
+# --- what a start must not do ---
+mkdir "$scratch/project" && touch "$scratch/project/thesis.tex"
+ends "--resume in a folder that holds no run" 64 'is not empty' 10 "$program" run "$yaml" --output "$scratch/project" --resume
+check "leaves no lock there" test "$(ls -A "$scratch/project")" = thesis.tex
+ends "an initial adapter that is a file" 66 'is a directory as PEFT saves it' 20 \
+  mpirun -np 3 "$program" run "$yaml" --set "adapter.initial=$yaml" --output "$scratch/file-adapter"
+check "is said once" test "$(grep -c '^cellm-mpi: ' "$scratch/log")" = 1
+# A damaged checkpoint between whole ones: it goes when the next is saved, not the older whole one.
+"$program" run "$yaml" --set federation.rounds=6 --set checkpoint.every_rounds=2 --output "$scratch/hurt" > "$scratch/log" 2>&1
+head -c 100 "$scratch/whole/config.yaml" > "$scratch/hurt/checkpoints/round-000006.safetensors"
+sed -i 's/"status" : "finished"/"status" : "running"/' "$scratch/hurt/manifest.json"
+"$program" run "$yaml" --set federation.rounds=8 --set checkpoint.every_rounds=8 --output "$scratch/hurt" --resume > "$scratch/log" 2>&1
+check "a damaged checkpoint does not take the place of a whole one" \
+  test "$(ls "$scratch/hurt/checkpoints" | tr '\n' ' ')" = "round-000004.safetensors round-000008.safetensors "
+# Somebody else's finished run, which can only be read.
+if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
+  cp -r "$scratch/whole" "$scratch/readable" && chmod -R a+rX "$scratch" && rm -f "$scratch/readable/.lock"
+  ends "a finished run in a folder that can only be read says its digest" 0 "digest $(cat "$scratch/whole.digest")" 10 \
+    setpriv --reuid=65534 --clear-groups "$program" run "$yaml" --output "$scratch/readable" --resume
+else
+  skip "a folder that can only be read: not root, or no setpriv"
+fi
 
 # --- a run of an earlier version ---
 earlier=Tests/Goldens/run-directories
