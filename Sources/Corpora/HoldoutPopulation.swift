@@ -36,7 +36,7 @@ public struct HoldoutPopulation: Population {
   /// The number of clients.
   public var clientCount: Int { whole.clientCount }
 
-  /// What the whole calls the client.
+  /// The name of the client in the whole population.
   public func name(of client: Int) -> String? { whole.name(of: client) }
 
   /// The client's examples on this side, in the order of the whole.

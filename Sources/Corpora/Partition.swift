@@ -20,7 +20,7 @@ public struct PartitionError: Error, CustomStringConvertible, Sendable {
 public struct Partition: Population, Equatable {
   /// The indices of each client's examples, in the client's order: ascending, but for partitions of files.
   public let clients: [[Int]]
-  /// What the corpus calls each client; nil where clients are none of the corpus's own.
+  /// The corpus's name of each client; nil if the clients are not the corpus's own.
   let names: [String]?
 
   /// A partition as it is given; `init(checking:exampleCount:)` is for partitions that others made.
@@ -143,7 +143,7 @@ extension Partition {
   /// The indices of a client's examples.
   public func examples(of client: Int) -> [Int] { clients[client] }
 
-  /// What the corpus calls the client; nil where it is none of the corpus's own.
+  /// The corpus's name of the client; nil if it is not one of the corpus.
   public func name(of client: Int) -> String? { names?[client] }
 
   /// The number of a client's examples.

@@ -19,7 +19,7 @@ struct ExistingRun {
   let numbers: RoundNumbers
   /// What the user should know.
   let notices: [String]
-  /// What the last start wrote; nil where it was ended before.
+  /// The manifest of the last start; nil if that ended before it wrote one.
   let manifest: Manifest?
 
   /// The run in `path`, or nil where there is none yet.

@@ -15,7 +15,7 @@ partition: {kind: iid, clients: 8}
 federation: {rounds: 4, cohort_size: 3}
 YAML
 printf 'experiment: tiny.yaml\npoints: {dense: {}, sparse: {seed: 1}, other: {seed: 2}}\n' > "$scratch/three.sweep.yaml"
-printf '%s\n' cores_per_node=2 default_time=00:10:00 signal_seconds=60 "program=$bin/cellm-mpi" > "$scratch/site.conf"
+printf '%s\n' cores_per_node=2 default_time=00:10:00 signal_seconds=60 "program=$(printf %q "$bin/cellm-mpi")" > "$scratch/site.conf"
 mkdir "$scratch/bin"
 # The stand-ins: sbatch and scontrol write down what they are told; the launcher saves something and ends.
 printf '#!/bin/sh\necho "$*" >> "%s"\n' "$scratch/told" | tee "$scratch/bin/sbatch" > "$scratch/bin/scontrol"
