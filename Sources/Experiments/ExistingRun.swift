@@ -46,7 +46,7 @@ struct ExistingRun {
     }
     self.directory = directory
     manifest = try Manifest.ofRun(directory)
-    // Where there is no manifest yet there is no round.
+    // Without a manifest no round was played.
     numbers = RoundNumbers(first: manifest.map { $0.firstRoundNumber ?? 0 } ?? 1)
     isExtended = experiment.federation.rounds != saved.federation.rounds
     finishedDigest =

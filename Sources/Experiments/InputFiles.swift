@@ -13,7 +13,7 @@ enum InputRole: String, Codable, Sendable {
   case initial
   case partition, cohort, trace
 
-  /// Whether a run reads several files in it, told apart by their names.
+  /// True if a run reads several files of this role, told apart by their names.
   var isFolder: Bool { self == .model || self == .data || self == .initial }
 }
 

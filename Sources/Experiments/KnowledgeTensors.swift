@@ -1,4 +1,4 @@
-// What clients know, in a checkpoint. Two columns say which client knows which support; all supports stand
+// The supports that clients know, in a checkpoint. Two columns pair clients and supports; all supports stand
 // one after the other as bytes, so that ten thousand of them are two tensors and not ten thousand names:
 //
 //   known_clients   I64 (clients, 2)   client, place of its support
@@ -37,7 +37,7 @@ extension ClientKnowledge {
     ]
   }
 
-  /// What a checkpoint of a vector of `length` coordinates says.
+  /// The knowledge in a checkpoint of a vector of `length` coordinates.
   ///
   /// - Throws: `CommandFailure` where it is not whole.
   init(_ file: SafetensorsFile, length: Int) throws {

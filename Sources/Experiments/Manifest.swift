@@ -116,7 +116,7 @@ struct Manifest: Codable, Sendable, Equatable {
   var data: String
   /// The SHA-256 of config.yaml.
   var configSha256: String?
-  /// What was read; a start whose files are others is refused.
+  /// The input files; a start with other files is refused.
   var inputs: [InputFile]?
   var software: Software
   var commandLine: [String]
