@@ -66,7 +66,7 @@ preempted preempted
 # A preemptible array: the task that has the whole array's job number is asked to stop, and goes on alone.
 cat > "$scratch/tasks.sweep.yaml" << YAML
 experiment: tiny.yaml
-set: {federation.rounds: 80, evaluation.every: 40}
+set: {federation.rounds: 1500, evaluation.every: 500}
 points: {zero: {}, one: {seed: 1}, two: {seed: 2}}
 YAML
 job=$(submit "$scratch/tasks.sweep.yaml" --array --preemptible --ranks-per-node 2 --output "$scratch/tasks")
@@ -79,12 +79,12 @@ check "a task of the array has its number" test -n "$asked"
 on node1 scancel --batch --signal=USR1 "${job}_$asked"
 names=(zero one two) restarts=""
 for task in 0 1 2; do
-  alone "$scratch/task$task" "${long[@]}" --set seed=$task
+  alone "$scratch/task$task" --set federation.rounds=1500 --set evaluation.every=500 --set seed=$task
   finished "preemptible array, task $task" "$scratch/task$task" "${job}_$task" "$scratch/tasks/${names[task]}"
   [ "$task" = "$asked" ] || restarts+="$(field "${job}_$task" Restarts)"
 done
-check "one requeue of that task, none of the others" \
-  test "$(field "${job}_$asked" Restarts) $restarts $(cat "$scratch"/tasks/job-*.log | grep -c 'once more')" = "1 00 1"
+found="$(field "${job}_$asked" Restarts) $restarts $(cat "$scratch"/tasks/job-*.log | grep -c 'once more')"
+check "one requeue of that task, none of the others: $found" test "$found" = "1 00 1"
 
 # Killed without a word: the same script goes on from the last checkpoint.
 job=$(submit "$yaml" --nodes 2 --ranks-per-node 2 "${long[@]}" --output "$scratch/killed")

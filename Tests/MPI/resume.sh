@@ -106,7 +106,8 @@ YAML
   mpirun -np 3 "$program" run "$scratch/$case.yaml" --output "$scratch/$case-killed" --resume \
     > "$scratch/log" 2>&1 < /dev/null &
   job=$! start=$SECONDS
-  while [ ! -e "$scratch/$case-killed/checkpoints/round-000014.safetensors" ] && [ $((SECONDS - start)) -lt 60 ]; do
+  # Any checkpoint: only the last two are kept, so that one of them by its name may come and go between two looks.
+  while ! ls "$scratch/$case-killed/checkpoints" 2> /dev/null | grep -q '^round' && [ $((SECONDS - start)) -lt 60 ]; do
     sleep 0.05
   done
   kill -9 $job 2> /dev/null
@@ -130,8 +131,9 @@ signalled() {
   mpirun -np 3 "$program" run "$scratch/x.yaml" --output "$scratch/signal" --resume \
     > "$scratch/log" 2>&1 < /dev/null &
   local job=$! start=$SECONDS
-  while [ ! -s "$scratch/signal/rounds.csv" ] && [ $((SECONDS - start)) -lt 30 ]; do sleep 0.1; done
-  sleep 0.3
+  while [ "$(cat "$scratch/signal/rounds.csv" 2> /dev/null | wc -l)" -lt 3 ] && [ $((SECONDS - start)) -lt 30 ]; do
+    sleep 0.05
+  done
   kill -USR1 $job
   wait $job
   [ $? = 75 ] && grep -q 'go on with --resume' "$scratch/log" &&
