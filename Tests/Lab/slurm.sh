@@ -64,9 +64,10 @@ finished "and the other" "$scratch/one" "$job" "$scratch/packed/sparse"
 preempted preempted
 
 # A preemptible array: the task that has the whole array's job number is asked to stop, and goes on alone.
+rounds=1500 every=500
 cat > "$scratch/tasks.sweep.yaml" << YAML
 experiment: tiny.yaml
-set: {federation.rounds: 1500, evaluation.every: 500}
+set: {federation.rounds: $rounds, evaluation.every: $every}
 points: {zero: {}, one: {seed: 1}, two: {seed: 2}}
 YAML
 job=$(submit "$scratch/tasks.sweep.yaml" --array --preemptible --ranks-per-node 2 --output "$scratch/tasks")
@@ -79,7 +80,7 @@ check "a task of the array has its number" test -n "$asked"
 on node1 scancel --batch --signal=USR1 "${job}_$asked"
 names=(zero one two) restarts=""
 for task in 0 1 2; do
-  alone "$scratch/task$task" --set federation.rounds=1500 --set evaluation.every=500 --set seed=$task
+  alone "$scratch/task$task" --set federation.rounds=$rounds --set evaluation.every=$every --set seed=$task
   finished "preemptible array, task $task" "$scratch/task$task" "${job}_$task" "$scratch/tasks/${names[task]}"
   [ "$task" = "$asked" ] || restarts+="$(field "${job}_$task" Restarts)"
 done

@@ -107,7 +107,7 @@ YAML
     > "$scratch/log" 2>&1 < /dev/null &
   job=$! start=$SECONDS
   # Any checkpoint: only the last two are kept, so that one of them by its name may come and go between two looks.
-  while ! ls "$scratch/$case-killed/checkpoints" 2> /dev/null | grep -q '^round' && [ $((SECONDS - start)) -lt 60 ]; do
+  until compgen -G "$scratch/$case-killed/checkpoints/round-*" > /dev/null || [ $((SECONDS - start)) -ge 60 ]; do
     sleep 0.05
   done
   kill -9 $job 2> /dev/null
