@@ -1,5 +1,5 @@
-// Parses the command line and runs the command. Under mpirun or srun every rank parses, and the
-// first one alone prints what parsing has to say.
+// Parses the command line and runs the command. Under mpirun or srun every rank parses, and only
+// the first one prints help and usage errors.
 
 import ArgumentParser
 import Experiments
@@ -7,7 +7,7 @@ import Foundation
 
 /// A command of the program.
 protocol ExecutableCommand: ParsableCommand {
-  /// Does it; returns the exit code.
+  /// Runs the command; returns the exit code.
   func execute() throws -> Int32
 }
 
@@ -16,18 +16,18 @@ struct Command: ParsableCommand {
     commandName: "cellm-mpi",
     abstract: "Simulate communication-efficient federated fine-tuning of language models over MPI.",
     discussion: """
-      A run fine-tunes a pretrained model with LoRA over thousands of simulated clients. What \
-      travels between the server and the clients is sparse and counted in bytes; the results are \
-      the same bits for any number of ranks.
+      A run fine-tunes a pretrained model with LoRA over thousands of simulated clients. The \
+      messages between the server and the clients are sparse, and their bytes are counted. The \
+      results are bit-identical for any number of ranks.
 
       Examples:
-        cellm-mpi              (the built-in experiment, on one rank)
+        cellm-mpi              (runs the built-in experiment on one rank)
         mpirun -np 8 cellm-mpi run experiments/quickstart.yaml
         srun cellm-mpi run x.yaml --set federation.rounds=50 --output results/x
         cellm-mpi plan x.yaml --ranks 64 --ranks-per-node 16
 
-      Names of models and corpora are looked up in $CELLM_HOME (default ~/.cache/cellm-mpi), which \
-      `make assets` fills.
+      Models and corpora that are given by name are in $CELLM_HOME (default ~/.cache/cellm-mpi). \
+      `make assets` puts them there.
 
       \(Experiments.ExitCode.help)
       """,
@@ -40,7 +40,7 @@ struct Command: ParsableCommand {
     do {
       var command = try parseAsRoot(arguments)
       guard let executable = command as? any ExecutableCommand else {
-        try command.run()  // help and version: they throw what is to be printed
+        try command.run()  // help and version throw their text
         return 0
       }
       return try executable.execute()
@@ -66,7 +66,7 @@ struct Command: ParsableCommand {
     }
   }
 
-  /// Whether this is the first process of a job, by what mpirun and srun tell before MPI starts.
+  /// Whether this is the first process of a job, by the variables that mpirun and srun set before MPI starts.
   static var isFirstProcess: Bool {
     let environment = ProcessInfo.processInfo.environment
     for name in rankVariables {
@@ -79,23 +79,23 @@ struct Command: ParsableCommand {
     return true
   }
 
-  /// Where process managers tell a process its rank.
+  /// The variables in which process managers tell a process its rank.
   static var rankVariables: [String] {
     ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"]
   }
 }
 
-/// Where the experiment comes from; shared by `run` and `plan`.
+/// The experiment file and the overrides, for `run` and `plan`.
 struct ExperimentArguments: ParsableArguments {
   @Argument(
-    help: "The experiment file (YAML). Without one the built-in experiment is taken.",
+    help: "The experiment file (YAML). Default: the built-in experiment.",
     completion: .file(extensions: ["yaml"]))
   var experiment: String?
 
   @Option(
     name: .customLong("set"), parsing: .singleValue,
     help: ArgumentHelp(
-      "Override a key; may be given several times.",
+      "Override a key. Can be repeated.",
       discussion:
         "The value is YAML: --set federation.rounds=50 --set 'method.upload={select: all}'",
       valueName: "path.to.key=value"))

@@ -1,4 +1,4 @@
-// The commands that start nothing: plan, inspect, export, keys.
+// The commands that do not start MPI: plan, inspect, export, keys.
 
 import ArgumentParser
 import Experiments
@@ -6,13 +6,13 @@ import Federation
 
 struct Plan: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what an experiment would take: sizes, clients, messages, memory.",
+    abstract: "Estimate an experiment before it runs: sizes, clients, messages, memory.",
     discussion: """
-      Reads and checks the experiment, opens model and corpus, and starts nothing.
+      Reads and checks the experiment as `run` does, opens the model and the corpus, and trains nothing.
 
       Examples:
         cellm-mpi plan x.yaml --ranks 64 --ranks-per-node 16
-        cellm-mpi plan x.yaml --partition clients.csv    (a row for each client and label)
+        cellm-mpi plan x.yaml --partition clients.csv    (one row per client and label)
         cellm-mpi plan x.yaml --partition clients.json   (for partition.kind: file)
 
       \(Experiments.ExitCode.help)
@@ -20,20 +20,20 @@ struct Plan: ExecutableCommand {
 
   @OptionGroup var arguments: ExperimentArguments
 
-  @Option(help: "The number of MPI ranks of the run.")
+  @Option(help: "The number of MPI ranks.")
   var ranks = 1
 
-  @Option(help: "How many ranks share a node's memory. Default: all.")
+  @Option(help: "The number of ranks on each node. Default: all.")
   var ranksPerNode: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Write who has which examples to a new file, .csv or .json.", valueName: "file"))
+      "Write the examples of each client to a new file, .csv or .json.", valueName: "file"))
   var partition: String?
 
   func validate() throws {
     if ranks < 1 || ranksPerNode ?? 1 < 1 {
-      throw ValidationError("--ranks and --ranks-per-node are at least 1")
+      throw ValidationError("--ranks and --ranks-per-node must be at least 1")
     }
     if partition == "" { throw ValidationError("--partition is empty: give a file") }
   }
@@ -49,10 +49,10 @@ struct Plan: ExecutableCommand {
 
 struct Inspect: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a model, corpus, adapter, run, sweep or safetensors file holds.",
+    abstract: "Show a model, corpus, adapter, run, sweep or safetensors file.",
     discussion: """
-      A run, finished or going on, is shown with its curves: losses, accuracies, bytes, seconds, memory. \
-      A sweep is shown by its points, with means over seeds.
+      For a run, finished or still running, it shows curves of losses, accuracies, bytes, seconds and \
+      memory. For a sweep, it shows the points and their means over seeds.
 
       Examples:
         cellm-mpi inspect smollm2-135m      (a name in $CELLM_HOME)
@@ -65,7 +65,7 @@ struct Inspect: ExecutableCommand {
   @Argument(help: "A path, or the name of a model or corpus in $CELLM_HOME.")
   var path: String
 
-  @Flag(help: "No curves as blocks, only their numbers, in ASCII.")
+  @Flag(help: "ASCII only: numbers without curves.")
   var plain = false
 
   func validate() throws {
@@ -81,7 +81,7 @@ struct Inspect: ExecutableCommand {
 
 struct Export: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write the adapter or the model of a run for other programs.",
+    abstract: "Export the adapter or the model of a run for Hugging Face programs.",
     discussion: """
       Examples:
         cellm-mpi export runs/x-20261122-130500 --to adapter
@@ -89,12 +89,14 @@ struct Export: ExecutableCommand {
         cellm-mpi export runs/x-20261122-130500 --to adapter --logits test
         cellm-mpi export runs/x-20261122-130500 --to adapter --masked
 
-      By default the server's whole vector is written. A run evaluates it as clients receive it, zero outside
-      of the download mask (evaluation.masked); --masked writes that vector, with the accuracy of the run.
+      By default, export writes the server's whole vector. By default, a run evaluates another vector: \
+      the one that clients receive, which is zero outside the download mask (evaluation.masked). --masked \
+      exports that one; its accuracy is the one that the run printed.
 
-      PEFT loads the adapter: PeftModel.from_pretrained(model, "adapter"), the model being an
-      AutoModelForSequenceClassification with the corpus's number of labels. Of full fine-tuning the
-      whole model is written, for AutoModelForSequenceClassification.from_pretrained("model").
+      PEFT loads the adapter: PeftModel.from_pretrained(model, "adapter"), where model is an \
+      AutoModelForSequenceClassification with the corpus's number of labels. After full fine-tuning \
+      (adapter.kind: full), export writes the whole model. Load it with \
+      AutoModelForSequenceClassification.from_pretrained("model").
       """)
 
   @Argument(help: "The run directory.")
@@ -103,19 +105,19 @@ struct Export: ExecutableCommand {
   @Option(name: .customLong("to"), help: ArgumentHelp("The new directory.", valueName: "dir"))
   var target: String
 
-  @Flag(help: "Write the whole model with the adapter merged, as Hugging Face has it.")
+  @Flag(help: "Merge the adapter into the model and write the model in Hugging Face format.")
   var merge = false
 
-  @Flag(help: "Write the vector that was evaluated last in place of the whole one.")
+  @Flag(help: "Write the vector of the last evaluation instead of the whole vector.")
   var masked = false
 
   @Option(
     help: ArgumentHelp(
-      "Also write a classifier's logits of train, validation or test: logits.safetensors.",
+      "Also write a classifier's logits for train, validation or test to logits.safetensors.",
       valueName: "split"))
   var logits: String?
 
-  @Option(help: ArgumentHelp("With --logits: only the first so many examples.", valueName: "n"))
+  @Option(help: ArgumentHelp("With --logits: only the first n examples.", valueName: "n"))
   var examples: Int?
 
   func validate() throws {
@@ -140,9 +142,9 @@ struct Export: ExecutableCommand {
 
 struct Keys: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "List all keys of an experiment file: default, meaning, what can be given.")
+    abstract: "List all keys of an experiment file: default, meaning and allowed values.")
 
-  @Flag(help: "As a table in Markdown.")
+  @Flag(help: "Print a table in Markdown.")
   var markdown = false
 
   func execute() throws -> Int32 {

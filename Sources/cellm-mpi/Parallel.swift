@@ -1,21 +1,21 @@
-// Commands that run on all ranks: start MPI, run the command, report a failure, end MPI. Every way out
-// ends the job: a failure that all ranks know of ends MPI in good order on all of them, any other one
-// aborts, since the others may wait for this rank for ever.
+// Commands that run on all ranks: start MPI, run the command, report a failure, end MPI. Every exit
+// ends the job. If all ranks know of a failure, each of them finalizes MPI. Any other failure aborts,
+// because the other ranks may wait for this one for ever.
 
 import Experiments
 import Foundation
 import MPICommunication
 
-/// What commands on all ranks have in common.
+/// The common part of commands that run on all ranks.
 enum Parallel {
   /// Starts MPI and runs `body` on every rank.
-  /// - Returns: What `body` returns, or the exit code of its failure.
+  /// - Returns: The exit code that `body` returns, or that of its failure.
   static func run(
     _ body: (MPICommunicator, RunEnvironment) throws -> Int32
   ) throws -> Int32 {
-    // Before MPI starts: that may take long, and the signal ends a process that does not listen.
+    // Before MPI starts: its start may take long, and without a handler the signal ends the process.
     Interruption.listen()
-    // Before MPI starts, as that adds variables of its own.
+    // Before MPI starts, because MPI adds variables of its own.
     var environment = RunEnvironment()
     let (unconnected, isFirst) = (unconnectedTasks, Command.isFirstProcess)
     let communicator: MPICommunicator
@@ -50,7 +50,7 @@ enum Parallel {
     return code
   }
 
-  /// The tasks of a SLURM step in which no process manager tells MPI of the others.
+  /// The number of tasks of a SLURM step whose processes MPI cannot connect; nil if it can.
   private static var unconnectedTasks: Int? {
     let environment = ProcessInfo.processInfo.environment
     guard let tasks = environment["SLURM_STEP_NUM_TASKS"].flatMap(Int.init), tasks > 1,

@@ -6,21 +6,22 @@ import Foundation
 
 struct Run: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Run an experiment; under mpirun or srun on all ranks.",
+    abstract: "Run an experiment, under mpirun or srun on all ranks.",
     discussion: """
-      Everything wrong with the experiment is reported at once, before anything is computed. The \
-      results go to a new directory: config.yaml (complete), manifest.json, \
-      partition.csv, rounds.csv, evaluation.csv, confusion.csv (of a classifier), clients.csv, wire.csv, \
-      metrics.jsonl, tensorboard/ and adapter/ (PEFT; of full fine-tuning model/), with evaluation.clients \
-      also client_evaluation.csv and evaluation_clients.csv. At the end a table, the digest of \
-      the final state and the directory's path are printed. `cellm-mpi keys` lists all keys.
+      All errors in the experiment are reported together, before the run starts. The results go to a new \
+      directory: config.yaml (all keys), manifest.json, partition.csv, rounds.csv, evaluation.csv, \
+      confusion.csv (for classifiers), clients.csv, wire.csv, metrics.jsonl, tensorboard/ and adapter/ \
+      (PEFT format; for full fine-tuning: model/). With evaluation.clients also client_evaluation.csv and \
+      evaluation_clients.csv. At the end the program prints a table, the digest (a hash of the final \
+      state) and the path of the directory. `cellm-mpi keys` lists all keys.
 
       The state is saved in checkpoints/ every few rounds and minutes, after the last round, and on \
-      SIGUSR1, SIGTERM and Ctrl-C, after which the run ends with exit code 75 (a second Ctrl-C ends it at \
-      once). With --resume the same command goes on from there, on any number of ranks, to the same \
-      digest; where nothing was begun it begins. It refuses another experiment, input files that changed, \
-      and checkpoints that cannot be read. With a larger federation.rounds a finished run goes on, \
-      unless a schedule or target_epsilon was made for their number.
+      SIGUSR1, SIGTERM and Ctrl-C. These signals end the run with exit code 75. A second Ctrl-C ends it \
+      at once. With --resume, the same command continues the run from its last checkpoint, on any number \
+      of ranks, to the same digest. If there is no run in --output, it starts one. --resume refuses \
+      another experiment, input files that changed, and checkpoints that cannot be read. With a larger \
+      federation.rounds, a finished run continues, but not if a linear or cosine schedule or \
+      target_epsilon depends on the number of rounds.
 
       Examples:
         mpirun -np 4 cellm-mpi run experiments/quickstart.yaml
@@ -35,12 +36,12 @@ struct Run: ExecutableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The run directory; it must not exist or be empty. Default: a new one in runs/.",
+      "The run directory. It must be new or empty. Default: a new directory in runs/.",
       valueName: "dir"),
     completion: .directory)
   var output: String?
 
-  @Flag(help: "Go on with the run in --output where one was begun, else begin it.")
+  @Flag(help: "Continue the run in --output. If there is none, start it.")
   var resume = false
 
   func validate() throws {
@@ -52,7 +53,7 @@ struct Run: ExecutableCommand {
       let outcome = try runExperiment(
         arguments.request, output: output, resume: resume, environment: environment,
         communicator: communicator, assemble: assembleTransformer)
-      // All ranks end alike, also where the first one's standard output is closed or full.
+      // All ranks end with one exit code, also if the standard output of rank 0 is closed or full.
       try communicator.agreed {
         if let outcome { try writeToStandardOutput(outcome.text) }
       }

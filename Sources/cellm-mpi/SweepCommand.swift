@@ -1,4 +1,4 @@
-// `cellm-mpi sweep`: one experiment at many points, on groups of ranks side by side.
+// `cellm-mpi sweep`: one experiment at many points, on groups of ranks in parallel.
 
 import ArgumentParser
 import Experiments
@@ -7,9 +7,9 @@ import Foundation
 struct SweepCommand: ExecutableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sweep",
-    abstract: "Run an experiment at many points; under mpirun or srun on all ranks.",
+    abstract: "Run an experiment at many points, under mpirun or srun on all ranks.",
     discussion: """
-      The file names an experiment and the points: named ones, the product of lists, random draws, or the product of these.
+      The sweep file names an experiment and its points: a list of named points, a grid, random draws, or the product of these.
 
         experiment: x.yaml                  (relative to this file)
         set: {federation.rounds: 30}        (for all points)
@@ -17,17 +17,18 @@ struct SweepCommand: ExecutableCommand {
         grid: {seed: [0, 1, 2]}
         random: {count: 20, values: {local.learning_rate: {log_uniform: [0.01, 1]}}}
 
-      Draws are uniform, log_uniform or a choice. Or a search that plays a few of the points of ranks and \
-      densities, from the smallest on, by pairs of neighbours (FLASC-Search):
+      Random draws are uniform, log_uniform or choice. A search (FLASC-Search) runs only a few of the points: \
+      it tries pairs of LoRA rank and density, starts with the smallest, and moves to the better neighbour:
 
         search: {ranks: [1, 4, 16], densities: [0.0625, 0.25, 1], by: accuracy}
 
-      Each point is a run in OUTPUT/NAME. OUTPUT/points.csv says from the start how far each is: \
-      waiting, running, finished, failed, killed or stopped; OUTPUT/seeds.csv has means over seeds. \
-      Groups of --group-size ranks take one free point after the other. Claims are locks on files in \
-      OUTPUT, so several jobs, or the tasks of a job array, can work on one sweep. The same command \
-      again goes on: finished points stay, begun ones go on from their checkpoints, failed ones begin \
-      anew. A sweep whose file was edited is refused where OUTPUT has a point's run of another experiment.
+      Each point is a run in OUTPUT/NAME. OUTPUT/points.csv has the state of each point: waiting, running, \
+      finished, failed, killed or stopped. OUTPUT/seeds.csv has means over seeds. Each group of \
+      --group-size ranks runs one free point after another. A group locks its point with a file in OUTPUT, \
+      so several jobs, or the tasks of a job array, can work on one sweep. The same command continues a \
+      sweep: it keeps finished points, continues stopped points from their checkpoints, and starts failed \
+      points again. If the sweep file was edited and OUTPUT has a run of the old settings, the sweep is \
+      refused.
 
       Examples:
         mpirun -np 8 cellm-mpi sweep x.sweep.yaml --group-size 2
@@ -45,17 +46,17 @@ struct SweepCommand: ExecutableCommand {
     completion: .directory)
   var output: String?
 
-  @Option(help: "The ranks that play a point together. Default: all.")
+  @Option(help: "The number of ranks that run a point together. Default: all.")
   var groupSize: Int?
 
-  @Option(help: "Plays this point alone, counted from 0.")
+  @Option(help: "Run only this point. The first one is 0.")
   var point: Int?
 
   @Flag(
     help: ArgumentHelp(
-      "Checks every point, prints the points and ends.",
+      "Check every point, print the points and exit.",
       discussion:
-        "With --group-size also says which points leave ranks of a group without a client."))
+        "With --group-size, also warn of points that leave ranks without a client."))
   var list = false
 
   func validate() throws {
@@ -80,7 +81,7 @@ struct SweepCommand: ExecutableCommand {
           within: world, assemble: assembleTransformer)
         if group.rank == 0 { part = SweepPart(outcome) }
       } catch let failure as RunFailure where !failure.needsAbort {
-        // The other groups go on, and wait for this one at the end.
+        // The other groups continue, and wait for this one at the end.
         part.exitCode = failure.report(group)
       }
       let parts = try world.gather(part)
@@ -89,7 +90,7 @@ struct SweepCommand: ExecutableCommand {
     }
   }
 
-  /// Says on the first rank how all groups ended; returns an exit code.
+  /// Prints the end of all groups on the first rank; returns an exit code.
   private static func report(_ parts: [SweepPart]) throws -> Int32 {
     let groups = parts.filter { $0.directory != nil }
     guard let directory = groups.first?.directory else { return 0 }
@@ -115,7 +116,7 @@ struct SweepCommand: ExecutableCommand {
   }
 }
 
-/// The end of the sweep on one rank, for the first one.
+/// The result of the sweep on one rank, sent to the first rank.
 private struct SweepPart: Codable {
   /// The sweep's directory, on the first rank of a group that played.
   var directory: String?

@@ -3,15 +3,15 @@
 import Experiments
 import Foundation
 
-// A closed pipe or a file size limit is an error of the write that hits it, not the end of the
-// process.
-// A closed standard stream's number would be the next file's that is opened, and messages would go there.
+// If a standard stream is closed, the next file that is opened gets its number, and messages would go
+// into that file. So closed streams become /dev/null.
 for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
 where fcntl(descriptor, F_GETFD) == -1 {
-  // Without the right to write: a result that nobody can read is an error of the write.
+  // Standard output is opened for reading only, so that writing a result to it is an error.
   _ = open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY)
 }
 
+// A closed pipe or a file size limit is an error of the write, not the end of the process.
 signal(SIGPIPE, SIG_IGN)
 signal(SIGXFSZ, SIG_IGN)
 
