@@ -55,16 +55,13 @@ let package = Package(
       name: "EventFiles",
       dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["event.proto"], swiftSettings: settings),
+    library("Federation", ["Corpora", "Communication", "Sparsity", "RandomStreams"]),
     library(
-      "Federation",
-      [
-        "Adapters", "Transformers", "Kernels", "Corpora", "Communication", "Sparsity",
-        "RandomStreams",
-      ]),
+      "FineTuning", ["Federation", "Adapters", "Transformers", "Kernels", "Corpora"]),
     library(
       "Experiments",
       [
-        "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
+        "FineTuning", "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
         "Sparsity", "Safetensors", "RandomStreams", "EventFiles",
         .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
@@ -72,7 +69,7 @@ let package = Package(
     .executableTarget(
       name: "cellm-mpi",
       dependencies: [
-        "Experiments", "Federation", "MPICommunication",
+        "Experiments", "Federation", "Corpora", "MPICommunication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -80,7 +77,7 @@ let package = Package(
       name: "cellm-bench",
       dependencies: [
         "Federation", "Communication", "MPICommunication", "Sparsity", "RandomStreams", "Adapters",
-        "Transformers", "Kernels",
+        "Transformers", "Kernels", "Corpora",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -100,9 +97,13 @@ let package = Package(
     tests("Adapters", ["Transformers", "Kernels", "Safetensors"]),
     tests("Sparsity"),
     tests("Communication", ["CommunicationConformance"]),
+    tests("Federation", ["Sparsity", "Communication", "Corpora"]),
     tests(
-      "Federation",
-      ["Sparsity", "Communication", "Corpora", "Adapters", "Transformers", "Safetensors"]),
+      "FineTuning",
+      [
+        "Federation", "Sparsity", "Communication", "Corpora", "Adapters", "Transformers",
+        "Safetensors",
+      ]),
     tests("Corpora", ["Safetensors", "RandomStreams"]),
     tests("EventFiles"),
     tests("Experiments", ["Federation", "Communication", "Corpora", "EventFiles"]),

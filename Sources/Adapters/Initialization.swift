@@ -1,5 +1,5 @@
 // Where training starts, as PEFT and Hugging Face do it: A uniform as a PyTorch linear layer's
-// weight (Kaiming uniform with a = sqrt(5): within 1 / sqrt(inputs)), B zero, the head normal with
+// weight (`fillAsLinearWeight`), B zero, the head normal with
 // the model's initializer range and its bias zero, unless the model brings a fitting head. With full
 // fine-tuning the model's own weights start at zero: what is trained is their difference from the
 // pretrained ones.
@@ -21,9 +21,9 @@ extension TrainableLayout {
       case .loraB, .headBias, .base: break
       case .loraA:
         var stream = RandomStream(seed: seed, purpose: .adapterInitialization, step: index)
-        let bound = 1 / Double(segment.shape[1]).squareRoot()
-        for element in segment.range {
-          vector[element] = Float((2 * stream.uniform() - 1) * bound)
+        vector.withUnsafeMutableBufferPointer {
+          stream.fillAsLinearWeight(
+            UnsafeMutableBufferPointer(rebasing: $0[segment.range]), inputs: segment.shape[1])
         }
       case .headWeight:
         var stream = RandomStream(seed: seed, purpose: .headInitialization)

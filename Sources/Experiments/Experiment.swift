@@ -1,6 +1,7 @@
 // What an experiment file says, as a value: every key that has an effect, with its default.
 // The table in ExperimentKeys.swift binds each property to its key; nothing else reads the file.
 
+public import Corpora
 public import Federation
 public import Sparsity
 

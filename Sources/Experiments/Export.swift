@@ -2,8 +2,7 @@
 // fully trained model.
 
 internal import Adapters
-internal import Corpora
-public import Federation
+public import Corpora
 import Foundation
 internal import Safetensors
 internal import Transformers

@@ -1,6 +1,7 @@
 // Rank 0's files of a run: its directory, taken by a lock, with tables, curves, checkpoints and the manifest. A run
 // that goes on changes nothing of them before its first round was played, but for the manifest.
 
+internal import Corpora
 internal import Federation
 import Foundation
 internal import Safetensors

@@ -2,6 +2,7 @@
 // the rows, so that their number is bounded: when there are more than `mostRows`, every second one goes, and
 // from then on half as many evaluations get a row. The last one always has its row.
 
+internal import Corpora
 internal import Federation
 
 /// Collects what the table at the end of a run shows.

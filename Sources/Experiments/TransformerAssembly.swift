@@ -4,6 +4,7 @@ internal import Adapters
 public import Communication
 internal import Corpora
 internal import Federation
+internal import FineTuning
 import Foundation
 internal import Kernels
 internal import Safetensors

@@ -1,4 +1,5 @@
 // What a rank is doing, for whoever watches it: a hang is told by its client and step.
+public import Corpora
 
 /// A piece of a rank's work in a round; rounds are counted from 0 in the cases and from 1 in the description.
 public enum Activity: Sendable, Equatable, CustomStringConvertible {

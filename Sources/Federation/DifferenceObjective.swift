@@ -1,6 +1,7 @@
 // What travels in full fine-tuning: the difference of the weights from the pretrained ones, which every
 // client has already. Sparse messages then leave weights as they were pretrained, where keeping the
 // largest weights would cut the others off; and what is small of a difference is small in its effect.
+public import Corpora
 
 /// An objective as a function of the difference from an origin: f(origin + d).
 ///

@@ -5,6 +5,7 @@
 // (EvaluationSums.swift). A block is computed as a whole on one rank, since an objective may batch
 // what it is given, and the rounding of a batch may depend on its size.
 internal import Communication
+internal import Corpora
 internal import Glibc
 internal import Sparsity
 

@@ -1,10 +1,34 @@
-// Where the factors of LoRA stand in the trainable vector, for methods that look at ranks or at
-// products and not only at coordinates.
-internal import Kernels
+// Offsets of LoRA's factors in the trainable vector, for methods that look at ranks or at products
+// and not only at coordinates.
 public import Sparsity
 
+/// Linear algebra on factors. The owner of the factors does it, so that this target has no matrix
+/// library; B is (outputs, ranks) and A (ranks, inputs), both row-major.
+package protocol FactorProducts: Sendable {
+  /// Adds `scale` * B A to `matrix`, (outputs, inputs).
+  func addProduct(
+    b: UnsafePointer<Float>, a: UnsafePointer<Float>, ranks: Int, scale: Float,
+    outputs: Int, inputs: Int, to matrix: UnsafeMutablePointer<Float>)
+
+  /// The factors of rank `ranks` whose product is nearest to the sum of `scale` * B A over `terms`,
+  /// which have as many ranks each.
+  func nearestFactors(
+    toSumOf terms: [FactorTerm], ranks: Int, outputs: Int, inputs: Int
+  ) -> (b: [Float], a: [Float])
+}
+
+/// One product of a sum of products.
+package struct FactorTerm {
+  /// B, (outputs, ranks).
+  package var b: [Float]
+  /// A, (ranks, inputs).
+  package var a: [Float]
+  /// The factor of B A.
+  package var scale: Double
+}
+
 /// The LoRA pairs of a trainable vector. A is (r, inputs) and B (outputs, r), both row-major.
-public struct FactorLayout: Sendable, Equatable {
+public struct FactorLayout: Sendable {
   /// One adapted layer.
   public struct Pair: Sendable, Equatable {
     /// Where A starts.
@@ -33,13 +57,18 @@ public struct FactorLayout: Sendable, Equatable {
   public let scale: Float
   /// The pairs.
   public let pairs: [Pair]
+  /// Multiplies the factors.
+  package let products: any FactorProducts
 
   /// A layout of these pairs in a vector of `length`.
-  public init(length: Int, loraRank: Int, scale: Float = 1, pairs: [Pair]) {
+  package init(
+    length: Int, loraRank: Int, scale: Float = 1, pairs: [Pair], products: any FactorProducts
+  ) {
     self.length = length
     self.loraRank = loraRank
     self.scale = scale
     self.pairs = pairs
+    self.products = products
   }
 
   /// The coordinates that an adapter of the first `count` ranks has: the first rows of every A, the
@@ -88,24 +117,20 @@ public struct FactorLayout: Sendable, Equatable {
   /// Replaces the factors' part of `pseudoGradient` by `server` minus the best factors of the
   /// weighted mean of the clients' products B A, so that a step of length 1 along it arrives there.
   ///
-  /// - Complexity: LAPACK's QR and SVD of K r columns for each pair, K clients.
+  /// - Complexity: a QR and an SVD of K r columns for each pair, K clients.
   func takeProductMean(
     of clients: [[Float]], weights: [Int], from server: [Float],
     into pseudoGradient: inout [Float]
   ) {
     let total = Double(weights.reduce(0, +))
     for pair in pairs {
-      var sum = LowRankSum(outputs: pair.outputs, inputs: pair.inputs)
-      for (client, weight) in zip(clients, weights) {
-        client.withUnsafeBufferPointer { vector in
-          sum.add(
-            b: vector.baseAddress! + pair.bOffset, a: vector.baseAddress! + pair.aOffset,
-            loraRank: loraRank, scale: Double(weight) / total)
-        }
-      }
-      var b = [Float](repeating: 0, count: pair.outputs * loraRank)
-      var a = [Float](repeating: 0, count: loraRank * pair.inputs)
-      sum.truncate(toB: &b, a: &a, loraRank: loraRank)
+      let (b, a) = products.nearestFactors(
+        toSumOf: zip(clients, weights).map {
+          FactorTerm(
+            b: Array($0[pair.bOffset..<pair.bOffset + pair.outputs * loraRank]),
+            a: Array($0[pair.aOffset..<pair.aOffset + loraRank * pair.inputs]),
+            scale: Double($1) / total)
+        }, ranks: loraRank, outputs: pair.outputs, inputs: pair.inputs)
       for i in b.indices { pseudoGradient[pair.bOffset + i] = server[pair.bOffset + i] - b[i] }
       for i in a.indices { pseudoGradient[pair.aOffset + i] = server[pair.aOffset + i] - a[i] }
     }

@@ -5,7 +5,6 @@
 //
 // exactly, whatever ranks the clients have. The stack travels; everybody adds scale B A to the layer's
 // base matrix and starts the next round from new factors.
-internal import Kernels
 internal import RandomStreams
 public import Sparsity
 
@@ -96,10 +95,9 @@ public struct FactorStack: Sendable {
       var place = values.baseAddress!
       for (pair, offset) in zip(layout.pairs, layout.baseOffsets) {
         let b = place + rankCount * pair.inputs
-        matmul(
-          base + offset, stride: pair.inputs, rows: pair.outputs, columns: pair.inputs,
-          inner: rankCount, b, strideA: rankCount, place, strideB: pair.inputs,
-          alpha: layout.scale, .add)
+        layout.products.addProduct(
+          b: b, a: place, ranks: rankCount, scale: layout.scale, outputs: pair.outputs,
+          inputs: pair.inputs, to: base + offset)
         place = b + rankCount * pair.outputs
       }
     }
@@ -133,11 +131,10 @@ extension FactorLayout {
       // Round 0 is the one of the run's initial vector.
       var stream = RandomStream(
         seed: seed, purpose: .adapterInitialization, round: round + 1, client: client, step: index)
-      let bound = 1 / Double(pair.inputs).squareRoot()
-      for place in 0..<loraRank * pair.inputs {
-        vector[pair.aOffset + place] =
-          place < count * pair.inputs ? Float((2 * stream.uniform() - 1) * bound) : 0
-      }
+      let drawn = pair.aOffset + count * pair.inputs
+      stream.fillAsLinearWeight(
+        UnsafeMutableBufferPointer(rebasing: vector[pair.aOffset..<drawn]), inputs: pair.inputs)
+      for place in drawn..<pair.aOffset + loraRank * pair.inputs { vector[place] = 0 }
       for place in 0..<pair.outputs * loraRank { vector[pair.bOffset + place] = 0 }
     }
   }

@@ -1,6 +1,7 @@
 // What one client minimizes, seen from the federation: a mean loss over training examples as a
 // function of one flat trainable vector. The federation knows nothing about models, adapters or
 // tasks; a transformer with its adapter is one conformance, closed forms in the tests are others.
+public import Corpora
 
 /// Identifies one local step, so that an objective can derive its dropout masks from it.
 public struct RandomKey: Sendable, Hashable {
@@ -20,16 +21,6 @@ public struct RandomKey: Sendable, Hashable {
     self.client = client
     self.step = step
   }
-}
-
-/// A part of the corpus.
-public enum Split: String, Sendable, CaseIterable {
-  /// What clients train on.
-  case train
-  /// What hyperparameters are chosen on.
-  case validation
-  /// What results are reported on.
-  case test
 }
 
 /// Sums over the counted items of some examples: an item is an example in classification and a

@@ -1,5 +1,6 @@
 // What a run reports on rank 0. Payload sizes come from the messages that were really built and
 // decoded; seconds (and ranks) are the only values that differ between two runs of the same plan.
+public import Corpora
 public import Sparsity
 
 /// Wall seconds of a round on rank 0, by what it was doing.

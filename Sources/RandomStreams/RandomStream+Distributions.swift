@@ -1,10 +1,19 @@
-// Normal, gamma and Dirichlet numbers. All are computed with the C library's log, sqrt, cos and
+// Fresh linear weights, and normal, gamma and Dirichlet numbers. All of the latter are computed with the C library's log, sqrt, cos and
 // exp; the last bit of these may differ between C libraries, so bits are equal between machines
 // that run the same one.
 
 import Glibc
 
 extension RandomStream {
+  /// Fills `values` as PyTorch starts the weight of a linear layer of so many inputs: Kaiming
+  /// uniform with a = sqrt(5), which is uniform within 1 / sqrt(inputs). LoRA's A starts so too.
+  public mutating func fillAsLinearWeight(
+    _ values: UnsafeMutableBufferPointer<Float>, inputs: Int
+  ) {
+    let bound = 1 / Double(inputs).squareRoot()
+    for index in values.indices { values[index] = Float((2 * uniform() - 1) * bound) }
+  }
+
   /// Normal with mean 0 and variance 1, by Box and Muller (1958) from two uniform numbers.
   public mutating func normal() -> Double {
     let radius = (-2 * log(1 - uniform())).squareRoot()

@@ -1,5 +1,6 @@
 // The optimizers' loops (target Federation): a client's momentum step and the server's step.
 
+import Corpora
 import Federation
 import Kernels
 

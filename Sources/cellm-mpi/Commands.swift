@@ -1,6 +1,7 @@
 // The commands that do not start MPI: plan, inspect, export, keys.
 
 import ArgumentParser
+import Corpora
 import Experiments
 import Federation
 

@@ -1,5 +1,6 @@
 // Objectives that wrap another one hand on all that is asked of them.
 
+import Corpora
 import Federation
 import Sparsity
 import Testing

@@ -1,4 +1,5 @@
 // An objective that reads its outcomes from a table: the numbers of an evaluation are then known.
+import Corpora
 import Federation
 
 final class TableObjective: CoordinateObjective {

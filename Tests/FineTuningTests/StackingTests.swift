@@ -3,6 +3,7 @@
 
 import Communication
 import Federation
+import FineTuning
 import Foundation
 import Sparsity
 import Testing
@@ -20,7 +21,8 @@ struct StackingTests {
       FactorLayout.Pair(aOffset: 3, bOffset: 3 + 5 * 7, inputs: 7, outputs: 4),
       FactorLayout.Pair(aOffset: 58, bOffset: 58 + 5 * 6, inputs: 6, outputs: 9),
     ]
-    let layout = FactorLayout(length: 133, loraRank: 5, pairs: pairs)
+    let layout = FactorLayout(
+      length: 133, loraRank: 5, pairs: pairs, products: BLASProducts())
     let ranks = [1, 5, 3]
     let weights: [Double] = [2, 7, 1]
     let clients = ranks.indices.map { client in
@@ -192,7 +194,8 @@ struct StackingTests {
 struct RankPruningTests {
   private let factors = FactorLayout(
     length: 40, loraRank: 4,
-    pairs: [FactorLayout.Pair(aOffset: 1, bOffset: 21, inputs: 5, outputs: 4)])
+    pairs: [FactorLayout.Pair(aOffset: 1, bOffset: 21, inputs: 5, outputs: 4)],
+    products: BLASProducts())
 
   @Test("the penalty's gradient is its derivative, and nothing outside of the last ranks")
   func gradient() {

@@ -6,6 +6,7 @@ import Adapters
 import Communication
 import Corpora
 import Federation
+import FineTuning
 import Foundation
 import Safetensors
 import Sparsity
