@@ -57,12 +57,13 @@ let package = Package(
       exclude: ["event.proto"], swiftSettings: settings),
     library("Federation", ["Corpora", "Communication", "Sparsity", "RandomStreams"]),
     library(
-      "FineTuning", ["Federation", "Adapters", "Transformers", "Kernels", "Corpora"]),
+      "FineTuning",
+      ["Federation", "Adapters", "Transformers", "Kernels", "Corpora", "RandomStreams"]),
     library(
       "Experiments",
       [
-        "FineTuning", "Federation", "Adapters", "Transformers", "Kernels", "Corpora", "Communication",
-        "Sparsity", "Safetensors", "RandomStreams", "EventFiles",
+        "FineTuning", "Federation", "Adapters", "Transformers", "Kernels", "Corpora",
+        "Communication", "Sparsity", "Safetensors", "RandomStreams", "EventFiles",
         .product(name: "Yams", package: "Yams"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -94,10 +95,10 @@ let package = Package(
     tests("Safetensors"),
     tests("RandomStreams"),
     tests("Transformers"),
-    tests("Adapters", ["Transformers", "Kernels", "Safetensors"]),
+    tests("Adapters", ["Transformers", "Kernels", "Safetensors", "RandomStreams"]),
     tests("Sparsity"),
     tests("Communication", ["CommunicationConformance"]),
-    tests("Federation", ["Sparsity", "Communication", "Corpora"]),
+    tests("Federation", ["Sparsity", "Communication", "Corpora", "RandomStreams"]),
     tests(
       "FineTuning",
       [
@@ -106,6 +107,7 @@ let package = Package(
       ]),
     tests("Corpora", ["Safetensors", "RandomStreams"]),
     tests("EventFiles"),
-    tests("Experiments", ["Federation", "Communication", "Corpora", "EventFiles"]),
+    tests(
+      "Experiments", ["Federation", "Communication", "Corpora", "RandomStreams", "EventFiles"]),
   ]
 )

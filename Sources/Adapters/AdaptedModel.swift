@@ -2,6 +2,7 @@
 // micro-batches as a function of the trainable vector.
 
 public import Kernels
+public import RandomStreams
 public import Transformers
 
 /// What a model said of one sequence.
@@ -76,7 +77,7 @@ public final class AdaptedModel {
   /// - Returns: an outcome for each sequence.
   public func addGradient(
     of batch: PackedSequences, labels: [Int32], parameters: Floats, gradient: MutableFloats,
-    lossScale: Float, dropout: DropoutKey? = nil
+    lossScale: Float, dropout: RandomKey? = nil
   ) -> [SequenceOutcome] {
     place(parameters, gradient: gradient, dropout: dropout)
     engine.forward(batch, rows: rows, keep: true, hidden: buffers.hidden)
@@ -128,7 +129,7 @@ public final class AdaptedModel {
   }
 
   /// Says where this pass's parameters are, and where their gradient goes.
-  private func place(_ parameters: Floats, gradient: MutableFloats?, dropout: DropoutKey?) {
+  private func place(_ parameters: Floats, gradient: MutableFloats?, dropout: RandomKey?) {
     if let adapter {
       adapter.parameters = parameters
       adapter.gradient = gradient

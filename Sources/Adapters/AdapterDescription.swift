@@ -3,6 +3,7 @@
 
 internal import Foundation
 internal import Safetensors
+internal import Transformers
 
 /// The configuration of a PEFT directory.
 public struct AdapterDescription: Sendable {
@@ -20,12 +21,12 @@ public struct AdapterDescription: Sendable {
   public let notices: [String]
 
   /// Reads adapter_config.json of the directory `path`.
-  /// - Throws: `AdapterError` where it is missing, malformed, or of a kind that is not plain LoRA;
+  /// - Throws: `ModelError` where it is missing, malformed, or of a kind that is not plain LoRA;
   ///   `SafetensorsError` where it is there and cannot be read.
   public init(directory path: String) throws {
     let file = path + "/" + AdapterDirectory.configurationName
     guard let bytes = try contentsIfThere(of: file) else {
-      throw AdapterError(
+      throw ModelError(
         path: file, reason: "no such file; an adapter is a directory as PEFT saves it",
         isMissing: true)
     }
@@ -41,9 +42,9 @@ public struct AdapterDescription: Sendable {
       initialization = try fields.initialization()
       lora = try fields.lora()
     } catch let problem as FieldProblem {
-      throw AdapterError(path: file, reason: problem.description)
+      throw ModelError(path: file, reason: problem.description)
     } catch let error as JSONError {
-      throw AdapterError(path: file, reason: "not JSON: \(error)")
+      throw ModelError(path: file, reason: "not JSON: \(error)")
     }
   }
 }

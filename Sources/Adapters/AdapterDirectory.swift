@@ -13,39 +13,39 @@ public enum AdapterDirectory {
 
   /// LoRA's configuration of a PEFT directory.
   ///
-  /// - Throws: `AdapterError` where it is missing, malformed, or of a kind that is not plain LoRA.
+  /// - Throws: `ModelError` where it is missing, malformed, or of a kind that is not plain LoRA.
   public static func configuration(at path: String) throws -> LoRAConfiguration {
     try AdapterDescription(directory: path).lora
   }
 
   /// The trainable vector of a PEFT directory, in the order of `layout`.
   ///
-  /// - Throws: `AdapterError` where rank or scale differ from the layout's, or a tensor is missing,
+  /// - Throws: `ModelError` where rank or scale differ from the layout's, or a tensor is missing,
   ///   unknown, of another shape or not finite.
   public static func read(_ path: String, layout: TrainableLayout) throws -> [Float] {
     let stored = try configuration(at: path)
     guard stored.loraRank == layout.lora.loraRank else {
-      throw AdapterError(
+      throw ModelError(
         path: path, reason: "r is \(stored.loraRank), lora_rank is \(layout.lora.loraRank)")
     }
     guard stored.scale == layout.lora.scale else {
-      throw AdapterError(
+      throw ModelError(
         path: path, reason: "alpha / r is \(stored.scale), the experiment's \(layout.lora.scale)")
     }
     let file = path + "/" + weightsName
     let tensors = try SafetensorsFile(path: file)
     let known = Set(layout.segments.map(\.name))
     if let unknown = tensors.tensors.first(where: { !known.contains($0.name) }) {
-      throw AdapterError(
+      throw ModelError(
         path: file, reason: "tensor \(unknown.name) belongs to no adapted layer of this experiment")
     }
     var vector = [Float](repeating: 0, count: layout.parameterCount)
     for segment in layout.segments {
       guard let tensor = tensors[segment.name] else {
-        throw AdapterError(path: file, reason: "tensor \(segment.name) is missing")
+        throw ModelError(path: file, reason: "tensor \(segment.name) is missing")
       }
       guard tensor.shape == segment.shape else {
-        throw AdapterError(
+        throw ModelError(
           path: file,
           reason: "tensor \(segment.name) has shape \(tensor.shape), expected \(segment.shape)")
       }
@@ -53,7 +53,7 @@ public enum AdapterDirectory {
         try tensors.readFloats(
           named: segment.name, into: UnsafeMutableBufferPointer(rebasing: buffer[segment.range]))
         guard buffer[segment.range].allSatisfy(\.isFinite) else {
-          throw AdapterError(
+          throw ModelError(
             path: file, reason: "tensor \(segment.name) holds values that are not finite")
         }
       }

@@ -2,6 +2,7 @@
 // generation.
 
 internal import Safetensors
+internal import Transformers
 
 /// The files of a model directory that a copy of the model needs besides its weights.
 enum CompanionFiles {
@@ -15,11 +16,11 @@ enum CompanionFiles {
   static let templates = "additional_chat_templates"
 
   /// Copies the files, following symbolic links, as the model caches of the hub use them.
-  /// - Throws: `AdapterError` where the directory is missing, `SafetensorsError` where a file cannot
+  /// - Throws: `ModelError` where the directory is missing, `SafetensorsError` where a file cannot
   ///   be read or written.
   static func copy(from source: String, to target: String) throws {
     guard let content = try namesIfThere(in: source) else {
-      throw AdapterError(path: source, reason: "no such directory", isMissing: true)
+      throw ModelError(path: source, reason: "no such directory", isMissing: true)
     }
     for name in content where names.contains(name) || name.hasPrefix("tokenizer") {
       try copyFile(source + "/" + name, to: target + "/" + name)

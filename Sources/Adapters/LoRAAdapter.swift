@@ -7,31 +7,8 @@
 // Like the reference, dropout draws its own mask for each linear layer; then h takes a product each.
 
 public import Kernels
-internal import RandomStreams
+public import RandomStreams
 public import Transformers
-
-/// Where a dropout mask comes from: names, not history.
-public struct DropoutKey: Sendable, Equatable {
-  /// The run's seed.
-  public var seed: UInt64
-  /// Federated round.
-  public var round: Int
-  /// Client.
-  public var client: Int
-  /// Local step of the client in the round.
-  public var step: Int
-  /// Micro-batch of the step.
-  public var microBatch: Int
-
-  /// A key.
-  public init(seed: UInt64, round: Int, client: Int, step: Int, microBatch: Int = 0) {
-    self.seed = seed
-    self.round = round
-    self.client = client
-    self.step = step
-    self.microBatch = microBatch
-  }
-}
 
 /// LoRA over a trainable vector that the caller owns.
 ///
@@ -45,7 +22,7 @@ public final class LoRAAdapter: LinearAdapter {
   /// Its gradient, to which the backward pass adds.
   public var gradient: MutableFloats?
   /// The key of this pass's dropout masks; nil switches dropout off (evaluation).
-  public var dropoutKey: DropoutKey?
+  public var dropoutKey: RandomKey?
 
   private let capacity: Int
   /// h of each group, (capacity, rows), in the layout's order of placements.

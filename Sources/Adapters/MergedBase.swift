@@ -57,12 +57,12 @@ public struct MergedBase: Sendable {
   }
 
   /// Reads what `write` left in the directory `path`.
-  /// - Throws: `AdapterError` or `SafetensorsError` where it is missing or does not fit the layout.
+  /// - Throws: `ModelError` or `SafetensorsError` where it is missing or does not fit the layout.
   public init(path: String, layout: TrainableLayout, configuration: ModelConfiguration) throws {
     let file = try SafetensorsFile(path: path + "/" + Self.fileName)
     func floats(_ name: String, _ shape: [Int]) throws -> [Float] {
       guard let tensor = file[name], tensor.shape == shape else {
-        throw AdapterError(
+        throw ModelError(
           path: file.path, reason: "tensor \(name) is missing or has another shape than \(shape)")
       }
       var values = [Float](repeating: 0, count: tensor.elementCount)

@@ -15,7 +15,7 @@ public enum MergedModel {
   /// architecture and the labels; the files of tokenizer and generation are copied
   /// (CompanionFiles.swift).
   /// - Parameter base: weights that take the place of the model's in the adapted layers.
-  /// - Throws: `AdapterError` or `SafetensorsError`.
+  /// - Throws: `ModelError` or `SafetensorsError`.
   public static func write(
     model: PretrainedModel, base: MergedBase? = nil, layout: TrainableLayout, vector: [Float],
     labelNames: [String], to path: String
@@ -57,10 +57,10 @@ public enum MergedModel {
   ) throws {
     let source = model.directory + "/config.json"
     guard let bytes = try contentsIfThere(of: source) else {
-      throw AdapterError(path: source, reason: "no such file", isMissing: true)
+      throw ModelError(path: source, reason: "no such file", isMissing: true)
     }
     guard var json = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] else {
-      throw AdapterError(path: source, reason: "not a JSON object")
+      throw ModelError(path: source, reason: "not a JSON object")
     }
     json["torch_dtype"] = "float32"
     json["dtype"] = "float32"

@@ -76,11 +76,11 @@ extension TrainableLayout {
 
   /// The vector of full fine-tuning in which nothing is trained: the weights of `model`, and zero
   /// for the head.
-  /// - Throws: `AdapterError` where the model's tensors are not the layout's.
+  /// - Throws: `ModelError` where the model's tensors are not the layout's.
   public func untrainedWeights(of model: PretrainedModel) throws -> [Float] {
     let own = try TrainableLayout(model: model, adaptation: adaptation, task: task)
     guard own.segments == segments else {
-      throw AdapterError(path: model.directory, reason: "is of another shape than what was trained")
+      throw ModelError(path: model.directory, reason: "is of another shape than what was trained")
     }
     var vector = [Float](repeating: 0, count: parameterCount)
     for (range, values) in own.pretrainedRanges(of: model) {
@@ -90,7 +90,7 @@ extension TrainableLayout {
   }
 
   /// The weights of `model` and the head that it stores, as a vector of full fine-tuning.
-  /// - Throws: `AdapterError` where the model stores no such head.
+  /// - Throws: `ModelError` where the model stores no such head.
   public func weights(of model: PretrainedModel) throws -> [Float] {
     var vector = [Float](repeating: 0, count: parameterCount)
     for (range, values) in pretrainedRanges(of: model) {
@@ -98,7 +98,7 @@ extension TrainableLayout {
     }
     guard let head else { return vector }
     guard let stored = model.classificationHead, stored.labels == head.weight.shape[0] else {
-      throw AdapterError(
+      throw ModelError(
         path: model.directory,
         reason: "holds no classification head of \(head.weight.shape[0]) labels")
     }

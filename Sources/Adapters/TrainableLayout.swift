@@ -81,7 +81,7 @@ public struct TrainableLayout: Sendable, Equatable {
   }
 
   /// The layout for a model.
-  /// - Throws: `AdapterError` where a target names no layer, or the task needs a part that is missing.
+  /// - Throws: `ModelError` where a target names no layer, or the task needs a part that is missing.
   public init(model: PretrainedModel, adaptation: Adaptation, task: TrainingTask) throws {
     switch adaptation {
     case .lora(let lora):
@@ -91,14 +91,14 @@ public struct TrainableLayout: Sendable, Equatable {
     }
     if case .languageModelling = task {
       guard model.configuration.isCausal else {
-        throw AdapterError(
+        throw ModelError(
           path: model.directory,
           reason:
             "language modelling needs a causal model; this one sees the tokens that it predicts"
             + " (is_decoder is false)")
       }
       guard model.languageHead != nil else {
-        throw AdapterError(
+        throw ModelError(
           path: model.directory, reason: "the model holds no language modelling head")
       }
     }
@@ -125,7 +125,7 @@ public struct TrainableLayout: Sendable, Equatable {
       for name in names
       where !builder.seenPaths.contains(where: { $0 == name || $0.hasSuffix("." + name) }) {
         let known = Set(builder.seenPaths.map { $0.split(separator: ".").suffix(1).joined() })
-        throw AdapterError(
+        throw ModelError(
           path: "adapter.targets",
           reason: "no linear layer is named \(name); the model has "
             + known.sorted().joined(separator: ", "))
@@ -275,24 +275,4 @@ extension ModelConfiguration {
         range: end..<end + labels),
     ]
   }
-}
-
-/// An adapter that cannot be used: one line that names the path and the cause.
-public struct AdapterError: Error, CustomStringConvertible, Sendable {
-  /// The file, directory or key.
-  public let path: String
-  /// What is wrong, and what would be right.
-  public let reason: String
-  /// Whether something is missing rather than malformed.
-  public let isMissing: Bool
-
-  /// An error at `path`.
-  public init(path: String, reason: String, isMissing: Bool = false) {
-    self.path = path
-    self.reason = reason
-    self.isMissing = isMissing
-  }
-
-  /// `path: reason`.
-  public var description: String { "\(path): \(reason)" }
 }

@@ -1,6 +1,5 @@
 // Errors on their way out of the program: one line and an exit code (sysexits.h) each.
 
-internal import Adapters
 public import Communication
 internal import Corpora
 import Foundation
@@ -56,10 +55,6 @@ extension SafetensorsError: ErrorWithExitCode {
 }
 
 extension ModelError: ErrorWithExitCode {
-  var exitCode: Int32 { isMissing ? ExitCode.missingInput : ExitCode.data }
-}
-
-extension AdapterError: ErrorWithExitCode {
   var exitCode: Int32 { isMissing ? ExitCode.missingInput : ExitCode.data }
 }
 

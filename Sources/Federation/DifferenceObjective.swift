@@ -2,6 +2,7 @@
 // client has already. Sparse messages then leave weights as they were pretrained, where keeping the
 // largest weights would cut the others off; and what is small of a difference is small in its effect.
 public import Corpora
+public import RandomStreams
 
 /// An objective as a function of the difference from an origin: f(origin + d).
 ///

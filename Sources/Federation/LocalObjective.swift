@@ -2,26 +2,7 @@
 // function of one flat trainable vector. The federation knows nothing about models, adapters or
 // tasks; a transformer with its adapter is one conformance, closed forms in the tests are others.
 public import Corpora
-
-/// Identifies one local step, so that an objective can derive its dropout masks from it.
-public struct RandomKey: Sendable, Hashable {
-  /// The run's seed.
-  public var seed: UInt64
-  /// The round, from 0.
-  public var round: Int
-  /// The client's number in the population.
-  public var client: Int
-  /// The local step within the client's round, from 0 and counted over all local epochs.
-  public var step: Int
-
-  /// Names the local step `step` of `client` in `round`.
-  public init(seed: UInt64, round: Int, client: Int, step: Int) {
-    self.seed = seed
-    self.round = round
-    self.client = client
-    self.step = step
-  }
-}
+public import RandomStreams
 
 /// Sums over the counted items of some examples: an item is an example in classification and a
 /// predicted token in language modelling.

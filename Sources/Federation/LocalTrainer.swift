@@ -1,6 +1,7 @@
 // One rank's memory for local training, and the loops over it. Three vectors of n Floats, and one for
 // each moment that the clients' optimizer keeps, are allocated once per run and serve every client: a
 // rank's memory does not grow with clients or rounds.
+internal import RandomStreams
 public import Sparsity
 
 /// Trains one client after the other from the downloaded vector.

@@ -2,6 +2,7 @@
 // arXiv 2403.12313) freezes every A, head-only training every A and B. The federation sees a shorter
 // vector; what is frozen is neither trained, sent nor counted, since every client has it already.
 public import Corpora
+public import RandomStreams
 public import Sparsity
 
 /// An objective as a function of some of its coordinates.

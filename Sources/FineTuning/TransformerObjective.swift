@@ -10,6 +10,7 @@ package import Corpora
 internal import Dispatch
 package import Federation
 internal import Kernels
+package import RandomStreams
 internal import Transformers
 
 /// Mean cross-entropy of a transformer, with LoRA or trained itself, over examples of a token corpus.
@@ -94,9 +95,9 @@ package final class TransformerObjective: LocalObjective {
       worker.addGradient(
         of: microBatch, parameters: parameters, scale: scale,
         dropout: dropout.map { key in
-          DropoutKey(
-            seed: key.seed, round: key.round, client: key.client, step: key.step,
-            microBatch: index)
+          var key = key
+          key.microBatch = index
+          return key
         })
     } finish: { worker, microBatch in
       add(gradient.baseAddress!, worker.gradient, count: gradient.count)
@@ -204,7 +205,7 @@ private final class Worker: @unchecked Sendable {
 
   func addGradient(
     of microBatch: MicroBatch, parameters: UnsafeBufferPointer<Float>, scale: Float,
-    dropout: DropoutKey?
+    dropout: RandomKey?
   ) {
     gradient.update(repeating: 0, count: model.layout.parameterCount)
     outcomes = model.addGradient(

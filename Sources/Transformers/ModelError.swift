@@ -1,8 +1,8 @@
-// Errors of model directories.
+// Errors of model and adapter directories.
 
-/// A model directory that cannot be used: one line that names the path and the cause.
+/// A model or adapter that cannot be used: one line that names the path and the cause.
 public struct ModelError: Error, CustomStringConvertible, Sendable {
-  /// The file or directory.
+  /// The file, directory or key.
   public let path: String
   /// The fault, and what would be right.
   public let reason: String

@@ -3,6 +3,7 @@
 import Corpora
 import Federation
 import Kernels
+import RandomStreams
 
 extension KernelBench {
   /// Client SGD with momentum, FedAdam and AdamW over the trainable vector.

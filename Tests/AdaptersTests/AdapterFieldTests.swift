@@ -4,6 +4,7 @@
 import Adapters
 import Foundation
 import Testing
+import Transformers
 
 @Suite("Fields of adapter_config.json")
 struct AdapterFieldTests {
@@ -30,7 +31,7 @@ struct AdapterFieldTests {
     "a way to begin that changed the base weights is refused by its name",
     arguments: ["pissa", "pissa_niter_16", "olora", "loftq", "corda", "lora_ga"])
   func changes(_ name: String) {
-    let error = #expect(throws: AdapterError.self) {
+    let error = #expect(throws: ModelError.self) {
       try read("\"init_lora_weights\": \"\(name)\"")
     }
     #expect(error?.reason.contains("\"\(name)\" changed the base weights; convert") == true)
@@ -53,7 +54,7 @@ struct AdapterFieldTests {
       "\"layers_to_transform\": [-1]", "\"target_modules\": [1]", "\"lora_alpha\": null",
     ])
   func refuses(_ field: String) {
-    let error = #expect(throws: AdapterError.self) { try read(field) }
+    let error = #expect(throws: ModelError.self) { try read(field) }
     let line = error?.description ?? ""
     #expect(line.contains(String(field.split(separator: "\"")[0])), "\(line)")
     #expect(!line.contains("\n"))
@@ -70,6 +71,6 @@ struct AdapterFieldTests {
     let found = try read("\"use_magic\": true, \"layers_to_transform\": 3, \"revision\": null")
     #expect(found.notices.count == 1 && found.notices[0].contains("use_magic"))
     #expect(found.lora.layers == [3])
-    #expect(throws: AdapterError.self) { try read("\"use_dora\": false, \"use_dora\": false") }
+    #expect(throws: ModelError.self) { try read("\"use_dora\": false, \"use_dora\": false") }
   }
 }

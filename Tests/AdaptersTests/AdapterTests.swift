@@ -3,6 +3,7 @@
 import Adapters
 import Foundation
 import Kernels
+import RandomStreams
 import Safetensors
 import Testing
 import Transformers
@@ -51,7 +52,7 @@ struct LayoutTests {
   @Test("a target that names no layer is refused with the names there are")
   func unknownTarget() throws {
     let model = try Golden("llama_classification_gqa").model
-    let error = #expect(throws: AdapterError.self) {
+    let error = #expect(throws: ModelError.self) {
       try TrainableLayout(
         model: model,
         lora: LoRAConfiguration(loraRank: 2, alpha: 2, targets: .named(["q_proj", "query"])),
@@ -64,7 +65,7 @@ struct LayoutTests {
   @Test("language modelling without a language head is refused")
   func noHead() throws {
     let model = try Golden("bert_classification").model
-    #expect(throws: AdapterError.self) {
+    #expect(throws: ModelError.self) {
       try TrainableLayout(
         model: model, lora: LoRAConfiguration(loraRank: 2, alpha: 2), task: .languageModelling)
     }
@@ -128,13 +129,13 @@ struct AdapterDirectoryTests {
       (try layout(lora, labels: 77), "shape"),
     ]
     for (layout, word) in attempts {
-      let error = #expect(throws: AdapterError.self) {
+      let error = #expect(throws: ModelError.self) {
         try AdapterDirectory.read(path, layout: layout)
       }
       #expect(error?.description.contains(word) == true, "\(String(describing: error))")
       #expect(error?.description.contains("\n") == false)
     }
-    let missing = #expect(throws: AdapterError.self) {
+    let missing = #expect(throws: ModelError.self) {
       try AdapterDirectory.read("/nonexistent", layout: golden.layout)
     }
     #expect(missing?.isMissing == true)
@@ -149,7 +150,7 @@ struct AdapterDirectoryTests {
     try AdapterDirectory.write(
       vector, layout: golden.layout, configuration: golden.model.configuration, baseModel: "",
       to: directory.path)
-    let error = #expect(throws: AdapterError.self) {
+    let error = #expect(throws: ModelError.self) {
       try AdapterDirectory.read(directory.path, layout: golden.layout)
     }
     #expect(error?.description.contains(golden.layout.segments[2].name) == true)
@@ -192,8 +193,8 @@ struct MergeTests {
     let model = AdaptedModel(
       model: golden.model, layout: layout, capacity: batch.tokenCount,
       longestSequence: golden.sequences.map(\.count).max()!)
-    let key = DropoutKey(seed: 1, round: 2, client: 3, step: 4)
-    func run(_ vector: [Float], _ key: DropoutKey?) -> (loss: Double, gradient: [Float]) {
+    let key = RandomKey(seed: 1, round: 2, client: 3, step: 4)
+    func run(_ vector: [Float], _ key: RandomKey?) -> (loss: Double, gradient: [Float]) {
       var gradient = [Float](repeating: 0, count: vector.count)
       let outcomes = model.addGradient(
         of: batch, labels: golden.labels, parameters: vector, gradient: &gradient, lossScale: 1,

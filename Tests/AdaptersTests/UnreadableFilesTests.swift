@@ -15,7 +15,7 @@ struct UnreadableFilesTests {
   @Test("an adapter_config.json that cannot be read is not one that is missing")
   func configuration() throws {
     let directory = try TemporaryDirectory()
-    let missing = #expect(throws: AdapterError.self) {
+    let missing = #expect(throws: ModelError.self) {
       try AdapterDescription(directory: directory.path)
     }
     #expect(missing?.isMissing == true)

@@ -6,6 +6,7 @@ import Corpora
 import Experiments
 import Federation
 import Foundation
+import RandomStreams
 
 final class QuadraticObjective: CoordinateObjective {
   let parameterCount: Int

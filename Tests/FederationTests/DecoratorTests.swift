@@ -2,6 +2,7 @@
 
 import Corpora
 import Federation
+import RandomStreams
 import Sparsity
 import Testing
 

@@ -2,6 +2,7 @@
 import Communication
 import Corpora
 import Federation
+import RandomStreams
 import Testing
 
 private struct BrokenCorpus: Error, CustomStringConvertible {

@@ -1,5 +1,6 @@
 import Corpora
 import Federation
+import RandomStreams
 import Testing
 
 /// An objective whose gradients are given, one a step.

@@ -4,6 +4,7 @@
 import Communication
 import Corpora
 import Federation
+import RandomStreams
 import Testing
 
 final class QuadraticObjective: CoordinateObjective {

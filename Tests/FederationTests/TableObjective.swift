@@ -1,6 +1,7 @@
 // An objective that reads its outcomes from a table: the numbers of an evaluation are then known.
 import Corpora
 import Federation
+import RandomStreams
 
 final class TableObjective: CoordinateObjective {
   let parameterCount = 1
