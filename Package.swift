@@ -78,11 +78,15 @@ let package = Package(
       name: "cellm-bench",
       dependencies: [
         "Federation", "Communication", "MPICommunication", "Sparsity", "RandomStreams", "Adapters",
-        "Transformers", "Kernels", "Corpora",
+        "Transformers", "Kernels", "Corpora", "FineTuning",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
 
+    .target(
+      name: "TestSupport",
+      dependencies: ["FineTuning", "Adapters", "Transformers", "Kernels", "Safetensors"],
+      path: "Tests/TestSupport", swiftSettings: settings),
     .target(
       name: "CommunicationConformance", dependencies: ["Communication"],
       path: "Tests/CommunicationConformance", swiftSettings: settings),
@@ -95,15 +99,15 @@ let package = Package(
     tests("Safetensors"),
     tests("RandomStreams"),
     tests("Transformers"),
-    tests("Adapters", ["Transformers", "Kernels", "Safetensors", "RandomStreams"]),
+    tests("Adapters", ["TestSupport", "FineTuning", "Transformers", "Safetensors"]),
     tests("Sparsity"),
     tests("Communication", ["CommunicationConformance"]),
     tests("Federation", ["Sparsity", "Communication", "Corpora", "RandomStreams"]),
     tests(
       "FineTuning",
       [
-        "Federation", "Sparsity", "Communication", "Corpora", "Adapters", "Transformers",
-        "Safetensors",
+        "TestSupport", "Federation", "Sparsity", "Communication", "Corpora", "Adapters",
+        "Transformers", "Kernels", "Safetensors", "RandomStreams",
       ]),
     tests("Corpora", ["Safetensors", "RandomStreams"]),
     tests("EventFiles"),

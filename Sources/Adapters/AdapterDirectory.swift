@@ -114,12 +114,8 @@ private struct WrittenConfiguration: Encodable {
 
   init(layout: TrainableLayout, configuration: ModelConfiguration, baseModel: String) {
     base_model_name_or_path = baseModel
-    if case .classification = layout.task {
-      task_type = "SEQ_CLS"
-      modules_to_save = ["classifier", "score"]
-    } else {
-      task_type = "CAUSAL_LM"
-    }
+    task_type = layout.taskHead.peftTask
+    modules_to_save = layout.taskHead.peftModules
     r = layout.lora.loraRank
     lora_alpha = layout.lora.alpha
     lora_dropout = layout.lora.dropout

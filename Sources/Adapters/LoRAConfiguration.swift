@@ -59,14 +59,6 @@ public struct LoRAConfiguration: Sendable, Equatable {
   }
 }
 
-/// What the model is trained for: it decides the head and so the end of the trainable vector.
-public enum TrainingTask: Sendable, Equatable {
-  /// Sequence classification with a fully trained head.
-  case classification(labels: Int, pooling: Pooling)
-  /// Causal language modelling; the head stays frozen.
-  case languageModelling
-}
-
 /// Which hidden state stands for a sequence.
 public enum Pooling: String, Sendable, CaseIterable {
   /// The first token, through the pooler where the model has one (BERT's).

@@ -66,7 +66,7 @@ public enum MergedModel {
     json["dtype"] = "float32"
     if model.languageHead != nil { json["tie_word_embeddings"] = model.tiesLanguageHead }
     let isLlama = model.configuration.family == .llama
-    if case .classification(let labels, _) = layout.task {
+    if let labels = layout.taskHead.labels {
       json["architectures"] = [
         isLlama ? "LlamaForSequenceClassification" : "BertForSequenceClassification"
       ]

@@ -18,21 +18,17 @@ public enum Adaptation: Sendable, Equatable {
 }
 
 /// Where the model's own weights lie in a trainable vector.
-struct BaseWeightLayout: Sendable, Equatable {
+package struct BaseWeightLayout: Sendable, Equatable {
   let segments: [TrainableSegment]
   let configuration: ModelConfiguration
   let parts: ModelParts
   private let offsets: [String: Int]
 
-  init(model: PretrainedModel, task: TrainingTask) {
+  init(model: PretrainedModel, head: TaskHead) {
     configuration = model.configuration
-    parts =
-      switch task {
-      case .classification(_, let pooling):
-        ModelParts(hasPooler: pooling == .first && model.parts.hasPooler, languageHead: nil)
-      case .languageModelling:
-        ModelParts(hasPooler: false, languageHead: model.parts.languageHead)
-      }
+    parts = ModelParts(
+      hasPooler: head.usesPooler && model.parts.hasPooler,
+      languageHead: head.usesLanguageHead ? model.parts.languageHead : nil)
     var segments: [TrainableSegment] = []
     // Whatever stands there: only names and shapes are looked at.
     let anything = model.weights.tokenEmbedding
@@ -51,7 +47,7 @@ struct BaseWeightLayout: Sendable, Equatable {
   }
 
   /// The weights that a vector holds; valid as long as its memory.
-  func weights(in vector: Floats) -> ModelWeights {
+  package func weights(in vector: Floats) -> ModelWeights {
     ModelWeights(
       configuration: configuration, parts: parts,
       floats: { name, _ in
@@ -78,7 +74,7 @@ extension TrainableLayout {
   /// for the head.
   /// - Throws: `ModelError` where the model's tensors are not the layout's.
   public func untrainedWeights(of model: PretrainedModel) throws -> [Float] {
-    let own = try TrainableLayout(model: model, adaptation: adaptation, task: task)
+    let own = try TrainableLayout(model: model, adaptation: adaptation, head: taskHead)
     guard own.segments == segments else {
       throw ModelError(path: model.directory, reason: "is of another shape than what was trained")
     }

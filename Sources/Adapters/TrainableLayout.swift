@@ -66,61 +66,37 @@ public struct TrainableLayout: Sendable, Equatable {
   public let parameterCount: Int
   /// What is trained beside the head.
   public let adaptation: Adaptation
-  /// Task that decides the head.
-  public let task: TrainingTask
+  /// The parts after the blocks.
+  package let taskHead: TaskHead
   /// Index: block * 4 + group, then groups after the blocks.
   let placements: [GroupPlacement?]
   let layerCount: Int
   /// Where the model's own weights lie, with full fine-tuning.
-  let base: BaseWeightLayout?
-
-  /// The layout of LoRA for a model.
-  /// - Throws: as the general one.
-  public init(model: PretrainedModel, lora: LoRAConfiguration, task: TrainingTask) throws {
-    try self.init(model: model, adaptation: .lora(lora), task: task)
-  }
+  package let base: BaseWeightLayout?
 
   /// The layout for a model.
-  /// - Throws: `ModelError` where a target names no layer, or the task needs a part that is missing.
-  public init(model: PretrainedModel, adaptation: Adaptation, task: TrainingTask) throws {
+  /// - Throws: `ModelError` if a target names no layer.
+  package init(model: PretrainedModel, adaptation: Adaptation, head: TaskHead) throws {
     switch adaptation {
     case .lora(let lora):
       try self.init(
-        configuration: model.configuration, hasPooler: model.pooler != nil, lora: lora, task: task)
-    case .full: self.init(full: model, task: task)
-    }
-    if case .languageModelling = task {
-      guard model.configuration.isCausal else {
-        throw ModelError(
-          path: model.directory,
-          reason:
-            "language modelling needs a causal model; this one sees the tokens that it predicts"
-            + " (is_decoder is false)")
-      }
-      guard model.languageHead != nil else {
-        throw ModelError(
-          path: model.directory, reason: "the model holds no language modelling head")
-      }
+        configuration: model.configuration, hasPooler: model.pooler != nil, lora: lora, head: head)
+    case .full: self.init(full: model, head: head)
     }
   }
 
   /// The layout for a configuration; `hasPooler` as the weights have it.
-  public init(
-    configuration: ModelConfiguration, hasPooler: Bool, lora: LoRAConfiguration, task: TrainingTask
+  private init(
+    configuration: ModelConfiguration, hasPooler: Bool, lora: LoRAConfiguration, head: TaskHead
   ) throws {
     var builder = LayoutBuilder(configuration: configuration, lora: lora)
     for layer in 0..<configuration.layerCount {
       for group in LinearGroup.inBlock { builder.add(group, layer: layer) }
     }
-    switch task {
-    case .classification(let labels, let pooling):
-      builder.addOutsideBlocks(.pooler, if: pooling == .first && hasPooler)
-      builder.addOutsideBlocks(.languageHead, if: false)
-      builder.addHead(labels: labels)
-    case .languageModelling:
-      builder.addOutsideBlocks(.pooler, if: false)
-      builder.addOutsideBlocks(.languageHead, if: configuration.family == .bert)
-    }
+    builder.addOutsideBlocks(.pooler, if: head.usesPooler && hasPooler)
+    builder.addOutsideBlocks(
+      .languageHead, if: head.usesLanguageHead && configuration.family == .bert)
+    if let labels = head.labels { builder.addHead(labels: labels) }
     if case .named(let names) = lora.targets {
       for name in names
       where !builder.seenPaths.contains(where: { $0 == name || $0.hasSuffix("." + name) }) {
@@ -137,14 +113,14 @@ public struct TrainableLayout: Sendable, Equatable {
     layerCount = configuration.layerCount
     base = nil
     adaptation = .lora(lora)
-    self.task = task
+    taskHead = head
   }
 
   /// All weights that the task computes with, and its head.
-  private init(full model: PretrainedModel, task: TrainingTask) {
-    let found = BaseWeightLayout(model: model, task: task)
+  private init(full model: PretrainedModel, head: TaskHead) {
+    let found = BaseWeightLayout(model: model, head: head)
     var segments = found.segments
-    if case .classification(let labels, _) = task {
+    if let labels = head.labels {
       segments += model.configuration.headSegments(
         labels: labels, prefix: "", from: segments.last?.range.upperBound ?? 0)
     }
@@ -154,7 +130,7 @@ public struct TrainableLayout: Sendable, Equatable {
     layerCount = model.configuration.layerCount
     base = found
     adaptation = .full
-    self.task = task
+    taskHead = head
   }
 
   /// LoRA's rank, scale, targets and dropout.
@@ -190,8 +166,8 @@ public struct TrainableLayout: Sendable, Equatable {
     return (group.rawValue < inBlock ? layer : layerCount - 1) * inBlock + group.rawValue
   }
 
-  /// The segment of the head's weight and bias.
-  var head: (weight: TrainableSegment, bias: TrainableSegment?)? {
+  /// The segments of the head's weight and bias.
+  package var head: (weight: TrainableSegment, bias: TrainableSegment?)? {
     guard let weight = segments.first(where: { $0.kind == .headWeight }) else { return nil }
     return (weight, segments.first { $0.kind == .headBias })
   }

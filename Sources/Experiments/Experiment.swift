@@ -3,6 +3,7 @@
 
 public import Corpora
 public import Federation
+package import FineTuning
 public import Sparsity
 
 /// One experiment: a model, a corpus, who owns which examples, what is trained and what travels.
@@ -60,15 +61,9 @@ public struct Experiment: Sendable, Equatable {
   /// What the model is trained to do.
   public struct TaskSection: Sendable, Equatable {
     /// The task.
-    public var kind = Kind.classification
+    package var kind = TaskKind.classification
     /// The hidden state that stands for a sequence.
     public var pooling = Pooling.auto
-
-    /// The tasks.
-    public enum Kind: String, Sendable, CaseIterable {
-      case classification
-      case languageModelling = "language_modelling"
-    }
 
     /// The hidden states that can stand for a sequence; `auto` is the model family's own choice.
     public enum Pooling: String, Sendable, CaseIterable { case auto, first, last, mean }

@@ -3,6 +3,7 @@
 
 internal import Adapters
 public import Corpora
+internal import FineTuning
 import Foundation
 internal import Safetensors
 internal import Transformers
@@ -99,6 +100,7 @@ private struct Export {
   let model: PretrainedModel
   /// nil for a language model, whose vector has no head for labels.
   let corpus: TokenCorpus?
+  let task: any Task
   let layout: TrainableLayout
   let base: MergedBase?
   let vector: [Float]
@@ -114,18 +116,14 @@ private struct Export {
       needsModel
       ? try assets.existing(experiment.model.path, what: "model")
       : assets.resolve(experiment.model.path)
-    let isClassifier = experiment.task.kind == .classification
     corpus =
-      needsCorpus || isClassifier
+      needsCorpus || experiment.task.kind.needsLabels
       ? try TokenCorpus(directory: try assets.existing(experiment.data.path, what: "data")) : nil
     try trained.checkInputs(
       assets, roles: (needsModel ? [.model] : []) + (corpus == nil ? [] : [.data]))
     model = try PretrainedModel(directory: trained.isFull ? trained.path : directory)
-    var task = TrainingTask.languageModelling
-    if let corpus {
-      task = try experiment.trainingTask(model.configuration, corpus)
-      try corpus.requireTokens(of: model.configuration)
-    }
+    task = try experiment.makeTask(model.configuration, corpus)
+    try corpus?.requireTokens(of: model.configuration)
     layout = try TrainableLayout(
       model: model, adaptation: experiment.adapter.adaptation, task: task)
     base =
@@ -175,7 +173,7 @@ private struct Export {
       of: split, examples: examples, corpus: corpus,
       limit: trained.experiment.data.maximumLength,
       model: base?.replacing(in: model, layout) ?? model,
-      layout: layout, vector: vector, to: target + "/logits.safetensors")
+      layout: layout, task: task, vector: vector, to: target + "/logits.safetensors")
   }
 
   /// The user's line: the export, its round, and its relation to the evaluated vector.
@@ -202,24 +200,19 @@ private struct Export {
 /// Writes the logits of a split's examples, in its order.
 private func writeLogits(
   of split: Split, examples: Int?, corpus: TokenCorpus, limit: Int, model: PretrainedModel,
-  layout: TrainableLayout, vector: [Float], to path: String
+  layout: TrainableLayout, task: any Task, vector: [Float], to path: String
 ) throws {
-  guard case .classification(let labels, _) = layout.task else {
+  guard let labels = task.head.labels else {
     throw CommandFailure(
       ExitCode.usage, "--logits: only classifiers; a language model's would be too large")
   }
-  let found: TokenDataset? =
-    switch split {
-    case .train: corpus.train
-    case .validation: corpus.validation
-    case .test: corpus.test
-    }
-  guard let dataset = found else {
+  guard let dataset = corpus.dataset(split) else {
     throw CommandFailure(ExitCode.usage, "--logits: the corpus has no split \(split.rawValue)")
   }
   let longest = corpus.longest(limit: limit)
   let adapted = AdaptedModel(
-    model: model, layout: layout, capacity: max(512, longest), longestSequence: longest)
+    model: model, layout: layout, task: task, capacity: max(512, longest),
+    longestSequence: longest)
   var logits: [Float] = []
   logits.reserveCapacity(dataset.count * labels)
   var batch = PackedSequences()

@@ -4,6 +4,7 @@
 internal import Adapters
 internal import Corpora
 internal import Federation
+internal import FineTuning
 import Foundation
 internal import RandomStreams
 internal import Sparsity
@@ -31,7 +32,7 @@ public func planReport(
     loaded.experiment, assets: assets, model: try PretrainedModel(directory: directory))
   prepared.widenedCount = try PretrainedModel.widenedCount(
     directory: directory, precision: loaded.experiment.compute.precision.product,
-    packsLanguageHead: loaded.experiment.task.kind == .languageModelling)
+    packsLanguageHead: loaded.experiment.task.kind.usesLanguageHead)
   let problems = plan.problems(population: prepared.partition.clientCount)
   guard problems.isEmpty else {
     throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))

@@ -1,6 +1,7 @@
 // The private memory of a rank, from the buffers that it allocates.
 
 internal import Adapters
+internal import FineTuning
 
 /// Private bytes of one rank, without its encoded uploads and the server's part of rank 0.
 struct RankMemory {
@@ -17,8 +18,8 @@ struct RankMemory {
     activations =
       threads
       * AdaptedModel.bufferBytes(
-        configuration: prepared.model.configuration, layout: prepared.layout, capacity: capacity,
-        longestSequence: prepared.longestSequence)
+        configuration: prepared.model.configuration, layout: prepared.layout, task: prepared.task,
+        capacity: capacity, longestSequence: prepared.longestSequence)
     // A part of the vector is put into the whole one, and its gradient taken out of another; a difference
     // is added to the pretrained weights.
     let placed = prepared.layout.adaptation == .full ? 1 : prepared.part == nil ? 0 : 2

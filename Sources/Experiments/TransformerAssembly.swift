@@ -15,6 +15,7 @@ internal import Transformers
 struct PreparedModel {
   let model: PretrainedModel
   let corpus: TokenCorpus
+  let task: any Task
   let layout: TrainableLayout
   /// The coordinates that are trained; nil for all.
   let part: SupportMask?
@@ -29,9 +30,9 @@ struct PreparedModel {
     let path = try assets.existing(experiment.data.path, what: "data")
     corpus = try TokenCorpus(directory: path)
     try Self.check(experiment, model, corpus, path)
+    task = try experiment.makeTask(model.configuration, corpus)
     layout = try TrainableLayout(
-      model: model, adaptation: experiment.adapter.adaptation,
-      task: try experiment.trainingTask(model.configuration, corpus))
+      model: model, adaptation: experiment.adapter.adaptation, task: task)
     part = try layout.part(without: experiment.adapter.frozen)
     partition = try experiment.makePopulation(of: corpus.train, assets: assets)
     longestSequence = corpus.longest(limit: experiment.data.maximumLength)
@@ -77,7 +78,7 @@ struct PreparedModel {
   /// The labels beside those of the classification head that training starts from; nil where it
   /// starts from another one.
   func labelOrder(_ experiment: Experiment) -> LabelOrder? {
-    guard experiment.adapter.initial == nil, case .classification(let labels, _) = layout.task,
+    guard experiment.adapter.initial == nil, let labels = task.head.labels,
       let head = model.classificationHead, head.labels == labels
     else { return nil }
     return LabelOrder(of: corpus.train.labelNames, in: head)
@@ -94,7 +95,7 @@ struct PreparedModel {
   /// Says which head training starts from, where the model brings one.
   private func headNotice(_ experiment: Experiment) -> String? {
     if let order = labelOrder(experiment) { return order.notice }
-    guard experiment.adapter.initial == nil, case .classification(let labels, _) = layout.task,
+    guard experiment.adapter.initial == nil, let labels = task.head.labels,
       let head = model.classificationHead
     else { return nil }
     return
@@ -128,14 +129,14 @@ struct PreparedModel {
       throw CommandFailure(
         ExitCode.usage, "evaluation.splits: \(path) has no split \(split.rawValue)")
     }
-    if experiment.task.kind == .languageModelling {
-      for (name, split) in corpus.namedSplits {
-        guard split.longest(limit: experiment.data.maximumLength) >= 2 else {
-          throw CommandFailure(
-            ExitCode.usage,
-            "task.kind: language_modelling predicts nothing of split \(name) in \(path): no example"
-              + " has two tokens within data.max_length \(experiment.data.maximumLength)")
-        }
+    let kind = experiment.task.kind
+    for (name, split) in corpus.namedSplits {
+      guard split.longest(limit: experiment.data.maximumLength) >= kind.leastTokens else {
+        throw CommandFailure(
+          ExitCode.usage,
+          "task.kind: \(kind.rawValue) predicts nothing of split \(name) in \(path): no example"
+            + " has \(kind.leastTokens) tokens within data.max_length \(experiment.data.maximumLength)"
+        )
       }
     }
     let longest = corpus.longest(limit: experiment.data.maximumLength)
@@ -207,11 +208,9 @@ extension TrainableLayout {
 }
 
 extension Experiment {
-  func trainingTask(
-    _ configuration: ModelConfiguration, _ corpus: TokenCorpus
-  ) throws -> TrainingTask {
-    guard task.kind == .classification else { return .languageModelling }
-    try corpus.requireLabels()
+  /// The task, with the labels of the corpus; no corpus is needed for a task without labels.
+  func makeTask(_ configuration: ModelConfiguration, _ corpus: TokenCorpus?) throws -> any Task {
+    if task.kind.needsLabels { try corpus?.requireLabels() }
     let pooling: Pooling =
       switch task.pooling {
       case .auto: .standard(for: configuration.family)
@@ -219,7 +218,7 @@ extension Experiment {
       case .last: .last
       case .mean: .mean
       }
-    return .classification(labels: corpus.labelCount, pooling: pooling)
+    return task.kind.make(TaskKind.Request(labels: corpus?.labelCount ?? 0, pooling: pooling))
   }
 }
 
@@ -241,8 +240,8 @@ public func assembleTransformer(
     let whole = TransformerObjective(
       models: (0..<experiment.compute.threads).map { _ in
         let model = AdaptedModel(
-          model: shared.model, layout: layout, capacity: shared.capacity(experiment),
-          longestSequence: shared.longestSequence)
+          model: shared.model, layout: layout, task: shared.task,
+          capacity: shared.capacity(experiment), longestSequence: shared.longestSequence)
         model.trainsAdapter = experiment.adapter.frozen != .both
         return model
       }, corpus: shared.corpus, maximumLength: experiment.data.maximumLength)
@@ -300,7 +299,7 @@ extension Communicator {
     PretrainedModel, warning: String?
   ) {
     let precision = experiment.compute.precision.product
-    let packsHead = experiment.task.kind == .languageModelling
+    let packsHead = experiment.task.kind.usesLanguageHead
     func open(_ storage: WidenedStorage? = nil, owner: AnyObject? = nil) throws -> PretrainedModel {
       try PretrainedModel(
         directory: directory, storage: storage, owner: owner, precision: precision,

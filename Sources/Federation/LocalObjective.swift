@@ -24,6 +24,13 @@ public struct LossSums: Sendable, Equatable {
     self.tokens = tokens
   }
 
+  /// Adds the items of one example.
+  public static func += (sums: inout LossSums, outcome: ExampleOutcome) {
+    sums.loss += outcome.loss
+    sums.correct += outcome.correct
+    sums.count += outcome.count
+  }
+
   /// Adds the sums of other items.
   public static func += (sums: inout LossSums, other: LossSums) {
     sums.loss += other.loss

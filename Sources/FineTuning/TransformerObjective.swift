@@ -19,40 +19,54 @@ package final class TransformerObjective: LocalObjective {
   private let corpus: any Examples
   private let maximumLength: Int
   private var onProgress: () -> Void = {}
-  private var layout: TrainableLayout { workers[0].model.layout }
+  private let layout: TrainableLayout
+  private let task: any Task
   /// The model as it was given, of which base matrices are replaced.
   private let base: PretrainedModel
 
   /// An objective over `corpus`, whose examples are cut to `maximumLength` tokens.
   ///
-  /// - Parameter models: one for each thread, alike; micro-batches are as large as they take.
-  /// - Precondition: the corpus has labels where the task is classification, and the models' engines
-  ///   take sequences of `maximumLength`.
-  package init(models: [AdaptedModel], corpus: any Examples, maximumLength: Int) {
-    precondition(!models.isEmpty, "an objective needs a model")
-    workers = models.map(Worker.init)
-    base = models[0].model
+  /// - Parameters:
+  ///   - engines: one for each thread, alike; micro-batches are as large as they take.
+  ///   - layout: the engines' trainable vector.
+  ///   - task: the engines' task.
+  /// - Precondition: the corpus has labels if the task has classes, and the engines take sequences of
+  ///   `maximumLength`.
+  package init(
+    engines: [any StepEngine], layout: TrainableLayout, task: any Task, corpus: any Examples,
+    maximumLength: Int
+  ) {
+    precondition(!engines.isEmpty, "an objective needs an engine")
+    workers = engines.map { Worker(engine: $0, parameterCount: layout.parameterCount) }
+    base = engines[0].model
+    self.layout = layout
+    self.task = task
     self.corpus = corpus
     self.maximumLength = maximumLength
-    factors = FactorLayout(models[0].layout)
-    precondition(
-      !isClassification || corpus.hasLabels, "classification needs a corpus with labels")
+    factors = FactorLayout(layout)
+    precondition(task.labelCount == 0 || corpus.hasLabels, "the task needs a corpus with labels")
+  }
+
+  /// The objective of CPU engines, which know their layout and their task.
+  package convenience init(models: [AdaptedModel], corpus: any Examples, maximumLength: Int) {
+    precondition(!models.isEmpty, "an objective needs a model")
+    self.init(
+      engines: models, layout: models[0].layout, task: models[0].task, corpus: corpus,
+      maximumLength: maximumLength)
   }
 
   /// The length of the trainable vector.
   package var parameterCount: Int { layout.parameterCount }
 
-  /// The number of classes; 0 in language modelling.
-  package var labelCount: Int {
-    if case .classification(let labels, _) = layout.task { labels } else { 0 }
-  }
+  /// The number of classes; 0 for a task without classes.
+  package var labelCount: Int { task.labelCount }
 
   /// The adapter's pairs, where there is one.
   package let factors: FactorLayout?
 
   /// The weights of the adapted layers; nil where they are packed for products in bf16.
   package var baseMatrices: [UnsafePointer<Float>]? {
-    let model = workers[0].model.model
+    let model = workers[0].engine.model
     let matrices = layout.adaptedPlaces.compactMap { place -> UnsafePointer<Float>? in
       guard case .fp32(let weight) = model.linear(at: place)?.weight else { return nil }
       return weight
@@ -68,7 +82,7 @@ package final class TransformerObjective: LocalObjective {
       weights[place] = matrices + offset
     }
     let model = base.replacing(weights, owner: owner)
-    for worker in workers { worker.model.model = model }
+    for worker in workers { worker.engine.model = model }
   }
 
   /// The ends of the adapter's and the head's tensors.
@@ -100,10 +114,8 @@ package final class TransformerObjective: LocalObjective {
           return key
         })
     } finish: { worker, microBatch in
-      add(gradient.baseAddress!, worker.gradient, count: gradient.count)
-      for outcome in worker.outcomes {
-        sums += LossSums(loss: outcome.loss, correct: outcome.correct, count: outcome.count)
-      }
+      add(gradient.baseAddress!, worker.gradient.baseAddress!, count: gradient.count)
+      for outcome in worker.outcomes { sums += outcome }
       sums.tokens += microBatch.sequences.tokenCount
     }
     return sums
@@ -118,12 +130,7 @@ package final class TransformerObjective: LocalObjective {
       worker.evaluate(microBatch, parameters: parameters)
     } finish: { worker, microBatch in
       for (example, outcome) in zip(microBatch.examples, worker.outcomes) {
-        try each(
-          example,
-          ExampleOutcome(
-            loss: outcome.loss, correct: outcome.correct, count: outcome.count,
-            predicted: isClassification ? outcome.predicted : nil,
-            label: isClassification ? corpus.label(of: example, in: split) : nil))
+        try each(example, outcome)
       }
     }
   }
@@ -131,16 +138,14 @@ package final class TransformerObjective: LocalObjective {
   /// Has `onProgress` called after each micro-batch.
   package func watch(_ onProgress: @escaping () -> Void) { self.onProgress = onProgress }
 
-  private var isClassification: Bool { labelCount > 0 }
-
-  /// Items of an example that its loss averages over: itself, or its predicted tokens.
+  /// Items of an example that its loss averages over.
   private func itemCount(_ split: Split, _ example: Int) -> Int {
-    isClassification ? 1 : corpus.tokenCount(of: example, in: split, limit: maximumLength) - 1
+    task.itemCount(tokens: corpus.tokenCount(of: example, in: split, limit: maximumLength))
   }
 
   /// Examples in order, as many in each micro-batch as fit.
   private func microBatches(of examples: [Int], _ split: Split) -> [MicroBatch] {
-    let capacity = workers[0].model.capacity
+    let capacity = workers[0].engine.capacity
     var all: [MicroBatch] = []
     var tokens: [Int32] = []
     for example in examples {
@@ -151,7 +156,7 @@ package final class TransformerObjective: LocalObjective {
       }
       all[all.count - 1].sequences.append(tokens)
       all[all.count - 1].examples.append(example)
-      if isClassification {
+      if task.labelCount > 0 {
         all[all.count - 1].labels.append(corpus.label(of: example, in: split))
       }
     }
@@ -190,15 +195,15 @@ private struct MicroBatch {
   var examples: [Int] = []
 }
 
-/// What one thread has to itself: a model's buffers, a gradient, and what it found last.
+/// What one thread has to itself: an engine, a gradient, and the outcomes of its last micro-batch.
 private final class Worker: @unchecked Sendable {
-  let model: AdaptedModel
-  let gradient: UnsafeMutablePointer<Float>
-  private(set) var outcomes: [SequenceOutcome] = []
+  let engine: any StepEngine
+  let gradient: UnsafeMutableBufferPointer<Float>
+  private(set) var outcomes: [ExampleOutcome] = []
 
-  init(model: AdaptedModel) {
-    self.model = model
-    gradient = .allocate(capacity: model.layout.parameterCount)
+  init(engine: any StepEngine, parameterCount: Int) {
+    self.engine = engine
+    gradient = .allocate(capacity: parameterCount)
   }
 
   deinit { gradient.deallocate() }
@@ -207,14 +212,14 @@ private final class Worker: @unchecked Sendable {
     of microBatch: MicroBatch, parameters: UnsafeBufferPointer<Float>, scale: Float,
     dropout: RandomKey?
   ) {
-    gradient.update(repeating: 0, count: model.layout.parameterCount)
-    outcomes = model.addGradient(
+    gradient.update(repeating: 0)
+    outcomes = engine.addGradient(
       of: microBatch.sequences, labels: microBatch.labels, parameters: parameters.baseAddress!,
-      gradient: gradient, lossScale: scale, dropout: dropout)
+      gradient: gradient.baseAddress!, lossScale: scale, dropout: dropout)
   }
 
   func evaluate(_ microBatch: MicroBatch, parameters: UnsafeBufferPointer<Float>) {
-    outcomes = model.evaluate(
+    outcomes = engine.evaluate(
       microBatch.sequences, labels: microBatch.labels, parameters: parameters.baseAddress!)
   }
 }

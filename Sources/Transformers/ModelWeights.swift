@@ -166,3 +166,18 @@ public struct ModelWeights: @unchecked Sendable {
         inputs: vocabulary[1], outputs: vocabulary[0]))
   }
 }
+
+extension ModelWeights {
+  /// One linear layer; `layer` is ignored for layers after the blocks.
+  /// - Precondition: the model has the layer.
+  func linear(_ role: LinearRole, layer: Int) -> LinearWeights {
+    let found =
+      switch role {
+      case .pooler: pooler
+      case .languageHeadTransform: languageHead?.transform
+      default: blocks[layer].linears[role.rawValue]
+      }
+    guard let found else { preconditionFailure("the model has no \(role)") }
+    return found
+  }
+}

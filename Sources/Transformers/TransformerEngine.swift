@@ -197,7 +197,8 @@ public final class TransformerEngine {
     }
   }
 
-  func normBackward(
+  /// Writes or adds the gradient of a norm's input, and adds that of its weights if they are trained.
+  package func normBackward(
     _ norm: NormWeights, dInput: MutableFloats, dOut: Floats, input: Floats, mean: Floats,
     rstd: Floats, tokens: Int, _ accumulation: Accumulation
   ) {
@@ -241,8 +242,9 @@ public final class TransformerEngine {
 
   /// The gradients of what is trained in a group and, where given, `dInput` of its layers together.
   ///
-  /// `input` is not formed where nothing in the group is trained.
-  func backward(
+  /// `input` is not formed if nothing in the group is trained; `layer` is ignored for groups after
+  /// the blocks.
+  package func backward(
     _ group: LinearGroup, layer: Int, input: @autoclosure () -> Floats, tokens: Int,
     dOutputs: [Floats], dInput: MutableFloats?
   ) {
@@ -256,12 +258,12 @@ public final class TransformerEngine {
       let input = input()
       for (role, dOutput) in zip(configuration.roles(of: group), dOutputs) {
         gradients.add(
-          weights.blocks[layer][role], dOutput: dOutput, input: input, tokens: tokens)
+          weights.linear(role, layer: layer), dOutput: dOutput, input: input, tokens: tokens)
       }
     }
     guard let dInput else { return }
     for (role, dOutput) in zip(configuration.roles(of: group), dOutputs) {
-      let linear = weights.blocks[layer][role]
+      let linear = weights.linear(role, layer: layer)
       linearBackwardInput(
         dInput: dInput, dOutput: dOutput, weight: linear.weight, tokens: tokens,
         inputs: linear.inputs, outputs: linear.outputs, accumulation)

@@ -3,6 +3,7 @@
 
 import Adapters
 public import ArgumentParser
+import FineTuning
 import Foundation
 public import Kernels
 import Transformers
@@ -38,13 +39,14 @@ struct StepBench: ParsableCommand {
     let pretrained = try PretrainedModel(
       directory: model, precision: precision, packsLanguageHead: false)
     let configuration = pretrained.configuration
+    let task = Classification(labels: labels, pooling: .standard(for: configuration.family))
     let layout = try TrainableLayout(
       model: pretrained,
       adaptation: adapter == .full
         ? .full : .lora(LoRAConfiguration(loraRank: loraRank, alpha: Float(loraRank))),
-      task: .classification(labels: labels, pooling: .standard(for: configuration.family)))
+      task: task)
     let adapted = AdaptedModel(
-      model: pretrained, layout: layout, capacity: max(microBatchTokens, length),
+      model: pretrained, layout: layout, task: task, capacity: max(microBatchTokens, length),
       longestSequence: length)
     var vector = layout.initialVector(model: pretrained, seed: 0)
     for (range, values) in layout.pretrainedRanges(of: pretrained) {

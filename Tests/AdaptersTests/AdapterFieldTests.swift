@@ -3,6 +3,7 @@
 
 import Adapters
 import Foundation
+import TestSupport
 import Testing
 import Transformers
 

@@ -1,26 +1,11 @@
-// Layout, PEFT directories, merging, dropout and fresh vectors.
+// Layout, PEFT directories and fresh vectors.
 
 import Adapters
+import FineTuning
 import Foundation
-import Kernels
-import RandomStreams
-import Safetensors
+import TestSupport
 import Testing
 import Transformers
-
-/// A directory that vanishes with the test.
-final class TemporaryDirectory {
-  let path: String
-
-  init() throws {
-    path =
-      FileManager.default.temporaryDirectory
-      .appendingPathComponent("cellm-mpi-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
 
 @Suite("The trainable vector")
 struct LayoutTests {
@@ -55,8 +40,9 @@ struct LayoutTests {
     let error = #expect(throws: ModelError.self) {
       try TrainableLayout(
         model: model,
-        lora: LoRAConfiguration(loraRank: 2, alpha: 2, targets: .named(["q_proj", "query"])),
-        task: .classification(labels: 3, pooling: .last))
+        adaptation: .lora(
+          LoRAConfiguration(loraRank: 2, alpha: 2, targets: .named(["q_proj", "query"]))),
+        task: Classification(labels: 3, pooling: .last))
     }
     #expect(error?.description.contains("query") == true)
     #expect(error?.description.contains("v_proj") == true)
@@ -67,7 +53,8 @@ struct LayoutTests {
     let model = try Golden("bert_classification").model
     #expect(throws: ModelError.self) {
       try TrainableLayout(
-        model: model, lora: LoRAConfiguration(loraRank: 2, alpha: 2), task: .languageModelling)
+        model: model, adaptation: .lora(LoRAConfiguration(loraRank: 2, alpha: 2)),
+        task: LanguageModelling())
     }
   }
 
@@ -104,7 +91,8 @@ struct AdapterDirectoryTests {
     #expect(try AdapterDirectory.read(directory.path, layout: golden.layout) == golden.vector)
     let again = try AdapterDirectory.configuration(at: directory.path)
     #expect(again.scale == golden.layout.lora.scale)
-    let layout = try TrainableLayout(model: golden.model, lora: again, task: golden.layout.task)
+    let layout = try TrainableLayout(
+      model: golden.model, adaptation: .lora(again), task: golden.task)
     #expect(layout.segments == golden.layout.segments)
   }
 
@@ -114,7 +102,8 @@ struct AdapterDirectoryTests {
     let path = Golden.root + "/llama_classification_gqa/adapter"
     func layout(_ lora: LoRAConfiguration, labels: Int = 3) throws -> TrainableLayout {
       try TrainableLayout(
-        model: golden.model, lora: lora, task: .classification(labels: labels, pooling: .last))
+        model: golden.model, adaptation: .lora(lora),
+        task: Classification(labels: labels, pooling: .last))
     }
     let lora = golden.layout.lora
     let attempts: [(TrainableLayout, String)] = [
@@ -154,95 +143,5 @@ struct AdapterDirectoryTests {
       try AdapterDirectory.read(directory.path, layout: golden.layout)
     }
     #expect(error?.description.contains(golden.layout.segments[2].name) == true)
-  }
-}
-
-@Suite("Merging and dropout")
-struct MergeTests {
-  @Test(
-    "a merged model gives the adapter's logits",
-    arguments: [
-      "llama_classification_gqa", "bert_classification", "llama_lm_tied", "qwen2_classification",
-      "llama_classification_bf16", "llama_classification_sharded",
-    ])
-  func merged(_ name: String) throws {
-    let golden = try Golden(name)
-    let directory = try TemporaryDirectory()
-    try MergedModel.write(
-      model: golden.model, layout: golden.layout, vector: golden.vector, labelNames: [],
-      to: directory.path)
-    let model = try PretrainedModel(directory: directory.path)
-    let lora = LoRAConfiguration(loraRank: 1, alpha: 1)
-    let layout = try TrainableLayout(model: model, lora: lora, task: golden.layout.task)
-    let vector = layout.initialVector(model: model, seed: 0)  // B is zero, the head is the file's
-    let total = golden.sequences.reduce(0) { $0 + $1.count }
-    let logits = AdaptedModel(
-      model: model, layout: layout, capacity: total,
-      longestSequence: golden.sequences.map(\.count).max()!
-    ).logits(PackedSequences(golden.sequences), parameters: vector)
-    #expect(relativeError(logits, try golden.floats("logits")) < 1e-5)
-  }
-
-  @Test("dropout's gradient is the gradient of the loss under the same mask")
-  func dropout() throws {
-    let golden = try Golden("llama_classification_gqa")
-    let lora = LoRAConfiguration(
-      loraRank: golden.layout.lora.loraRank, alpha: golden.layout.lora.alpha, dropout: 0.3)
-    let layout = try TrainableLayout(model: golden.model, lora: lora, task: golden.layout.task)
-    let batch = PackedSequences(golden.sequences)
-    let model = AdaptedModel(
-      model: golden.model, layout: layout, capacity: batch.tokenCount,
-      longestSequence: golden.sequences.map(\.count).max()!)
-    let key = RandomKey(seed: 1, round: 2, client: 3, step: 4)
-    func run(_ vector: [Float], _ key: RandomKey?) -> (loss: Double, gradient: [Float]) {
-      var gradient = [Float](repeating: 0, count: vector.count)
-      let outcomes = model.addGradient(
-        of: batch, labels: golden.labels, parameters: vector, gradient: &gradient, lossScale: 1,
-        dropout: key)
-      return (outcomes.reduce(0) { $0 + $1.loss }, gradient)
-    }
-    let (loss, gradient) = run(golden.vector, key)
-    #expect(run(golden.vector, key).loss == loss)
-    #expect(run(golden.vector, nil).loss != loss)
-    var other = key
-    other.step = 5
-    #expect(run(golden.vector, other).loss != loss)
-    // Along the gradient itself, the loss changes by its squared length.
-    let square = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }
-    let step = 1e-3 / square.squareRoot()
-    func moved(_ factor: Double) -> [Float] {
-      zip(golden.vector, gradient).map { $0 + Float(factor * step) * $1 }
-    }
-    let slope = (run(moved(1), key).loss - run(moved(-1), key).loss) / (2 * step)
-    #expect(abs(slope - square) < 2e-3 * square)
-  }
-
-  @Test("mean pooling averages the hidden states and its gradient is that of the loss")
-  func meanPooling() throws {
-    let golden = try Golden("bert_classification")
-    let layout = try TrainableLayout(
-      model: golden.model, lora: LoRAConfiguration(loraRank: 2, alpha: 4),
-      task: .classification(labels: 3, pooling: .mean))
-    let batch = PackedSequences(golden.sequences)
-    let model = AdaptedModel(
-      model: golden.model, layout: layout, capacity: batch.tokenCount,
-      longestSequence: golden.sequences.map(\.count).max()!)
-    var vector = layout.initialVector(model: golden.model, seed: 3)
-    for index in vector.indices where vector[index] == 0 {
-      vector[index] = Float(index % 13 - 6) / 60
-    }
-    let labels = golden.sequences.indices.map { Int32($0 % 3) }
-    func loss(_ vector: [Float]) -> Double {
-      model.evaluate(batch, labels: labels, parameters: vector).reduce(0) { $0 + $1.loss }
-    }
-    var gradient = [Float](repeating: 0, count: vector.count)
-    _ = model.addGradient(
-      of: batch, labels: labels, parameters: vector, gradient: &gradient, lossScale: 1)
-    let square = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }
-    let step = 1e-2 / square.squareRoot()
-    let slope =
-      (loss(zip(vector, gradient).map { $0 + Float(step) * $1 })
-        - loss(zip(vector, gradient).map { $0 - Float(step) * $1 })) / (2 * step)
-    #expect(abs(slope - square) < 2e-3 * square)
   }
 }

@@ -10,6 +10,7 @@ import FineTuning
 import Foundation
 import Safetensors
 import Sparsity
+import TestSupport
 import Testing
 import Transformers
 
@@ -25,6 +26,7 @@ struct ReferenceRun {
   let partition: Partition
   let cohorts: [[Int]]
   let initial: [Float]
+  let task: any Task
   let layout: TrainableLayout
   /// What is trained, where that is not the whole layout, and the rest.
   private let part: (support: SupportMask, frozen: [Float])?
@@ -48,11 +50,11 @@ struct ReferenceRun {
     let clients = try json("partition") as! [[Int]]
     partition = try Partition(checking: clients, exampleCount: corpus.train.count)
     cohorts = try json("cohorts") as! [[Int]]
-    let task: TrainingTask =
+    task =
       text["task"] as! String == "classification"
-      ? .classification(
+      ? Classification(
         labels: text["label_count"] as! Int, pooling: .standard(for: model.configuration.family))
-      : .languageModelling
+      : LanguageModelling()
     let adapter = directory + "/initial_adapter"
     isFull = (text["method"] as! [String: Any])["adapter"] as? String == "full"
     layout = try TrainableLayout(
@@ -160,7 +162,7 @@ struct ReferenceRun {
     let whole = TransformerObjective(
       models: (0..<threads).map { _ in
         AdaptedModel(
-          model: model, layout: layout, capacity: max(microBatchTokens, maximumLength),
+          model: model, layout: layout, task: task, capacity: max(microBatchTokens, maximumLength),
           longestSequence: maximumLength)
       }, corpus: corpus, maximumLength: maximumLength)
     if isFull {
@@ -173,7 +175,7 @@ struct ReferenceRun {
 
   /// The label of a test example; nil in language modelling.
   func testLabel(of example: Int) -> Int32? {
-    if case .classification = layout.task { corpus.test.label(of: example) } else { nil }
+    task.labelCount > 0 ? corpus.test.label(of: example) : nil
   }
 
   func floats(_ name: String) throws -> [Float] {

@@ -2,7 +2,9 @@
 // the build or the CPU has no such products.
 
 import Adapters
+import FineTuning
 import Kernels
+import TestSupport
 import Testing
 import Transformers
 
@@ -68,7 +70,8 @@ struct ReducedPrecisionTests {
       #expect(slices.count == count)
       let longest = golden.sequences.map(\.count).max()!
       let adapted = AdaptedModel(
-        model: model, layout: golden.layout, capacity: batch.tokenCount, longestSequence: longest)
+        model: model, layout: golden.layout, task: golden.task, capacity: batch.tokenCount,
+        longestSequence: longest)
       #expect(adapted.logits(batch, parameters: golden.vector) == expected)
     }
   }

@@ -2,9 +2,11 @@
 // without a word.
 
 import Adapters
+import FineTuning
 import Foundation
 import Kernels
 import Safetensors
+import TestSupport
 import Testing
 import Transformers
 
@@ -44,9 +46,10 @@ private func tensor(
 private func logits(_ directory: String, _ golden: Golden) throws -> [Float] {
   let model = try PretrainedModel(directory: directory)
   let layout = try TrainableLayout(
-    model: model, lora: LoRAConfiguration(loraRank: 1, alpha: 1), task: golden.layout.task)
+    model: model, adaptation: .lora(LoRAConfiguration(loraRank: 1, alpha: 1)), task: golden.task)
   return AdaptedModel(
-    model: model, layout: layout, capacity: golden.sequences.reduce(0) { $0 + $1.count },
+    model: model, layout: layout, task: golden.task,
+    capacity: golden.sequences.reduce(0) { $0 + $1.count },
     longestSequence: golden.sequences.map(\.count).max()!
   ).logits(
     PackedSequences(golden.sequences), parameters: layout.initialVector(model: model, seed: 0))
@@ -123,14 +126,15 @@ struct ModelFilesTests {
     #expect(found.notices.count == 1 && found.notices[0].contains("lm_head.weight"))
     let merged = try TemporaryDirectory()
     let layout = try TrainableLayout(
-      model: found, lora: LoRAConfiguration(loraRank: 1, alpha: 1), task: .languageModelling)
+      model: found, adaptation: .lora(LoRAConfiguration(loraRank: 1, alpha: 1)),
+      task: LanguageModelling())
     try MergedModel.write(
       model: found, layout: layout, vector: layout.initialVector(model: found, seed: 0),
       labelNames: [], to: merged.path)
     #expect(try PretrainedModel(directory: merged.path).notices == [])
     #expect(try logits(merged.path, golden) == plain.map { 2 * $0 })
     // Full fine-tuning trains that head, apart from the embedding.
-    let full = try TrainableLayout(model: found, adaptation: .full, task: .languageModelling)
+    let full = try TrainableLayout(model: found, adaptation: .full, task: LanguageModelling())
     #expect(full.segments.contains { $0.name == "lm_head.weight" })
     let trained = try TemporaryDirectory()
     try MergedModel.write(
@@ -219,7 +223,7 @@ struct ModelFilesTests {
     }
     let found = try PretrainedModel(directory: source.path)
     let layout = try TrainableLayout(
-      model: found, lora: golden.layout.lora, task: .languageModelling)
+      model: found, adaptation: .lora(golden.layout.lora), task: LanguageModelling())
     let target = try TemporaryDirectory()
     try MergedModel.write(
       model: found, layout: layout, vector: golden.vector, labelNames: [], to: target.path)

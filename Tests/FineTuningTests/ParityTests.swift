@@ -2,8 +2,10 @@
 // each within 1e-5 of the double-precision reference.
 
 import Adapters
+import FineTuning
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 import Transformers
 
@@ -99,7 +101,8 @@ struct ParityTests {
       let taking = WidenedSlices(memory, isFilled: true)
       let model = try PretrainedModel(directory: directory, storage: taking.take)
       let logits = AdaptedModel(
-        model: model, layout: golden.layout, capacity: golden.sequences.reduce(0) { $0 + $1.count },
+        model: model, layout: golden.layout, task: golden.task,
+        capacity: golden.sequences.reduce(0) { $0 + $1.count },
         longestSequence: golden.sequences.map(\.count).max()!
       ).logits(PackedSequences(golden.sequences), parameters: golden.vector)
       #expect(relativeError(logits, try golden.floats("logits")) <= tolerance)

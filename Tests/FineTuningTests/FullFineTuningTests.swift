@@ -2,9 +2,11 @@
 // differences, and the trained model written and read again.
 
 import Adapters
+import FineTuning
 import Foundation
 import Kernels
 import Safetensors
+import TestSupport
 import Testing
 import Transformers
 
@@ -23,7 +25,7 @@ struct FullGolden {
   init(_ name: String) throws {
     golden = try Golden(name)
     layout = try TrainableLayout(
-      model: golden.model, adaptation: .full, task: golden.layout.task)
+      model: golden.model, adaptation: .full, task: golden.task)
     weights = try layout.weights(of: golden.model)
     file = try SafetensorsFile(path: "\(Golden.root)/\(name)/full.safetensors")
   }
@@ -34,10 +36,12 @@ struct FullGolden {
     return values
   }
 
-  func model(capacity: Int? = nil, layout other: TrainableLayout? = nil) -> AdaptedModel {
+  func model(capacity: Int? = nil, layout other: TrainableLayout? = nil, task: (any Task)? = nil)
+    -> AdaptedModel
+  {
     let longest = golden.sequences.map(\.count).max()!
     return AdaptedModel(
-      model: golden.model, layout: other ?? layout,
+      model: golden.model, layout: other ?? layout, task: task ?? golden.task,
       capacity: max(capacity ?? golden.sequences.reduce(0) { $0 + $1.count }, longest),
       longestSequence: longest)
   }
@@ -117,14 +121,11 @@ struct FullFineTuningTests {
   @Test("the loss changes along each tensor as its gradient says", arguments: Pooling.allCases)
   func finiteDifferences(_ pooling: Pooling) throws {
     let full = try FullGolden("bert_classification")
-    let labels = full.golden.layout.task
-    guard case .classification(let count, _) = labels else { return }
-    let layout = try TrainableLayout(
-      model: full.golden.model, adaptation: .full,
-      task: .classification(labels: count, pooling: pooling))
+    let task = Classification(labels: full.golden.task.labelCount, pooling: pooling)
+    let layout = try TrainableLayout(model: full.golden.model, adaptation: .full, task: task)
     #expect(layout.segments.contains { $0.name.contains("pooler") } == (pooling == .first))
     let weights = try layout.weights(of: full.golden.model)
-    let model = full.model(layout: layout)
+    let model = full.model(layout: layout, task: task)
     let batch = PackedSequences(full.golden.sequences)
     func loss(_ weights: [Float]) -> Double {
       model.evaluate(batch, labels: full.golden.labels, parameters: weights)
@@ -180,7 +181,7 @@ struct FullFineTuningTests {
       model: full.golden.model, layout: full.layout, vector: moved, labelNames: [],
       to: directory.path)
     let again = try PretrainedModel(directory: directory.path)
-    let layout = try TrainableLayout(model: again, adaptation: .full, task: full.layout.task)
+    let layout = try TrainableLayout(model: again, adaptation: .full, task: full.golden.task)
     #expect(layout.segments == full.layout.segments)
     #expect(try layout.weights(of: again) == moved)
   }

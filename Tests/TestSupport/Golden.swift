@@ -1,37 +1,49 @@
 // Reads the goldens of Tests/Goldens/transformers: a model directory, a PEFT adapter, and what
 // PyTorch computed from them in double precision. `make_goldens.py` beside them makes them anew.
 
-import Adapters
+package import Adapters
+package import FineTuning
 import Foundation
-import Kernels
-import Safetensors
-import Transformers
+package import Kernels
+package import Safetensors
+package import Transformers
 
 /// One golden case.
-struct Golden {
-  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+package struct Golden {
+  /// The directory of all cases.
+  package static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("Goldens/transformers").path
 
   /// Names of all cases.
-  static let names: [String] = (try! FileManager.default.contentsOfDirectory(atPath: root))
+  package static let names: [String] = (try! FileManager.default.contentsOfDirectory(atPath: root))
     .filter { FileManager.default.fileExists(atPath: "\(root)/\($0)/golden.safetensors") }.sorted()
 
-  let name: String
-  let model: PretrainedModel
-  let layout: TrainableLayout
-  let vector: [Float]
-  let sequences: [[Int32]]
-  let labels: [Int32]
-  let file: SafetensorsFile
+  /// The name of the case.
+  package let name: String
+  /// Its model.
+  package let model: PretrainedModel
+  /// Its task.
+  package let task: any Task
+  /// The order of its trainable vector.
+  package let layout: TrainableLayout
+  /// Its adapter.
+  package let vector: [Float]
+  /// Its batch.
+  package let sequences: [[Int32]]
+  /// The label of each sequence; empty in language modelling.
+  package let labels: [Int32]
+  /// PyTorch's tensors.
+  package let file: SafetensorsFile
 
-  init(_ name: String, precision: ProductPrecision = .fp32) throws {
+  /// The case of this name.
+  package init(_ name: String, precision: ProductPrecision = .fp32) throws {
     let directory = "\(Self.root)/\(name)"
     try self.init(
       name: name, modelDirectory: directory, directory: directory, precision: precision)
   }
 
   /// A golden in `directory` of the model in `modelDirectory`.
-  init(
+  package init(
     name: String, modelDirectory: String, directory: String, precision: ProductPrecision = .fp32
   ) throws {
     self.name = name
@@ -41,20 +53,21 @@ struct Golden {
     let offsets = try file.readIntegers(named: "offsets")
     sequences = zip(offsets, offsets.dropFirst()).map { Array(tokens[$0..<$1]) }
     labels = file["labels"] == nil ? [] : try file.readIntegers(named: "labels").map(Int32.init)
-    let task: TrainingTask
     if labels.isEmpty {
-      task = .languageModelling
+      task = LanguageModelling()
     } else {
-      task = .classification(
+      task = Classification(
         labels: file["logits"]!.shape[1], pooling: .standard(for: model.configuration.family))
     }
     layout = try TrainableLayout(
-      model: model, lora: try AdapterDirectory.configuration(at: directory + "/adapter"),
+      model: model,
+      adaptation: .lora(try AdapterDirectory.configuration(at: directory + "/adapter")),
       task: task)
     vector = try AdapterDirectory.read(directory + "/adapter", layout: layout)
   }
 
-  func floats(_ tensor: String) throws -> [Float] {
+  /// The values of one of PyTorch's tensors.
+  package func floats(_ tensor: String) throws -> [Float] {
     let count = file[tensor]!.elementCount
     var values = [Float](repeating: 0, count: count)
     try values.withUnsafeMutableBufferPointer { try file.readFloats(named: tensor, into: $0) }
@@ -62,17 +75,17 @@ struct Golden {
   }
 
   /// A model that takes the whole batch, or `capacity` tokens, at a time.
-  func adaptedModel(capacity: Int? = nil) -> AdaptedModel {
+  package func adaptedModel(capacity: Int? = nil) -> AdaptedModel {
     let longest = sequences.map(\.count).max()!
     return AdaptedModel(
-      model: model, layout: layout,
+      model: model, layout: layout, task: task,
       capacity: max(capacity ?? sequences.reduce(0) { $0 + $1.count }, longest),
       longestSequence: longest)
   }
 }
 
 /// max |a - b| / max |b|: the relative error of a tensor.
-func relativeError(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Double {
+package func relativeError(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Double {
   precondition(a.count == b.count, "\(a.count) values against \(b.count)")
   var difference = 0.0
   var largest = 0.0

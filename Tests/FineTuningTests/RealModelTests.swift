@@ -3,8 +3,10 @@
 // CELLM_REAL_GOLDENS=DIRECTORY, which holds one folder for each model in $CELLM_HOME.
 
 import Adapters
+import FineTuning
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 import Transformers
 

@@ -1,0 +1,116 @@
+// A transformer with a head, frozen with LoRA or trained itself, on one thread of a CPU: loss,
+// gradient and logits of packed micro-batches as a function of the trainable vector.
+
+package import Adapters
+package import Federation
+package import Kernels
+package import RandomStreams
+package import Transformers
+
+/// One model, its adapter and its head on one thread; memory is allocated once.
+///
+/// The model keeps no parameters: every call takes the trainable vector (`layout.parameterCount`). With
+/// full fine-tuning that vector is the weights, and the pretrained model only says their shapes.
+package final class AdaptedModel: StepEngine {
+  /// The pretrained model; only one of the same configuration can take its place.
+  package var model: PretrainedModel { didSet { engine.model = model } }
+  /// Order of the trainable vector.
+  package let layout: TrainableLayout
+  /// What the model is trained for.
+  package let task: any Task
+  /// Most tokens of a micro-batch.
+  package let capacity: Int
+
+  private let adapter: LoRAAdapter?
+  private let engine: TransformerEngine
+  private let buffers: HeadBuffers
+
+  /// A model for micro-batches up to `capacity` tokens of sequences up to `longestSequence`.
+  /// - Precondition: the layout is the task's.
+  package init(
+    model: PretrainedModel, layout: TrainableLayout, task: any Task, capacity: Int,
+    longestSequence: Int
+  ) {
+    precondition(layout.taskHead == task.head, "a layout of another task")
+    self.model = model
+    self.layout = layout
+    self.task = task
+    self.capacity = capacity
+    adapter =
+      switch layout.adaptation {
+      case .lora: LoRAAdapter(layout: layout, capacity: capacity)
+      case .full: nil
+      }
+    engine = TransformerEngine(
+      model: model, capacity: capacity, longestSequence: longestSequence, adapter: adapter)
+    buffers = HeadBuffers(
+      configuration: model.configuration, task: task, capacity: capacity)
+  }
+
+  /// Bytes that one model allocates beside the weights: activations, LoRA's h, the head's buffers.
+  package static func bufferBytes(
+    configuration: ModelConfiguration, layout: TrainableLayout, task: any Task, capacity: Int,
+    longestSequence: Int
+  ) -> Int {
+    TransformerEngine.arenaBytes(
+      configuration: configuration, capacity: capacity, longestSequence: longestSequence)
+      + (layout.adaptation == .full
+        ? 0 : LoRAAdapter.bufferBytes(layout: layout, capacity: capacity))
+      + HeadBuffers.byteCount(configuration: configuration, task: task, capacity: capacity)
+  }
+
+  /// False if gradients stop at the head: then only the head's are complete.
+  package var trainsAdapter = true
+
+  /// Adds the gradient of a micro-batch.
+  package func addGradient(
+    of batch: PackedSequences, labels: [Int32], parameters: Floats, gradient: MutableFloats,
+    lossScale: Float, dropout: RandomKey? = nil
+  ) -> [ExampleOutcome] {
+    place(parameters, gradient: gradient, dropout: dropout)
+    engine.forward(batch, rows: task.rows, keep: true, hidden: buffers.hidden)
+    let outcomes = task.outcomes(
+      batch, labels: labels, pass(parameters, gradient: gradient, lossScale: lossScale))
+    if trainsAdapter { engine.backward(dHidden: buffers.dHidden) }
+    return outcomes
+  }
+
+  /// Losses and predictions of a micro-batch, without dropout.
+  package func evaluate(_ batch: PackedSequences, labels: [Int32], parameters: Floats)
+    -> [ExampleOutcome]
+  {
+    task.outcomes(batch, labels: labels, runForward(batch, parameters))
+  }
+
+  /// The logits of a micro-batch: (sequences, labels), or (tokens, V) for language modelling.
+  package func logits(_ batch: PackedSequences, parameters: Floats) -> [Float] {
+    task.logits(batch, runForward(batch, parameters))
+  }
+
+  private func runForward(_ batch: PackedSequences, _ parameters: Floats) -> HeadPass {
+    place(parameters, gradient: nil, dropout: nil)
+    engine.forward(batch, rows: task.rows, keep: false, hidden: buffers.hidden)
+    return pass(parameters, gradient: nil, lossScale: 0)
+  }
+
+  private func pass(
+    _ parameters: Floats, gradient: MutableFloats?, lossScale: Float
+  ) -> HeadPass {
+    HeadPass(
+      engine: engine, adapter: adapter, layout: layout, buffers: buffers, parameters: parameters,
+      gradient: gradient, lossScale: lossScale)
+  }
+
+  /// Says where this pass's parameters are, and where their gradient goes.
+  private func place(_ parameters: Floats, gradient: MutableFloats?, dropout: RandomKey?) {
+    if let adapter {
+      adapter.parameters = parameters
+      adapter.gradient = gradient
+      adapter.dropoutKey = layout.lora.dropout > 0 ? dropout : nil
+    }
+    if let base = layout.base {
+      engine.weights = base.weights(in: parameters)
+      engine.gradients = gradient.map { WeightGradients(parameters: parameters, gradient: $0) }
+    }
+  }
+}

@@ -1,0 +1,102 @@
+// What a task computes with: the hidden states of one micro-batch, the buffers after the last block,
+// the parameters, and the layers of the model that stand after the blocks.
+
+package import Adapters
+package import Kernels
+package import Transformers
+
+/// One pass through what follows the blocks.
+package struct HeadPass {
+  /// The engine, after the blocks' forward pass.
+  package let engine: TransformerEngine
+  /// The adapter; nil if all weights are trained.
+  package let adapter: LoRAAdapter?
+  /// Order of the trainable vector.
+  package let layout: TrainableLayout
+  /// Hidden states and everything after them.
+  package let buffers: HeadBuffers
+  /// The trainable vector.
+  package let parameters: Floats
+  /// Its gradient, to which is added; nil if the pass goes no way back.
+  package let gradient: MutableFloats?
+  /// Factor of the gradient.
+  package let lossScale: Float
+
+  /// Shape and kinds of the model.
+  package var configuration: ModelConfiguration { engine.model.configuration }
+  /// The weights that the pass computes with.
+  package var weights: ModelWeights { engine.weights }
+
+  /// A linear layer of the model with its bias.
+  package func linear(
+    _ linear: LinearWeights, output: MutableFloats, input: Floats, tokens: Int
+  ) {
+    linearForward(
+      output: output, input: input, weight: linear.weight, tokens: tokens, inputs: linear.inputs,
+      outputs: linear.outputs)
+    if let bias = linear.bias {
+      addBias(output, bias: bias, tokens: tokens, channels: linear.outputs)
+    }
+  }
+
+  /// A linear layer after the blocks, with its bias and then its adapter.
+  package func linear(
+    _ linear: LinearWeights, of group: LinearGroup, output: MutableFloats, input: Floats,
+    tokens: Int
+  ) {
+    self.linear(linear, output: output, input: input, tokens: tokens)
+    adapter?.forward(
+      group, layer: 0, input: input, tokens: tokens, outputs: [output], .add)
+  }
+}
+
+/// Buffers between the last block and the loss.
+package final class HeadBuffers {
+  /// Hidden states, (T', C), and their gradient.
+  package let hidden: MutableFloats
+  /// The gradient of `hidden`.
+  package let dHidden: MutableFloats
+  /// The vector of each sequence that the head reads, (sequences, C), or a transform of T' rows.
+  package let pooled: MutableFloats
+  /// The gradient of `pooled`.
+  package let dPooled: MutableFloats
+  /// Before the activation of the pooler or the transform, (T', C).
+  package let before: MutableFloats
+  /// The mean of each row of a norm, (T').
+  package let mean: MutableFloats
+  /// 1 / the deviation of each row of a norm, (T').
+  package let rstd: MutableFloats
+  /// As many as the task asks for.
+  package let logits: MutableFloats
+  /// The loss of each item, (T).
+  package let losses: MutableFloats
+  /// The prediction of each item, (T).
+  package let predictions: UnsafeMutablePointer<Int32>
+
+  init(configuration: ModelConfiguration, task: any Task, capacity: Int) {
+    let wide = capacity * configuration.channels
+    hidden = .allocate(capacity: wide)
+    dHidden = .allocate(capacity: wide)
+    pooled = .allocate(capacity: wide)
+    dPooled = .allocate(capacity: wide)
+    before = .allocate(capacity: wide)
+    mean = .allocate(capacity: capacity)
+    rstd = .allocate(capacity: capacity)
+    logits = .allocate(
+      capacity: task.logitCount(configuration: configuration, capacity: capacity))
+    losses = .allocate(capacity: capacity)
+    predictions = .allocate(capacity: capacity)
+  }
+
+  deinit {
+    for buffer in [hidden, dHidden, pooled, dPooled, before, mean, rstd, logits, losses] {
+      buffer.deallocate()
+    }
+    predictions.deallocate()
+  }
+
+  static func byteCount(configuration: ModelConfiguration, task: any Task, capacity: Int) -> Int {
+    let logits = task.logitCount(configuration: configuration, capacity: capacity)
+    return (5 * capacity * configuration.channels + 4 * capacity + logits) * 4
+  }
+}

@@ -1,0 +1,180 @@
+// Sequence classification: pooling, the pooler with its adapter, the trained head, cross-entropy.
+//
+//   pooled = hidden[first], hidden[last] or mean(hidden); BERT: pooled = tanh(pooler(pooled))
+//   logits = pooled W^T + b
+
+package import Adapters
+package import Federation
+internal import Kernels
+package import Transformers
+
+/// The label of each sequence, by a head that is trained completely.
+package struct Classification: Task {
+  /// The number of labels.
+  package let labels: Int
+  /// The hidden state that stands for a sequence.
+  package let pooling: Pooling
+
+  /// Classification into so many labels.
+  package init(labels: Int, pooling: Pooling) {
+    self.labels = labels
+    self.pooling = pooling
+  }
+
+  /// In experiment files `classification`.
+  package static let kind = TaskKind(
+    name: "classification", needsLabels: true, usesLanguageHead: false, leastTokens: 0
+  ) { Classification(labels: $0.labels, pooling: $0.pooling) }
+
+  /// A new head; in PEFT `SEQ_CLS`, whose heads are called `classifier` or `score`.
+  package var head: TaskHead {
+    TaskHead(
+      usesPooler: pooling == .first, usesLanguageHead: false, labels: labels,
+      peftTask: "SEQ_CLS", peftModules: ["classifier", "score"])
+  }
+
+  /// The pooled token, or all tokens of a mean.
+  package var rows: OutputRows {
+    switch pooling {
+    case .first: .first
+    case .last: .last
+    case .mean: .all
+    }
+  }
+
+  /// Every outcome has a label and a prediction.
+  package var labelCount: Int { labels }
+
+  /// Every model can classify.
+  package func check(_ model: PretrainedModel) {}
+
+  /// The sequence itself.
+  package func itemCount(tokens: Int) -> Int { 1 }
+
+  /// A row for each sequence.
+  package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {
+    capacity * labels
+  }
+
+  /// The logits of each sequence, (sequences, labels).
+  package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
+    pool(batch, pass)
+    computeLogits(count: batch.count, pass)
+    return Array(
+      UnsafeBufferPointer(start: pass.buffers.logits, count: batch.count * labels))
+  }
+
+  /// Cross-entropy of each sequence.
+  package func outcomes(
+    _ batch: PackedSequences, labels targets: [Int32], _ pass: HeadPass
+  ) -> [ExampleOutcome] {
+    precondition(
+      targets.count == batch.count, "\(targets.count) labels for \(batch.count) sequences")
+    let (count, buffers) = (batch.count, pass.buffers)
+    pool(batch, pass)
+    computeLogits(count: count, pass)
+    targets.withUnsafeBufferPointer {
+      crossEntropy(
+        logits: buffers.logits, targets: $0.baseAddress!, losses: buffers.losses,
+        predictions: buffers.predictions, rows: count, columns: labels,
+        gradientScale: pass.gradient == nil ? nil : pass.lossScale)
+    }
+    if let gradient = pass.gradient { backward(batch, gradient, pass) }
+    return (0..<count).map { index in
+      let (predicted, label) = (buffers.predictions[index], targets[index])
+      return ExampleOutcome(
+        loss: Double(buffers.losses[index]), correct: predicted == label ? 1 : 0, count: 1,
+        predicted: predicted, label: label)
+    }
+  }
+
+  /// The pooler; nil if the pooled vector does not go through one.
+  private func pooler(_ pass: HeadPass) -> LinearWeights? {
+    pooling == .first ? pass.weights.pooler : nil
+  }
+
+  private func head(
+    _ pass: HeadPass
+  ) -> (weight: TrainableSegment, bias: TrainableSegment?) {
+    guard let head = pass.layout.head else { preconditionFailure("classification without a head") }
+    return head
+  }
+
+  /// Fills `buffers.pooled` (sequences, C) from `buffers.hidden`.
+  private func pool(_ batch: PackedSequences, _ pass: HeadPass) {
+    let (buffers, channels) = (pass.buffers, pass.configuration.channels)
+    let pooler = pooler(pass)
+    let target = pooler == nil ? buffers.pooled : buffers.dPooled
+    if pooling == .mean {
+      for index in 0..<batch.count {
+        let row = target + index * channels
+        row.update(repeating: 0, count: channels)
+        for token in batch.offsets[index]..<batch.offsets[index + 1] {
+          add(row, buffers.hidden + token * channels, count: channels)
+        }
+        let factor = 1 / Float(batch.length(of: index))
+        for channel in 0..<channels { row[channel] *= factor }
+      }
+    } else {
+      target.update(from: buffers.hidden, count: batch.count * channels)
+    }
+    guard let pooler else { return }
+    pass.linear(
+      pooler, of: .pooler, output: buffers.before, input: target, tokens: batch.count)
+    activationForward(
+      out: buffers.pooled, input: buffers.before, count: batch.count * channels, .tanh)
+  }
+
+  /// Fills `buffers.logits` (count, labels) from `buffers.pooled`.
+  private func computeLogits(count: Int, _ pass: HeadPass) {
+    let head = head(pass)
+    linearForward(
+      output: pass.buffers.logits, input: pass.buffers.pooled,
+      weight: pass.parameters + head.weight.range.lowerBound, tokens: count,
+      inputs: pass.configuration.channels, outputs: labels)
+    if let bias = head.bias {
+      addBias(
+        pass.buffers.logits, bias: pass.parameters + bias.range.lowerBound, tokens: count,
+        channels: labels)
+    }
+  }
+
+  private func backward(_ batch: PackedSequences, _ gradient: MutableFloats, _ pass: HeadPass) {
+    let (buffers, channels, count) = (pass.buffers, pass.configuration.channels, batch.count)
+    let head = head(pass)
+    linearBackwardWeight(
+      dWeight: gradient + head.weight.range.lowerBound, dOutput: buffers.logits,
+      input: buffers.pooled, tokens: count, inputs: channels, outputs: labels)
+    if let bias = head.bias {
+      biasGradient(
+        dBias: gradient + bias.range.lowerBound, dOut: buffers.logits, tokens: count,
+        channels: labels)
+    }
+    let isPooled = pooler(pass) != nil
+    // `dPooled` holds the pooler's input, which its adapter still needs: `pooled` is free by now.
+    let dPooled = isPooled ? buffers.pooled : buffers.dPooled
+    linearBackwardInput(
+      dInput: dPooled, dOutput: buffers.logits,
+      weight: pass.parameters + head.weight.range.lowerBound, tokens: count, inputs: channels,
+      outputs: labels)
+    if isPooled {
+      activationBackward(
+        dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels, .tanh)
+      pass.engine.backward(
+        .pooler, layer: 0, input: Floats(buffers.dPooled), tokens: count,
+        dOutputs: [Floats(dPooled)], dInput: buffers.dHidden)
+    } else if pooling == .mean {
+      for index in 0..<count {
+        let factor = 1 / Float(batch.length(of: index))
+        for token in batch.offsets[index]..<batch.offsets[index + 1] {
+          for channel in 0..<channels {
+            buffers.dHidden[token * channels + channel] =
+              dPooled[index * channels + channel] * factor
+          }
+        }
+      }
+    } else {
+      buffers.dHidden.update(from: dPooled, count: count * channels)
+    }
+  }
+}
