@@ -3,24 +3,25 @@
 // experiment.
 
 internal import Adapters
+internal import Kernels
 
 extension Experiment {
   /// Problems of values that the adapter does not allow, with the key to be named.
   var adapterProblems: [(key: String, text: String)] {
     var found: [(key: String, text: String)] = []
-    if compute.precision == .bf16 {
+    if compute.precision.packing != nil {
       if adapter.kind == .full {
         found.append(
           (
             "compute.precision",
-            "bf16 is not allowed with adapter.kind: full; give fp32, for only frozen weights are"
+            "\(compute.precision.rawValue) is not allowed with adapter.kind: full; give fp32, for only frozen weights are"
               + " packed"
           ))
       } else if method.aggregation == .stacked {
         found.append(
           (
             "compute.precision",
-            "bf16 is not allowed with method.aggregation: stacked; give fp32, for factors are"
+            "\(compute.precision.rawValue) is not allowed with method.aggregation: stacked; give fp32, for factors are"
               + " merged into base weights that are not packed"
           ))
       }

@@ -4,6 +4,7 @@
 public import Corpora
 public import Federation
 package import FineTuning
+package import Kernels
 public import Sparsity
 
 /// One experiment: a model, a corpus, who owns which examples, what is trained and what travels.
@@ -363,10 +364,7 @@ public struct Experiment: Sendable, Equatable {
     /// Tokens that go through the model at a time; nil means that the program chooses.
     public var microBatchTokens: Int?
     /// Number format of the computation.
-    public var precision = Precision.fp32
-
-    /// The number formats.
-    public enum Precision: String, Sendable, CaseIterable { case fp32, bf16 }
+    package var precision = MatrixFormat.fp32
   }
 
   /// When the state is saved; changes no result.

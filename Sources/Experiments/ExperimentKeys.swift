@@ -1,6 +1,7 @@
 // All keys of the experiment file. Reading, checking, `--set`, config.yaml and the printed
 // reference come from this table, so a key is either here, with an effect, or unknown.
 internal import FineTuning
+internal import Kernels
 
 extension ExperimentKey {
   /// All keys, in the order in which config.yaml has them.

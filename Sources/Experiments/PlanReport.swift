@@ -31,7 +31,7 @@ public func planReport(
   var prepared = try PreparedModel(
     loaded.experiment, assets: assets, model: try PretrainedModel(directory: directory))
   prepared.widenedCount = try PretrainedModel.widenedCount(
-    directory: directory, precision: loaded.experiment.compute.precision.product,
+    directory: directory, precision: loaded.experiment.compute.precision,
     packsLanguageHead: loaded.experiment.task.kind.usesLanguageHead)
   let problems = plan.problems(population: prepared.partition.clientCount)
   guard problems.isEmpty else {

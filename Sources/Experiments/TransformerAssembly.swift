@@ -179,15 +179,6 @@ extension TokenDataset {
   }
 }
 
-extension Experiment.ComputeSection.Precision {
-  var product: ProductPrecision {
-    switch self {
-    case .fp32: .fp32
-    case .bf16: .bf16
-    }
-  }
-}
-
 extension TrainableLayout {
   /// The coordinates that are trained with something frozen; nil for all.
   func part(without frozen: Experiment.AdapterSection.Frozen) throws -> SupportMask? {
@@ -298,7 +289,7 @@ extension Communicator {
   fileprivate func openModel(_ directory: String, _ experiment: Experiment) throws -> (
     PretrainedModel, warning: String?
   ) {
-    let precision = experiment.compute.precision.product
+    let precision = experiment.compute.precision
     let packsHead = experiment.task.kind.usesLanguageHead
     func open(_ storage: WidenedStorage? = nil, owner: AnyObject? = nil) throws -> PretrainedModel {
       try PretrainedModel(

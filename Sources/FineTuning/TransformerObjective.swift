@@ -67,10 +67,7 @@ package final class TransformerObjective: LocalObjective {
   /// The weights of the adapted layers; nil where they are packed for products in bf16.
   package var baseMatrices: [UnsafePointer<Float>]? {
     let model = workers[0].engine.model
-    let matrices = layout.adaptedPlaces.compactMap { place -> UnsafePointer<Float>? in
-      guard case .fp32(let weight) = model.linear(at: place)?.weight else { return nil }
-      return weight
-    }
+    let matrices = layout.adaptedPlaces.compactMap { model.linear(at: $0)?.weight.floats }
     return matrices.count == layout.adaptedPlaces.count ? matrices : nil
   }
 

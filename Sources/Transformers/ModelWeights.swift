@@ -9,7 +9,7 @@ public import Kernels
 /// A linear layer: `output = input * weight^T + bias`.
 public struct LinearWeights: @unchecked Sendable {
   /// (outputs, inputs), in the precision of its products.
-  public let weight: FrozenWeight
+  package let weight: any FrozenMatrix
   /// (outputs), or nil.
   public let bias: Floats?
   /// Columns of the weight.
@@ -92,15 +92,15 @@ public struct ModelWeights: @unchecked Sendable {
   /// - Parameters:
   ///   - floats: The tensor of a name and shape.
   ///   - matrix: The weight of a linear layer where it is kept in another form; else nil.
-  public init<Failure: Error>(
+  package init<Failure: Error>(
     configuration: ModelConfiguration, parts: ModelParts,
     floats: (_ name: String, _ shape: [Int]) throws(Failure) -> Floats,
-    matrix: (_ name: String) -> FrozenWeight? = { _ in nil }
+    matrix: (_ name: String) -> (any FrozenMatrix)? = { _ in nil }
   ) throws(Failure) {
     let channels = configuration.channels
-    func weight(_ name: String, _ shape: [Int]) throws(Failure) -> FrozenWeight {
+    func weight(_ name: String, _ shape: [Int]) throws(Failure) -> any FrozenMatrix {
       if let found = matrix(name) { return found }
-      return .fp32(try floats(name, shape))
+      return PlainMatrix(try floats(name, shape), inputs: shape[1], outputs: shape[0])
     }
     func norm(_ module: String) throws(Failure) -> NormWeights {
       NormWeights(
@@ -151,11 +151,13 @@ public struct ModelWeights: @unchecked Sendable {
       return
     }
     let isBert = configuration.family == .bert
-    let product: FrozenWeight
+    let product: any FrozenMatrix
     if let packed = matrix(head) {
       product = packed
     } else {
-      product = .fp32(head == embedding ? tokenEmbedding : try floats(head, vocabulary))
+      product = PlainMatrix(
+        head == embedding ? tokenEmbedding : try floats(head, vocabulary), inputs: vocabulary[1],
+        outputs: vocabulary[0])
     }
     languageHead = LanguageHeadWeights(
       transform: isBert ? try linear(.languageHeadTransform, layer: 0) : nil,

@@ -37,7 +37,8 @@ extension PretrainedModel {
       guard let weight = weights[LinearPlace(role: role, layer: layer)] else { return linear }
       guard let linear else { preconditionFailure("no \(role) in layer \(layer) to replace") }
       return LinearWeights(
-        weight: .fp32(weight), bias: linear.bias, inputs: linear.inputs, outputs: linear.outputs)
+        weight: PlainMatrix(weight, inputs: linear.inputs, outputs: linear.outputs),
+        bias: linear.bias, inputs: linear.inputs, outputs: linear.outputs)
     }
     var found = self.weights
     for layer in found.blocks.indices {

@@ -30,7 +30,7 @@ public final class PretrainedModel: @unchecked Sendable {
   /// Bytes of all tensors of the files.
   public let storedBytes: Int
   /// What the products of the linear layers are computed in.
-  public let precision: ProductPrecision
+  package let precision: MatrixFormat
   /// Bytes of the packed linear layers, one copy a node; 0 in fp32.
   public let packedBytes: Int
 
@@ -74,15 +74,15 @@ public final class PretrainedModel: @unchecked Sendable {
   ///     memory by default. All packed layers take one call, before any tensor is widened.
   ///   - owner: kept alive as long as the model, with the storage's memory.
   ///   - precision: what products of frozen linear layers are computed in.
-  ///   - packsLanguageHead: whether bf16 includes the product to the vocabulary; tasks without it save
+  ///   - packsLanguageHead: true if packing includes the product to the vocabulary; tasks without it save
   ///     4 bytes * V * C.
-  /// - Throws: `ModelError` or `SafetensorsError`: missing, malformed, wrong shape or type, or
-  ///   `BF16.unavailableReason` where the precision is bf16.
-  public init(
+  /// - Throws: `ModelError` or `SafetensorsError`: missing, malformed, wrong shape or type, or a
+  ///   precision that is unavailable.
+  package init(
     directory: String, storage: WidenedStorage? = nil, owner: AnyObject? = nil,
-    precision: ProductPrecision = .fp32, packsLanguageHead: Bool = true
+    precision: MatrixFormat = .fp32, packsLanguageHead: Bool = true
   ) throws {
-    if precision == .bf16, let reason = BF16.unavailableReason {
+    if let reason = precision.unavailableReason {
       throw ModelError(path: directory, reason: reason)
     }
     self.owner = owner
@@ -94,7 +94,9 @@ public final class PretrainedModel: @unchecked Sendable {
       storage: storage ?? Self.privateStorage)
     self.precision = precision
     packedBytes =
-      precision == .bf16 ? try reader.packLinears(withLanguageHead: packsLanguageHead) : 0
+      try precision.packing.map {
+        try reader.packLinears($0, withLanguageHead: packsLanguageHead)
+      } ?? 0
     self.directory = directory
     self.configuration = configuration
     self.files = files
@@ -142,8 +144,8 @@ public final class PretrainedModel: @unchecked Sendable {
   /// Floats of a block that holds all widened and packed tensors of a model directory
   /// (`WidenedSlices`); the arguments are those of `init`.
   /// - Throws: as `init`.
-  public static func widenedCount(
-    directory: String, precision: ProductPrecision = .fp32, packsLanguageHead: Bool = true
+  package static func widenedCount(
+    directory: String, precision: MatrixFormat = .fp32, packsLanguageHead: Bool = true
   ) throws -> Int {
     let nothing = MutableFloats.allocate(capacity: 1)
     defer { nothing.deallocate() }

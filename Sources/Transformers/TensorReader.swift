@@ -16,7 +16,7 @@ struct TensorReader {
   /// The tensors of BERT's or Llama's product to the vocabulary.
   let languageHead: LanguageHeadTensors
   /// Packed weights by the full name of their tensor.
-  private var packedWeights: [String: PackedWeight] = [:]
+  private var packedWeights: [String: any FrozenMatrix] = [:]
 
   /// A reader of a model's files.
   /// - Throws: `ModelError` where two tensors are one and the same.
@@ -76,36 +76,36 @@ struct TensorReader {
   }
 
   /// The weight of a linear layer that was packed.
-  func packed(_ name: String) -> FrozenWeight? { packedWeights[name].map { .bf16($0) } }
+  func packed(_ name: String) -> (any FrozenMatrix)? { packedWeights[name] }
 
   /// Packs every linear layer into one piece of storage, and returns its bytes.
-  mutating func packLinears(withLanguageHead: Bool) throws -> Int {
+  mutating func packLinears(
+    _ packing: MatrixFormat.Packing, withLanguageHead: Bool
+  ) throws -> Int {
     let matrices = try linearNames(withLanguageHead: withLanguageHead).map {
       (name: $0.name, shape: $0.shape, tensor: try tensor($0.name, $0.shape))
     }
     var offsets = [0]
     for matrix in matrices {
-      offsets.append(
-        offsets.last!
-          + PackedWeight.byteCount(inputs: matrix.shape[1], outputs: matrix.shape[0]))
+      offsets.append(offsets.last! + packing.byteCount(matrix.shape[1], matrix.shape[0]))
     }
     let memory = try storage(offsets.last! / 4) { memory in
       for (matrix, offset) in zip(matrices, offsets) {
         let target = UnsafeMutableRawPointer(memory) + offset
         let (outputs, inputs) = (matrix.shape[0], matrix.shape[1])
         if let inPlace = try files.floats(named: matrix.tensor.name) {
-          PackedWeight.pack(inPlace.baseAddress!, inputs: inputs, outputs: outputs, to: target)
+          packing.pack(inPlace.baseAddress!, inputs, outputs, target)
         } else {
           let widened = MutableFloats.allocate(capacity: matrix.tensor.elementCount)
           defer { widened.deallocate() }
           try widen(matrix.tensor, into: widened)
-          PackedWeight.pack(widened, inputs: inputs, outputs: outputs, to: target)
+          packing.pack(widened, inputs, outputs, target)
         }
       }
     }
     for (matrix, offset) in zip(matrices, offsets) {
-      packedWeights[matrix.name] = PackedWeight(
-        UnsafeRawPointer(memory) + offset, inputs: matrix.shape[1], outputs: matrix.shape[0])
+      packedWeights[matrix.name] = packing.matrix(
+        UnsafeRawPointer(memory) + offset, matrix.shape[1], matrix.shape[0])
     }
     return offsets.last!
   }

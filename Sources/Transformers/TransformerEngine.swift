@@ -226,9 +226,8 @@ public final class TransformerEngine {
     for (role, output) in zip(configuration.roles(of: group), outputs) {
       let linear = weights.blocks[layer][role]
       let isWritten = adapter?.writesOutput(of: role, layer: layer) == true
-      linearForward(
-        output: output, input: input, weight: linear.weight, tokens: tokens,
-        inputs: linear.inputs, outputs: linear.outputs, isWritten ? .add : accumulation)
+      linear.weight.forward(
+        output: output, input: input, tokens: tokens, isWritten ? .add : accumulation)
       if let bias = linear.bias {
         addBias(output, bias: bias, tokens: tokens, channels: linear.outputs)
       }
@@ -264,9 +263,8 @@ public final class TransformerEngine {
     guard let dInput else { return }
     for (role, dOutput) in zip(configuration.roles(of: group), dOutputs) {
       let linear = weights.linear(role, layer: layer)
-      linearBackwardInput(
-        dInput: dInput, dOutput: dOutput, weight: linear.weight, tokens: tokens,
-        inputs: linear.inputs, outputs: linear.outputs, accumulation)
+      linear.weight.backwardInput(
+        dInput: dInput, dOutput: dOutput, tokens: tokens, accumulation)
       accumulation = .add
     }
   }

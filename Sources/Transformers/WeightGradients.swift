@@ -24,7 +24,7 @@ public struct WeightGradients {
 
   /// Adds a linear layer's: `dOutput` is (tokens, outputs), `input` (tokens, inputs).
   public func add(_ linear: LinearWeights, dOutput: Floats, input: Floats, tokens: Int) {
-    guard case .fp32(let weight) = linear.weight else {
+    guard let weight = linear.weight.floats else {
       preconditionFailure("packed weights are frozen")
     }
     linearBackwardWeight(

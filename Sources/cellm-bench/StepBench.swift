@@ -2,13 +2,13 @@
 // layers, against the rate of sgemm on the model's own shapes in the same process.
 
 import Adapters
-public import ArgumentParser
+import ArgumentParser
 import FineTuning
 import Foundation
-public import Kernels
+import Kernels
 import Transformers
 
-extension ProductPrecision: ExpressibleByArgument {}
+extension MatrixFormat: ExpressibleByArgument {}
 
 /// What the step trains beside the head.
 enum TrainedPart: String, ExpressibleByArgument, CaseIterable { case lora, full }
@@ -28,7 +28,7 @@ struct StepBench: ParsableCommand {
   @Option(help: "Labels of the classification head.") var labels = 20
   @Option(help: "Counted repeats.") var repeats = 5
   @Option(help: "What frozen products are computed in: fp32 or bf16.")
-  var precision = ProductPrecision.fp32
+  var precision = MatrixFormat.fp32
   @Option(help: "What is trained: lora or full.") var adapter = TrainedPart.lora
 
   func run() throws {

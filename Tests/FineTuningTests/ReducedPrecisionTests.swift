@@ -83,13 +83,9 @@ struct ReducedPrecisionTests {
     let some = try PretrainedModel(
       directory: directory, precision: .bf16, packsLanguageHead: false)
     #expect(some.packedBytes < all.packedBytes)
-    guard case .bf16 = all.languageHead!.output.weight,
-      case .bf16 = some.weights.blocks[0][.up].weight,
-      case .fp32 = some.languageHead!.output.weight
-    else {
-      Issue.record("not in the precision that was asked for")
-      return
-    }
+    #expect(all.languageHead!.output.weight is BF16Matrix)
+    #expect(some.weights.blocks[0][.up].weight is BF16Matrix)
+    #expect(some.languageHead!.output.weight is PlainMatrix)
   }
 }
 

@@ -56,11 +56,11 @@ struct BF16ProductTests {
     (300, 61, 100), (143, 192, 576),
   ]
 
-  private static func packed(_ weight: [Float], inputs: Int, outputs: Int) -> FrozenWeight {
+  private static func packed(_ weight: [Float], inputs: Int, outputs: Int) -> any FrozenMatrix {
     let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: PackedWeight.byteCount(inputs: inputs, outputs: outputs), alignment: 64)
-    PackedWeight.pack(weight, inputs: inputs, outputs: outputs, to: memory)
-    return .bf16(PackedWeight(memory, inputs: inputs, outputs: outputs))
+      byteCount: BF16Matrix.byteCount(inputs: inputs, outputs: outputs), alignment: 64)
+    BF16Matrix.pack(weight, inputs: inputs, outputs: outputs, to: memory)
+    return BF16Matrix(memory, inputs: inputs, outputs: outputs)
   }
 
   /// Checks `found` = start + a (rows, inner) b (inner, columns), b being given by element.
@@ -105,18 +105,14 @@ struct BF16ProductTests {
     for accumulation in [Accumulation.overwrite, .add] {
       let start = values.array(tokens * outputs)
       var y = start
-      linearForward(
-        output: &y, input: x, weight: weight, tokens: tokens, inputs: inputs, outputs: outputs,
-        accumulation)
+      weight.forward(output: &y, input: x, tokens: tokens, accumulation)
       check(
         y, start: accumulation == .add ? start : nil, x, rows: tokens, inner: inputs,
         columns: outputs
       ) { (w[$1 * inputs + $0], wRounded[$1 * inputs + $0]) }
       let dStart = values.array(tokens * inputs)
       var dX = dStart
-      linearBackwardInput(
-        dInput: &dX, dOutput: dY, weight: weight, tokens: tokens, inputs: inputs,
-        outputs: outputs, accumulation)
+      weight.backwardInput(dInput: &dX, dOutput: dY, tokens: tokens, accumulation)
       check(
         dX, start: accumulation == .add ? dStart : nil, dY, rows: tokens, inner: outputs,
         columns: inputs
@@ -133,8 +129,7 @@ struct BF16ProductTests {
       values.array(outputs * inputs), inputs: inputs, outputs: outputs)
     @Sendable func product() -> [Float] {
       var y = [Float](repeating: 0, count: tokens * outputs)
-      linearForward(
-        output: &y, input: x, weight: weight, tokens: tokens, inputs: inputs, outputs: outputs)
+      weight.forward(output: &y, input: x, tokens: tokens, .overwrite)
       return y
     }
     let expected = product()

@@ -36,7 +36,7 @@ package struct Golden {
   package let file: SafetensorsFile
 
   /// The case of this name.
-  package init(_ name: String, precision: ProductPrecision = .fp32) throws {
+  package init(_ name: String, precision: MatrixFormat = .fp32) throws {
     let directory = "\(Self.root)/\(name)"
     try self.init(
       name: name, modelDirectory: directory, directory: directory, precision: precision)
@@ -44,7 +44,7 @@ package struct Golden {
 
   /// A golden in `directory` of the model in `modelDirectory`.
   package init(
-    name: String, modelDirectory: String, directory: String, precision: ProductPrecision = .fp32
+    name: String, modelDirectory: String, directory: String, precision: MatrixFormat = .fp32
   ) throws {
     self.name = name
     model = try PretrainedModel(directory: modelDirectory, precision: precision)

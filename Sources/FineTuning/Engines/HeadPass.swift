@@ -31,9 +31,7 @@ package struct HeadPass {
   package func linear(
     _ linear: LinearWeights, output: MutableFloats, input: Floats, tokens: Int
   ) {
-    linearForward(
-      output: output, input: input, weight: linear.weight, tokens: tokens, inputs: linear.inputs,
-      outputs: linear.outputs)
+    linear.weight.forward(output: output, input: input, tokens: tokens, .overwrite)
     if let bias = linear.bias {
       addBias(output, bias: bias, tokens: tokens, channels: linear.outputs)
     }

@@ -98,9 +98,8 @@ package struct LanguageModelling: Task {
       if goesBack {
         pass.engine.gradients?.add(
           head.output, dOutput: buffers.logits, input: input + first * channels, tokens: rows)
-        linearBackwardInput(
-          dInput: dInput + first * channels, dOutput: buffers.logits, weight: head.output.weight,
-          tokens: rows, inputs: channels, outputs: vocabulary)
+        head.output.weight.backwardInput(
+          dInput: dInput + first * channels, dOutput: buffers.logits, tokens: rows, .overwrite)
       }
     }
     if goesBack { transformBackward(tokens: tokens, pass) }

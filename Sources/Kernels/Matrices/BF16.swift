@@ -8,14 +8,6 @@ internal import CDNNLShim
 internal import CKernels
 internal import Synchronization
 
-/// What frozen products are computed in.
-public enum ProductPrecision: String, Sendable, CaseIterable {
-  /// `cblas_sgemm`.
-  case fp32
-  /// Factors in bf16, sums and results in fp32. Needs AVX512-BF16 and a build with oneDNN.
-  case bf16
-}
-
 /// Products in bf16.
 public enum BF16 {
   /// Why this build on this CPU has no products in bf16, in one line; nil if it has.
