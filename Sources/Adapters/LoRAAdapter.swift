@@ -25,52 +25,32 @@ public final class LoRAAdapter: LinearAdapter {
   public var dropoutKey: RandomKey?
 
   private let capacity: Int
-  /// h of each group, (capacity, rows), in the layout's order of placements.
-  private let hidden: MutableFloats
-  private let hiddenCount: Int
+  /// Where each placement's h starts in `buffers.hidden`.
   private let hiddenOffsets: [Int]
-  private let dHidden: MutableFloats
-  private let dropped: MutableFloats?
-  private let masks: MutableFloats?
+  private let plan: BufferPlan
+  private let buffers: LoRABuffers
+  private var dHidden: MutableFloats { buffers.dHidden }
+  private var dropped: MutableFloats? { buffers.dropped }
+  private var masks: MutableFloats? { buffers.masks }
 
   /// An adapter for micro-batches up to `capacity` tokens.
-  public init(layout: TrainableLayout, capacity: Int, training: Bool = true) {
+  package init(layout: TrainableLayout, capacity: Int) {
     self.layout = layout
     self.capacity = capacity
     var offsets: [Int] = []
     var total = 0
-    let widest = layout.placements.compactMap { $0?.rows }.max() ?? 0
     for placement in layout.placements {
-      offsets.append(training ? total : 0)
+      offsets.append(total)
       total += (placement?.rows ?? 0) * capacity
     }
     hiddenOffsets = offsets
-    hiddenCount = training ? total : widest * capacity
-    hidden = .allocate(capacity: max(hiddenCount, 1))
-    dHidden = .allocate(capacity: max(widest * capacity, 1))
-    if layout.lora.dropout > 0 {
-      let inputs = layout.placements.compactMap { $0?.inputs }.max() ?? 0
-      dropped = .allocate(capacity: max(inputs * capacity, 1))
-      masks = .allocate(capacity: max(inputs * capacity, 1))
-    } else {
-      dropped = nil
-      masks = nil
-    }
+    plan = BufferPlan { _ = LoRABuffers($0, layout: layout, capacity: capacity) }
+    buffers = LoRABuffers(plan, layout: layout, capacity: capacity)
   }
 
-  deinit {
-    hidden.deallocate()
-    dHidden.deallocate()
-    dropped?.deallocate()
-    masks?.deallocate()
-  }
-
-  /// Bytes that an adapter of this size allocates.
-  public static func bufferBytes(layout: TrainableLayout, capacity: Int) -> Int {
-    let rows = layout.placements.compactMap { $0?.rows }
-    let inputs =
-      layout.lora.dropout > 0 ? layout.placements.compactMap { $0?.inputs }.max() ?? 0 : 0
-    return (rows.reduce(0, +) + (rows.max() ?? 0) + 2 * inputs) * capacity * 4
+  /// Bytes of the buffers of an adapter of this size.
+  package static func bufferBytes(layout: TrainableLayout, capacity: Int) -> Int {
+    4 * BufferPlan.count { _ = LoRABuffers($0, layout: layout, capacity: capacity) }.asked
   }
 
   /// Whether any layer of the group carries a pair.
@@ -165,7 +145,7 @@ public final class LoRAAdapter: LinearAdapter {
   }
 
   private func hidden(_ group: LinearGroup, _ layer: Int) -> MutableFloats {
-    hidden + hiddenOffsets[layout.placementIndex(group, layer: layer)]
+    buffers.hidden + hiddenOffsets[layout.placementIndex(group, layer: layer)]
   }
 
   /// Fills `masks` with 0 or 1 / (1 - p) and `dropped` with the masked input. The mask of a linear
@@ -195,5 +175,25 @@ public final class LoRAAdapter: LinearAdapter {
       element += 2
     }
     for index in 0..<count { dropped[index] = input[index] * masks[index] }
+  }
+}
+
+/// The buffers of an adapter.
+private struct LoRABuffers {
+  /// h of each group, (capacity, rows), in the layout's order of placements.
+  let hidden: MutableFloats
+  /// The gradient of one group's h.
+  let dHidden: MutableFloats
+  /// A group's input under its mask, and the mask; nil without dropout.
+  let dropped: MutableFloats?
+  let masks: MutableFloats?
+
+  init(_ plan: BufferPlan, layout: TrainableLayout, capacity: Int) {
+    let rows = layout.placements.compactMap { $0?.rows }
+    hidden = plan.take(rows.reduce(0, +) * capacity)
+    dHidden = plan.take((rows.max() ?? 0) * capacity)
+    let inputs = layout.placements.compactMap { $0?.inputs }.max() ?? 0
+    dropped = layout.lora.dropout > 0 ? plan.take(inputs * capacity) : nil
+    masks = layout.lora.dropout > 0 ? plan.take(inputs * capacity) : nil
   }
 }

@@ -23,14 +23,9 @@ public final class TransformerEngine {
   public let adapter: (any LinearAdapter)?
 
   let configuration: ModelConfiguration
-  let keepsActivations: Bool
-  let slots: [BlockActivations]
-  let scratch: Scratch
-  /// Output of the last block, (T', C), and the final norm's statistics.
-  let final: MutableFloats
-  let finalMean: MutableFloats
-  let finalRstd: MutableFloats
-  private let arena: Arena
+  private let plan: BufferPlan
+  private let buffers: EngineBuffers
+  var scratch: Scratch { buffers.scratch }
   private let cosines: [Float]
   private let sines: [Float]
 
@@ -43,12 +38,9 @@ public final class TransformerEngine {
 
   /// An engine for micro-batches up to `capacity` tokens.
   ///
-  /// - Parameters:
-  ///   - longestSequence: at most `capacity`, and at most the model's positions.
-  ///   - training: whether every block's activations are kept; if not, `backward` must not be called.
+  /// - Parameter longestSequence: at most `capacity`, and at most the model's positions.
   public init(
-    model: PretrainedModel, capacity: Int, longestSequence: Int, adapter: (any LinearAdapter)?,
-    training: Bool = true
+    model: PretrainedModel, capacity: Int, longestSequence: Int, adapter: (any LinearAdapter)?
   ) {
     let configuration = model.configuration
     precondition(
@@ -61,20 +53,12 @@ public final class TransformerEngine {
     self.capacity = capacity
     self.longestSequence = longestSequence
     self.adapter = adapter
-    keepsActivations = training
-    let sizes = ArenaSizes(
-      configuration: configuration, tokens: capacity, longest: longestSequence,
-      slots: training ? configuration.layerCount : 2)
-    let arena = Arena(floats: sizes.total)
-    self.arena = arena
-    slots = (0..<sizes.slots).map { _ in
-      BlockActivations(arena, tokens: capacity, configuration: configuration)
+    func take(_ plan: BufferPlan) -> EngineBuffers {
+      EngineBuffers(
+        plan, tokens: capacity, longest: longestSequence, configuration: configuration)
     }
-    scratch = Scratch(
-      arena, tokens: capacity, longest: longestSequence, configuration: configuration)
-    final = arena.take(capacity * configuration.channels)
-    finalMean = arena.take(capacity)
-    finalRstd = arena.take(capacity)
+    plan = BufferPlan { _ = take($0) }
+    buffers = take(plan)
     if case .rotary(let rotary) = configuration.positions {
       (cosines, sines) = rotary.tables(
         positions: longestSequence, headSize: configuration.headSize)
@@ -85,13 +69,14 @@ public final class TransformerEngine {
   }
 
   /// Bytes that an engine of this size allocates.
-  public static func arenaBytes(
-    configuration: ModelConfiguration, capacity: Int, longestSequence: Int, training: Bool = true
+  public static func bufferBytes(
+    configuration: ModelConfiguration, capacity: Int, longestSequence: Int
   ) -> Int {
-    ArenaSizes(
-      configuration: configuration, tokens: capacity, longest: longestSequence,
-      slots: training ? configuration.layerCount : 2
-    ).total * 4
+    4
+      * BufferPlan.count {
+        _ = EngineBuffers(
+          $0, tokens: capacity, longest: longestSequence, configuration: configuration)
+      }.aligned
   }
 
   /// Number of output rows of `batch`, T'.
@@ -106,24 +91,24 @@ public final class TransformerEngine {
     _ batch: PackedSequences, rows: OutputRows, keep: Bool, hidden: MutableFloats
   ) {
     precondition(batch.tokenCount <= capacity, "\(batch.tokenCount) tokens over \(capacity)")
-    precondition(!keep || keepsActivations, "this engine was not made for training")
     self.batch = batch
     self.rows = rows
     isKept = keep
     makeSpans()
-    embed(into: slots[0].input)
+    embed(into: buffers.slots[0].input)
     let last = configuration.layerCount - 1
     for layer in 0...last {
-      let output = layer == last ? final : slot(layer + 1).input
+      let output = layer == last ? buffers.final : slot(layer + 1).input
       attentionForward(layer: layer)
       feedForwardForward(layer: layer, output: output)
     }
     let count = Self.outputCount(batch, rows)
     if let norm = weights.finalNorm {
       normForward(
-        norm, out: hidden, mean: finalMean, rstd: finalRstd, input: final, tokens: count)
+        norm, out: hidden, mean: buffers.finalMean, rstd: buffers.finalRstd, input: buffers.final,
+        tokens: count)
     } else {
-      hidden.update(from: final, count: count * configuration.channels)
+      hidden.update(from: buffers.final, count: count * configuration.channels)
     }
   }
 
@@ -137,8 +122,8 @@ public final class TransformerEngine {
     let count = Self.outputCount(batch, rows)
     if let norm = weights.finalNorm {
       normBackward(
-        norm, dInput: scratch.dStream, dOut: dHidden, input: final, mean: finalMean,
-        rstd: finalRstd, tokens: count, .overwrite)
+        norm, dInput: scratch.dStream, dOut: dHidden, input: buffers.final,
+        mean: buffers.finalMean, rstd: buffers.finalRstd, tokens: count, .overwrite)
     } else {
       scratch.dStream.update(from: dHidden, count: count * configuration.channels)
     }
@@ -152,7 +137,7 @@ public final class TransformerEngine {
 
   // MARK: - Parts of both directions
 
-  func slot(_ layer: Int) -> BlockActivations { slots[isKept ? layer : layer % 2] }
+  func slot(_ layer: Int) -> BlockActivations { buffers.slots[isKept ? layer : layer % 2] }
 
   /// Output rows of a block, T in all blocks but the last.
   func rowCount(_ layer: Int) -> Int {

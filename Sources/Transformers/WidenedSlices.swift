@@ -21,7 +21,7 @@ public final class WidenedSlices {
   /// The next slice, in whole cache lines: a `WidenedStorage`.
   public func take(count size: Int, fill: (MutableFloats) throws -> Void) throws -> Floats {
     let slice = memory + count
-    count += Arena.rounded(size)
+    count += BufferPlan.rounded(size)
     if !isFilled { try fill(slice) }
     return Floats(slice)
   }

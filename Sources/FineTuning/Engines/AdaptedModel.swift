@@ -23,6 +23,7 @@ package final class AdaptedModel: StepEngine {
 
   private let adapter: LoRAAdapter?
   private let engine: TransformerEngine
+  private let plan: BufferPlan
   private let buffers: HeadBuffers
 
   /// A model for micro-batches up to `capacity` tokens of sequences up to `longestSequence`.
@@ -43,8 +44,11 @@ package final class AdaptedModel: StepEngine {
       }
     engine = TransformerEngine(
       model: model, capacity: capacity, longestSequence: longestSequence, adapter: adapter)
-    buffers = HeadBuffers(
-      configuration: model.configuration, task: task, capacity: capacity)
+    func take(_ plan: BufferPlan) -> HeadBuffers {
+      HeadBuffers(plan, configuration: model.configuration, task: task, capacity: capacity)
+    }
+    plan = BufferPlan { _ = take($0) }
+    buffers = take(plan)
   }
 
   /// Bytes that one model allocates beside the weights: activations, LoRA's h, the head's buffers.
@@ -52,11 +56,14 @@ package final class AdaptedModel: StepEngine {
     configuration: ModelConfiguration, layout: TrainableLayout, task: any Task, capacity: Int,
     longestSequence: Int
   ) -> Int {
-    TransformerEngine.arenaBytes(
+    TransformerEngine.bufferBytes(
       configuration: configuration, capacity: capacity, longestSequence: longestSequence)
       + (layout.adaptation == .full
         ? 0 : LoRAAdapter.bufferBytes(layout: layout, capacity: capacity))
-      + HeadBuffers.byteCount(configuration: configuration, task: task, capacity: capacity)
+      + 4
+      * BufferPlan.count {
+        _ = HeadBuffers($0, configuration: configuration, task: task, capacity: capacity)
+      }.asked
   }
 
   /// False if gradients stop at the head: then only the head's are complete.

@@ -49,7 +49,7 @@ package struct HeadPass {
 }
 
 /// Buffers between the last block and the loss.
-package final class HeadBuffers {
+package struct HeadBuffers {
   /// Hidden states, (T', C), and their gradient.
   package let hidden: MutableFloats
   /// The gradient of `hidden`.
@@ -71,30 +71,18 @@ package final class HeadBuffers {
   /// The prediction of each item, (T).
   package let predictions: UnsafeMutablePointer<Int32>
 
-  init(configuration: ModelConfiguration, task: any Task, capacity: Int) {
+  /// Takes them from a plan, for micro-batches of at most `capacity` tokens.
+  init(_ plan: BufferPlan, configuration: ModelConfiguration, task: any Task, capacity: Int) {
     let wide = capacity * configuration.channels
-    hidden = .allocate(capacity: wide)
-    dHidden = .allocate(capacity: wide)
-    pooled = .allocate(capacity: wide)
-    dPooled = .allocate(capacity: wide)
-    before = .allocate(capacity: wide)
-    mean = .allocate(capacity: capacity)
-    rstd = .allocate(capacity: capacity)
-    logits = .allocate(
-      capacity: task.logitCount(configuration: configuration, capacity: capacity))
-    losses = .allocate(capacity: capacity)
-    predictions = .allocate(capacity: capacity)
-  }
-
-  deinit {
-    for buffer in [hidden, dHidden, pooled, dPooled, before, mean, rstd, logits, losses] {
-      buffer.deallocate()
-    }
-    predictions.deallocate()
-  }
-
-  static func byteCount(configuration: ModelConfiguration, task: any Task, capacity: Int) -> Int {
-    let logits = task.logitCount(configuration: configuration, capacity: capacity)
-    return (5 * capacity * configuration.channels + 4 * capacity + logits) * 4
+    hidden = plan.take(wide)
+    dHidden = plan.take(wide)
+    pooled = plan.take(wide)
+    dPooled = plan.take(wide)
+    before = plan.take(wide)
+    mean = plan.take(capacity)
+    rstd = plan.take(capacity)
+    logits = plan.take(task.logitCount(configuration: configuration, capacity: capacity))
+    losses = plan.take(capacity)
+    predictions = plan.takeIntegers(capacity)
   }
 }

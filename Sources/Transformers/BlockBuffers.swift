@@ -1,0 +1,110 @@
+// What the forward pass keeps of a block for the backward pass, and the scratch that both share.
+//
+// Normalized inputs, gated products and attention probabilities are recomputed: they cost little
+// time and half of the memory.
+
+internal import Kernels
+
+/// All buffers of an engine.
+struct EngineBuffers {
+  /// The kept activations of each block.
+  let slots: [BlockActivations]
+  let scratch: Scratch
+  /// Output of the last block, (T', C), and the final norm's statistics.
+  let final: MutableFloats
+  let finalMean: MutableFloats
+  let finalRstd: MutableFloats
+
+  /// Takes them from a plan.
+  init(_ plan: BufferPlan, tokens: Int, longest: Int, configuration c: ModelConfiguration) {
+    slots = (0..<c.layerCount).map { _ in
+      BlockActivations(plan, tokens: tokens, configuration: c)
+    }
+    scratch = Scratch(plan, tokens: tokens, longest: longest, configuration: c)
+    final = plan.take(tokens * c.channels)
+    finalMean = plan.take(tokens)
+    finalRstd = plan.take(tokens)
+  }
+}
+
+/// One block's kept activations. Rows are T, but T' (the output rows) from `attention` on in the
+/// last block.
+struct BlockActivations {
+  /// The block's input, (T, C).
+  let input: MutableFloats
+  let attentionMean: MutableFloats
+  let attentionRstd: MutableFloats
+  /// After bias, adapter and rotation, (T, H * D).
+  let query: MutableFloats
+  let key: MutableFloats
+  let value: MutableFloats
+  /// (H, T').
+  let logSumExp: MutableFloats
+  /// Attention's result before the output product, (T', H * D).
+  let attention: MutableFloats
+  /// Input plus attention, (T', C).
+  let middle: MutableFloats
+  let feedForwardMean: MutableFloats
+  let feedForwardRstd: MutableFloats
+  /// Before the activation, (T', I); `gate` only in gated models.
+  let up: MutableFloats
+  let gate: MutableFloats?
+  /// Post-norm models: the second residual sum before its norm, (T', C).
+  let sum: MutableFloats?
+
+  init(_ plan: BufferPlan, tokens: Int, configuration c: ModelConfiguration) {
+    input = plan.take(tokens * c.channels)
+    attentionMean = plan.take(tokens)
+    attentionRstd = plan.take(tokens)
+    query = plan.take(tokens * c.queryChannels)
+    key = plan.take(tokens * c.keyChannels)
+    value = plan.take(tokens * c.keyChannels)
+    logSumExp = plan.take(tokens * c.headCount)
+    attention = plan.take(tokens * c.queryChannels)
+    middle = plan.take(tokens * c.channels)
+    feedForwardMean = plan.take(tokens)
+    feedForwardRstd = plan.take(tokens)
+    up = plan.take(tokens * c.intermediateSize)
+    gate = c.isGated ? plan.take(tokens * c.intermediateSize) : nil
+    sum = c.normPlacement == .post ? plan.take(tokens * c.channels) : nil
+  }
+}
+
+/// Buffers that one block after the other uses.
+struct Scratch {
+  /// A norm's output: the input of a group of linear layers, (T, C).
+  let normalized: MutableFloats
+  /// The residual stream's gradient, (T, C), and a second one to scatter the last block's rows to.
+  let dStream: MutableFloats
+  let dStreamAll: MutableFloats
+  /// A group input's gradient, (T, C).
+  let dNormalized: MutableFloats
+  /// The feed-forward part's activated values, (T, I), and gradients before it.
+  let activated: MutableFloats
+  let dUp: MutableFloats
+  let dGate: MutableFloats
+  let dAttention: MutableFloats
+  let dQuery: MutableFloats
+  let dKey: MutableFloats
+  let dValue: MutableFloats
+  let mean: MutableFloats
+  let rstd: MutableFloats
+  let attention: MutableFloats
+
+  init(_ plan: BufferPlan, tokens: Int, longest: Int, configuration c: ModelConfiguration) {
+    normalized = plan.take(tokens * c.channels)
+    dStream = plan.take(tokens * c.channels)
+    dStreamAll = plan.take(tokens * c.channels)
+    dNormalized = plan.take(tokens * c.channels)
+    activated = plan.take(tokens * c.intermediateSize)
+    dUp = plan.take(tokens * c.intermediateSize)
+    dGate = plan.take(tokens * c.intermediateSize)
+    dAttention = plan.take(tokens * c.queryChannels)
+    dQuery = plan.take(tokens * c.queryChannels)
+    dKey = plan.take(tokens * c.keyChannels)
+    dValue = plan.take(tokens * c.keyChannels)
+    mean = plan.take(tokens)
+    rstd = plan.take(tokens)
+    attention = plan.take(c.attentionShape.scratchCount(longest: longest))
+  }
+}
