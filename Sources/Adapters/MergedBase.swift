@@ -98,11 +98,6 @@ extension TrainableLayout {
   }
 }
 
-extension TrainableSegment {
-  /// The name in the full model.
-  fileprivate var modelName: String { String(name.dropFirst("base_model.model.".count)) }
-}
-
 extension MergedBase {
   /// The model with these weights in its adapted layers.
   public func replacing(in model: PretrainedModel, _ layout: TrainableLayout) -> PretrainedModel {

@@ -105,7 +105,7 @@ extension TrainableLayout {
           found["cls.predictions.decoder.bias"] = segment
         }
       case .headWeight, .headBias:
-        found[segment.name.replacing(Self.adapterPrefix, with: "", maxReplacements: 1)] = segment
+        found[segment.modelName] = segment
       }
     }
     return found

@@ -36,6 +36,12 @@ public struct TrainableSegment: Sendable, Equatable {
   public let shape: [Int]
   /// Elements of the trainable vector.
   public let range: Range<Int>
+
+  /// The name in model.safetensors: without PEFT's prefix.
+  var modelName: String {
+    let prefix = TrainableLayout.adapterPrefix
+    return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
+  }
 }
 
 /// One group's part of the vector: its A's as one matrix, then its B's.
