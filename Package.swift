@@ -85,7 +85,10 @@ let package = Package(
 
     .target(
       name: "TestSupport",
-      dependencies: ["FineTuning", "Adapters", "Transformers", "Kernels", "Safetensors"],
+      dependencies: [
+        "FineTuning", "Federation", "Communication", "Corpora", "Adapters", "Transformers",
+        "Kernels", "Safetensors", "RandomStreams",
+      ],
       path: "Tests/TestSupport", swiftSettings: settings),
     .target(
       name: "CommunicationConformance", dependencies: ["Communication"],
@@ -96,21 +99,21 @@ let package = Package(
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
 
     tests("Kernels"),
-    tests("Safetensors"),
+    tests("Safetensors", ["TestSupport"]),
     tests("RandomStreams"),
     tests("Transformers"),
     tests("Adapters", ["TestSupport", "FineTuning", "Transformers", "Safetensors"]),
     tests("Sparsity"),
     tests("Communication", ["CommunicationConformance"]),
-    tests("Federation", ["Sparsity", "Communication", "Corpora", "RandomStreams"]),
+    tests("Federation", ["TestSupport", "Sparsity", "Communication", "Corpora", "RandomStreams"]),
     tests(
       "FineTuning",
       [
         "TestSupport", "Federation", "Sparsity", "Communication", "Corpora", "Adapters",
         "Transformers", "Kernels", "Safetensors", "RandomStreams",
       ]),
-    tests("Corpora", ["Safetensors", "RandomStreams"]),
-    tests("EventFiles"),
+    tests("Corpora", ["TestSupport", "Safetensors", "RandomStreams"]),
+    tests("EventFiles", ["TestSupport"]),
     tests(
       "Experiments", ["Federation", "Communication", "Corpora", "RandomStreams", "EventFiles"]),
   ]

@@ -2,12 +2,13 @@
 
 import Corpora
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("the order of examples and the names of clients")
 struct ClientOrderTests {
   private func file(_ text: String) throws -> Partition {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     try Data(text.utf8).write(to: URL(filePath: folder.file("p.json")))
     return try Partition.fromFile(path: folder.file("p.json"), exampleCount: 12)
   }

@@ -3,21 +3,8 @@
 import Corpora
 import Foundation
 import Safetensors
+import TestSupport
 import Testing
-
-/// A folder that is removed when the object goes away.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "corpora-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { path + "/" + name }
-}
 
 /// The parts of a data set, right unless a test says otherwise: examples [5, 6], [7], [65535, 0,
 /// 1].
@@ -51,7 +38,7 @@ struct DatasetParts {
   }
 
   func open() throws -> TokenDataset {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     try write(folder.file("x.safetensors"))
     return try TokenDataset(path: folder.file("x.safetensors"))
   }
@@ -119,7 +106,7 @@ struct DatasetTests {
 
   @Test("a file that is not there or not safetensors is refused with its path")
   func notSafetensors() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     #expect(throws: SafetensorsError.self) { try TokenDataset(path: folder.file("none")) }
     try Data("text".utf8).write(to: URL(filePath: folder.file("text")))
     #expect(throws: SafetensorsError.self) { try TokenDataset(path: folder.file("text")) }
@@ -130,7 +117,7 @@ struct DatasetTests {
 struct CorpusTests {
   @Test("a corpus has train and test, and validation where it was made")
   func splits() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     try DatasetParts().write(folder.file("train.safetensors"))
     #expect(throws: SafetensorsError.self) { try TokenCorpus(directory: folder.path) }
     try DatasetParts(labels: [0, 0, 0]).write(folder.file("test.safetensors"))
@@ -144,7 +131,7 @@ struct CorpusTests {
 
   @Test("splits that do not belong together are refused")
   func mixed() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     try DatasetParts().write(folder.file("train.safetensors"))
     var otherNames = DatasetParts()
     otherNames.metadata["label_names"] = "[\"yes\",\"no\"]"
@@ -162,7 +149,7 @@ struct CorpusTests {
 
   @Test("classification asks for labels of two classes")
   func classification() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     for (words, parts) in [
       ("no tensor labels", DatasetParts(labels: nil, metadata: [:])),
       ("1 class", DatasetParts(labels: [0, 0, 0], metadata: [:])),

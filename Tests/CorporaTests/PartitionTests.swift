@@ -4,6 +4,7 @@
 import Corpora
 import Foundation
 import RandomStreams
+import TestSupport
 import Testing
 
 @Suite("partitions")
@@ -151,7 +152,7 @@ struct PartitionTests {
 @Suite("partitions from files, and their statistics")
 struct PartitionFileTests {
   private func read(_ text: String, exampleCount: Int = 6) throws -> Partition {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     try Data(text.utf8).write(to: URL(filePath: folder.file("p.json")))
     return try Partition.fromFile(path: folder.file("p.json"), exampleCount: exampleCount)
   }

@@ -3,13 +3,14 @@
 import Corpora
 import Foundation
 import Safetensors
+import TestSupport
 import Testing
 
 @Suite("corpora that cannot be read")
 struct UnreadableInputsTests {
   @Test("a validation split that cannot be examined is not left out")
   func validation() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     for split in ["train", "test"] { try DatasetParts().write(folder.file("\(split).safetensors")) }
     #expect(try TokenCorpus(directory: folder.path).validation == nil)
     let path = folder.file("validation.safetensors")
@@ -21,7 +22,7 @@ struct UnreadableInputsTests {
 
   @Test("a partition file that cannot be read is an error with the cause")
   func partition() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("p.json")
     try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path)
     let error = #expect(throws: SafetensorsError.self) {

@@ -3,6 +3,7 @@
 import Corpora
 import Foundation
 import RandomStreams
+import TestSupport
 import Testing
 
 @Suite("virtual clients")
@@ -228,8 +229,7 @@ struct PopulationStatisticsTests {
 
   @Test("distances and entropies of labels are NumPy's and SciPy's")
   func golden() throws {
-    let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .appending(path: "Goldens/evaluation/evaluation.json")
+    let path = URL(filePath: goldenPath("evaluation/evaluation.json"))
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     let golden = try decoder.decode(File.self, from: Data(contentsOf: path)).partition

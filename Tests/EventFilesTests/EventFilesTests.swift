@@ -2,12 +2,12 @@
 // that goes on relies on.
 import EventFiles
 import Foundation
+import TestSupport
 import Testing
 
 private let golden: [UInt8] = {
-  let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appendingPathComponent("../Goldens/event-files/scalars.tfevents").path
-  return FileManager.default.contents(atPath: path).map(Array.init) ?? []
+  FileManager.default.contents(atPath: goldenPath("event-files/scalars.tfevents"))
+    .map(Array.init) ?? []
 }()
 
 private let points: [(step: Int, values: [(tag: String, value: Double)])] = [

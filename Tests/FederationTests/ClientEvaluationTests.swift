@@ -3,6 +3,7 @@ import Communication
 import Corpora
 import Federation
 import Foundation
+import TestSupport
 import Testing
 
 private struct EvaluationGolden: Decodable {
@@ -28,8 +29,7 @@ private struct EvaluationGolden: Decodable {
   static let command = "python Tests/Goldens/evaluation/generate.py"
 
   static func load() throws -> EvaluationGolden {
-    let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .appending(path: "Goldens/evaluation/evaluation.json")
+    let path = URL(filePath: goldenPath("evaluation/evaluation.json"))
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     return try decoder.decode(EvaluationGolden.self, from: Data(contentsOf: path))

@@ -1,5 +1,6 @@
 import Corpora
 import Federation
+import TestSupport
 import Testing
 
 @Suite struct ClientScheduleTests {

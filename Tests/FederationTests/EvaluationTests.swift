@@ -1,6 +1,7 @@
 import Communication
 import Corpora
 import Federation
+import TestSupport
 import Testing
 
 @Suite struct EvaluationTests {

@@ -4,6 +4,7 @@
 import Communication
 import Corpora
 import Federation
+import TestSupport
 import Testing
 
 @Suite struct ExampleOrderTests {

@@ -3,6 +3,7 @@ import Communication
 import Corpora
 import Federation
 import RandomStreams
+import TestSupport
 import Testing
 
 private struct BrokenCorpus: Error, CustomStringConvertible {

@@ -1,5 +1,6 @@
 // Reads the trajectories and schedules of Tests/Goldens/federation-optimizers.
 import Foundation
+import TestSupport
 
 struct OptimizerGolden: Decodable {
   struct Case: Decodable {
@@ -37,10 +38,8 @@ struct ScheduleGolden: Decodable {
 
 /// Reads a file of Tests/Goldens.
 func loadGolden<Golden: Decodable>(_ path: String) throws -> Golden {
-  let goldens = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appending(path: "Goldens")
-  return try JSONDecoder().decode(
-    Golden.self, from: Data(contentsOf: goldens.appending(path: path)))
+  try JSONDecoder().decode(
+    Golden.self, from: Data(contentsOf: URL(filePath: goldenPath(path))))
 }
 
 /// The largest difference, in units of n*eps of the larger of the value and the step made.

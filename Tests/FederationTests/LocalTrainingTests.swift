@@ -1,6 +1,7 @@
 import Corpora
 import Federation
 import RandomStreams
+import TestSupport
 import Testing
 
 /// An objective whose gradients are given, one a step.

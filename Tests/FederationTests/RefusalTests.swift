@@ -2,6 +2,7 @@
 import Communication
 import Corpora
 import Federation
+import TestSupport
 import Testing
 
 /// The clients whose gradients are not numbers, by round.

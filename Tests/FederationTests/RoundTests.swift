@@ -3,6 +3,7 @@ import Communication
 import Corpora
 import Federation
 import Sparsity
+import TestSupport
 import Testing
 
 @Suite struct RoundTests {

@@ -3,6 +3,7 @@
 import Communication
 import Corpora
 import Federation
+import TestSupport
 import Testing
 
 /// The part of a run's records that must not depend on ranks or clocks.

@@ -2,6 +2,7 @@
 // of what is drawn.
 import Federation
 import Foundation
+import TestSupport
 import Testing
 
 private func drawn(_ spread: LogNormal) -> ClientSystems {

@@ -4,6 +4,7 @@ import Communication
 import Corpora
 import Federation
 import Sparsity
+import TestSupport
 import Testing
 
 private func device(

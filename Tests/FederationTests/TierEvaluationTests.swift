@@ -2,6 +2,7 @@
 import Communication
 import Corpora
 import Federation
+import TestSupport
 import Testing
 
 @Suite struct TierEvaluationTests {

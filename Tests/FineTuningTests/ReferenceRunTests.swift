@@ -16,8 +16,7 @@ import Transformers
 
 /// A golden run: what was run, and what PyTorch found.
 struct ReferenceRun {
-  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().appendingPathComponent("Goldens/federation").path
+  static let root = goldenPath("federation")
   static let names: [String] = (try! FileManager.default.contentsOfDirectory(atPath: root))
     .filter { FileManager.default.fileExists(atPath: "\(root)/\($0)/golden.safetensors") }.sorted()
 

@@ -3,6 +3,7 @@
 
 import Foundation
 import Safetensors
+import TestSupport
 import Testing
 
 @Suite("safetensors files from Python")
@@ -89,7 +90,7 @@ struct CorpusTests {
 
   @Test("what is no file is refused, with errno where the system refused it")
   func notFiles() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     #expect(throws: SafetensorsError.self) { try SafetensorsFile(path: folder.path) }
     do {
       _ = try SafetensorsFile(path: folder.file("nothing"))

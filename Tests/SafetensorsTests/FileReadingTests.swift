@@ -3,6 +3,7 @@
 
 import Foundation
 import Safetensors
+import TestSupport
 import Testing
 
 @Suite("looking at files and folders")
@@ -18,7 +19,7 @@ struct FileReadingTests {
 
   @Test("what is missing is nil, and what cannot be examined is an error with its path and cause")
   func missing() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let nothing = folder.file("nothing")
     #expect(try fileKind(of: nothing) == nil && !isThere(nothing))
     #expect(try contentsIfThere(of: nothing) == nil && namesIfThere(in: nothing) == nil)
@@ -39,7 +40,7 @@ struct FileReadingTests {
 
   @Test("contents and names are whole, and a file of too many bytes is refused")
   func whole() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let bytes = (0..<200_000).map { UInt8(truncatingIfNeeded: $0) }
     try Data(bytes).write(to: URL(filePath: folder.file("b")))
     try makeFolders(folder.file("a/deep/one"))
@@ -55,7 +56,7 @@ struct FileReadingTests {
 
   @Test("folders are made once, and not where a file has the name")
   func folders() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     try makeFolders(folder.file("a/b/"))
     try makeFolders(folder.file("a/b"))
     #expect(try fileKind(of: folder.file("a/b")) == .folder)
@@ -70,7 +71,7 @@ struct FileReadingTests {
 
   @Test("leftovers of killed processes are removed, other files stay")
   func temporaries() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let kept = [".hidden", "notes.tmp", "x.csv"]
     let mark = UUID().uuidString
     for name in kept + [".x.csv.\(mark).tmp", ".x.csv.12-3.tmp"] {
@@ -84,7 +85,7 @@ struct FileReadingTests {
   @Test("a model directory whose weights or index cannot be examined is not one without weights")
   func collection() throws {
     for name in ["model.safetensors", "model.safetensors.index.json"] {
-      let folder = try TemporaryFolder()
+      let folder = try TemporaryDirectory()
       let error = #expect(throws: SafetensorsError.self) {
         try SafetensorsCollection(directory: folder.path)
       }

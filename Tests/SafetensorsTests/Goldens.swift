@@ -1,12 +1,12 @@
-// The files of Tests/Goldens/safetensors, and folders that go away with their test.
+// The files of Tests/Goldens/safetensors.
 
 import Foundation
 import Safetensors
+import TestSupport
 
 /// What `make_broken.py` wrote.
 enum Goldens {
-  static let folder = URL(filePath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().appending(path: "Goldens/safetensors")
+  static let folder = URL(filePath: goldenPath("safetensors"))
   static let howToMake = "made by: python Tests/Goldens/safetensors/make_broken.py"
 
   static func path(_ name: String) -> String { folder.appending(path: "files/\(name)").path }
@@ -21,24 +21,6 @@ enum Goldens {
   static func open(_ path: String) throws -> any TensorSource {
     path.hasSuffix(".safetensors")
       ? try SafetensorsFile(path: path) : try SafetensorsCollection(directory: path)
-  }
-}
-
-/// A folder that is removed when the object goes away.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "safetensors-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { path + "/" + name }
-
-  var contents: [String] {
-    get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
   }
 }
 

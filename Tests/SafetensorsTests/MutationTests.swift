@@ -2,6 +2,7 @@
 
 import Foundation
 import Safetensors
+import TestSupport
 import Testing
 
 /// SplitMix64 (Steele, Lea, Flood 2014); only for damage.
@@ -58,7 +59,7 @@ private func writeNew(_ bytes: some Collection<UInt8>, _ path: String) throws {
 struct MutationTests {
   @Test("8 000 damaged files are refused or read, and what is read is in bounds")
   func mutations() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("damaged.safetensors")
     let names = try Goldens.table("verdicts.tsv")
       .filter { $0[1] == "accepted" && $0[0].hasSuffix(".safetensors") }.map { $0[0] }
@@ -92,7 +93,7 @@ struct MutationTests {
 
   @Test("2 000 damaged indices of a sharded model are refused or read")
   func indices() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     for shard in ["s1.safetensors", "s2.safetensors"] {
       try FileManager.default.copyItem(
         atPath: Goldens.path("model_sharded/\(shard)"), toPath: folder.file(shard))
@@ -113,7 +114,7 @@ struct MutationTests {
 
   @Test("a file cut short anywhere is refused")
   func cuts() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("cut.safetensors")
     let original = try Data(
       contentsOf: URL(filePath: Goldens.path("python_all_types.safetensors")))

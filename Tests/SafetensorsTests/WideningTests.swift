@@ -1,12 +1,15 @@
 // F16 and BF16 against Swift's own conversions, all 65 536 patterns of each, aligned or not.
 
 import Safetensors
+import TestSupport
 import Testing
 
 @Suite("widening")
 struct WideningTests {
   /// All 16-bit patterns as a tensor, `shift` bytes off their alignment.
-  private func read(_ type: ElementType, shift: Int, in folder: TemporaryFolder) throws -> [Float] {
+  private func read(_ type: ElementType, shift: Int, in folder: TemporaryDirectory) throws
+    -> [Float]
+  {
     let patterns = (0...UInt16.max).flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
     let path = folder.file("\(type)\(shift).safetensors")
     // The writer puts wider types first, so bytes before a 16-bit tensor take a U8 file of our own.
@@ -31,7 +34,7 @@ struct WideningTests {
 
   @Test("all F16 patterns become Swift's Floats", arguments: [0, 1, 3])
   func half(shift: Int) throws {
-    let values = try read(.f16, shift: shift, in: TemporaryFolder())
+    let values = try read(.f16, shift: shift, in: TemporaryDirectory())
     let wrong = (0...UInt16.max).filter { pattern in
       let expected = Float(Float16(bitPattern: pattern))
       let value = values[Int(pattern)]
@@ -43,13 +46,13 @@ struct WideningTests {
 
   @Test("all BF16 patterns become the upper half of a Float", arguments: [0, 1, 3])
   func brainFloat(shift: Int) throws {
-    let values = try read(.bf16, shift: shift, in: TemporaryFolder())
+    let values = try read(.bf16, shift: shift, in: TemporaryDirectory())
     #expect(values.map(\.bitPattern) == (0...65_535).map { UInt32($0) << 16 })
   }
 
   @Test("widening takes less than 2 ns an element")
   func speed() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let count = 1 << 22
     let bytes = [UInt8](repeating: 0x3C, count: 2 * count)
     for type in [ElementType.f16, .bf16] {

@@ -2,13 +2,14 @@
 
 import Foundation
 import Safetensors
+import TestSupport
 import Testing
 
 @Suite("writing safetensors files")
 struct WriterTests {
   @Test("tensors and metadata of every kind are read back")
   func roundTrip() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("x.safetensors")
     let awkward = "a\"b\\c\n\u{1}ü😀/"
     let floats: [Float] = [0.5, -0.0, .infinity, .leastNonzeroMagnitude, 1, 2]
@@ -42,7 +43,7 @@ struct WriterTests {
 
   @Test("equal arguments give equal bytes, also over an existing file that is mapped")
   func deterministic() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("x.safetensors")
     let metadata = Dictionary(uniqueKeysWithValues: (0..<50).map { ("key \($0)", "\($0)") })
     var versions: Set<Data> = []
@@ -60,7 +61,7 @@ struct WriterTests {
 
   @Test("the bytes are those that the Python package writes")
   func asPython() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("x.safetensors")
     try SafetensorsWriter.write(
       [
@@ -76,14 +77,14 @@ struct WriterTests {
 
   @Test("a file without tensors is a file")
   func empty() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     try SafetensorsWriter.write([], to: folder.file("x.safetensors"))
     #expect(try SafetensorsFile(path: folder.file("x.safetensors")).tensors.isEmpty)
   }
 
   @Test("a folder that is not there is an error with errno's text")
   func noFolder() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("nowhere/x.safetensors")
     let error = #expect(throws: SafetensorsError.self) {
       try SafetensorsWriter.write([], to: path)
@@ -94,7 +95,7 @@ struct WriterTests {
 
   @Test("a target that cannot be replaced leaves no temporary file")
   func targetIsFolder() throws {
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("x.safetensors")
     try FileManager.default.createDirectory(
       atPath: path + "/inside", withIntermediateDirectories: true)
@@ -105,7 +106,7 @@ struct WriterTests {
   @Test("an error of the caller's while writing leaves the old file and no temporary one")
   func callerFails() throws {
     struct Stop: Error {}
-    let folder = try TemporaryFolder()
+    let folder = try TemporaryDirectory()
     let path = folder.file("x")
     try Data("old".utf8).write(to: URL(filePath: path))
     #expect(throws: Stop.self) {
@@ -123,7 +124,7 @@ struct WriterTests {
     // In a process of its own, whose files may not exceed 4096 bytes (as a full disk, but without
     // one).
     await #expect(processExitsWith: .success) {
-      let folder = try TemporaryFolder()
+      let folder = try TemporaryDirectory()
       let path = folder.file("x.safetensors")
       try SafetensorsWriter.write([TensorToWrite(name: "a", shape: [1], floats: [5])], to: path)
       signal(SIGXFSZ, SIG_IGN)

@@ -11,8 +11,7 @@ package import Transformers
 /// One golden case.
 package struct Golden {
   /// The directory of all cases.
-  package static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().appendingPathComponent("Goldens/transformers").path
+  package static let root = goldenPath("transformers")
 
   /// Names of all cases.
   package static let names: [String] = (try! FileManager.default.contentsOfDirectory(atPath: root))

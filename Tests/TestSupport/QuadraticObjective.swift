@@ -1,24 +1,29 @@
-// The objective of the tests: example e has a center c_e, and its loss is
+// The objective of tests without a model: example e has a center c_e, and its loss is
 //   f_e(x) = 1/2 sum_i s_i (x_i - c_e,i)^2,   gradient s_i (x_i - c_e,i),
 // closed forms that are exact in Float when all numbers are small fractions of powers of two.
 import Communication
-import Corpora
-import Federation
-import RandomStreams
-import Testing
+package import Corpora
+package import Federation
+package import RandomStreams
 
-final class QuadraticObjective: CoordinateObjective {
-  let scales: [Float]
-  let splits: [Split: [[Float]]]
+/// The closed form above over the examples of three splits.
+package final class QuadraticObjective: CoordinateObjective {
+  /// s, one for each coordinate.
+  package let scales: [Float]
+  /// The center of each example.
+  package let splits: [Split: [[Float]]]
   /// Examples of a smaller loss count as predicted right.
-  let threshold: Double
+  package let threshold: Double
   /// Called before each batch with its examples and key; may throw, or change the gradient's sign,
   /// by returning a factor for the gradient.
-  var beforeBatch: ([Int], RandomKey?) throws -> Float = { _, _ in 1 }
-  private(set) var batches: [[Int]] = []
-  private(set) var evaluatedAt: [Float] = []
+  package var beforeBatch: ([Int], RandomKey?) throws -> Float = { _, _ in 1 }
+  /// The batches of all gradients so far.
+  package private(set) var batches: [[Int]] = []
+  /// The vector of the last evaluation.
+  package private(set) var evaluatedAt: [Float] = []
 
-  init(
+  /// An objective with these scales and centers.
+  package init(
     scales: [Float], train: [[Float]], validation: [[Float]] = [], test: [[Float]] = [],
     threshold: Double = 1
   ) {
@@ -27,14 +32,17 @@ final class QuadraticObjective: CoordinateObjective {
     splits = [.train: train, .validation: validation, .test: test]
   }
 
-  var parameterCount: Int { scales.count }
+  /// As many as scales.
+  package var parameterCount: Int { scales.count }
 
-  func exampleCount(_ split: Split) -> Int { splits[split]!.count }
+  /// As many as centers.
+  package func exampleCount(_ split: Split) -> Int { splits[split]!.count }
 
   /// Examples of very different cost, so that schedules have something to balance.
-  func tokenCount(ofTrainingExample example: Int) -> Int { 1 + example * 7 % 13 }
+  package func tokenCount(ofTrainingExample example: Int) -> Int { 1 + example * 7 % 13 }
 
-  func gradient(
+  /// The mean gradient, times the factor of `beforeBatch`.
+  package func gradient(
     ofTrainingExamples examples: [Int], at parameters: UnsafeBufferPointer<Float>,
     into gradient: UnsafeMutableBufferPointer<Float>, dropout: RandomKey?
   ) throws -> LossSums {
@@ -55,7 +63,8 @@ final class QuadraticObjective: CoordinateObjective {
     return sums
   }
 
-  func evaluate(
+  /// The outcome of each example.
+  package func evaluate(
     _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
     each: (Int, ExampleOutcome) throws -> Void
   ) throws {
@@ -64,7 +73,8 @@ final class QuadraticObjective: CoordinateObjective {
     for example in examples.reversed() { try each(example, outcome(split, example, parameters)) }
   }
 
-  func outcome(
+  /// The outcome of one example.
+  package func outcome(
     _ split: Split, _ example: Int, _ parameters: UnsafeBufferPointer<Float>
   ) -> ExampleOutcome {
     var loss = 0.0
@@ -77,7 +87,7 @@ final class QuadraticObjective: CoordinateObjective {
 }
 
 /// Numbers between -1 and 1 that look random but are the same everywhere.
-func wobble(_ count: Int, salt: Int) -> [Float] {
+package func wobble(_ count: Int, salt: Int) -> [Float] {
   var state = UInt64(truncatingIfNeeded: salt) &* 0x9E37_79B9_7F4A_7C15 | 1
   return (0..<count).map { _ in
     state ^= state << 13
@@ -88,7 +98,7 @@ func wobble(_ count: Int, salt: Int) -> [Float] {
 }
 
 /// Values of a plan that most tests do not care about.
-func plan(
+package func plan(
   rounds: Int = 1, cohort: CohortPlan, weighting: Weighting = .uniform,
   method: Method = .denseLoRA, server: ServerOptimizer = .sgd(learningRate: 1),
   local: LocalTraining = LocalTraining(learningRate: 0.5, momentum: 0),
@@ -101,7 +111,7 @@ func plan(
 }
 
 /// All rounds of a plan in one process.
-func play(
+package func play(
   _ plan: FederationPlan, clients: [[Int]], _ objective: QuadraticObjective, from start: [Float]
 ) throws -> (records: [RoundRecord], state: ServerState) {
   let run = try FederatedRun(
@@ -109,11 +119,11 @@ func play(
     initialVector: start, communicator: SingleProcessCommunicator())
   var records: [RoundRecord] = []
   let final = try run.run { records.append($0) }
-  return (records, try #require(final.state))
+  return (records, final.state!)
 }
 
 /// Twenty examples of seven clients of one to six.
-let unevenClients = Partition(
+package let unevenClients = Partition(
   clients: [
     [0, 1, 2], [3], [4, 5, 6, 7, 8, 9], [10, 11], [12, 13, 14], [15], [16, 17, 18, 19],
   ])
