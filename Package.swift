@@ -115,6 +115,6 @@ let package = Package(
     tests("Corpora", ["TestSupport", "Safetensors", "RandomStreams"]),
     tests("EventFiles", ["TestSupport"]),
     tests(
-      "Experiments", ["Federation", "Communication", "Corpora", "RandomStreams", "EventFiles"]),
+      "Experiments", ["TestSupport", "Federation", "Communication", "Corpora", "EventFiles"]),
   ]
 )

@@ -1,68 +1,15 @@
 // A closed form in place of a model: example e wants the vector near a point that depends on e.
-//   loss_e(x) = 1/2 |x - t_e|^2, its gradient x - t_e
 
 import Communication
 import Corpora
 import Experiments
 import Federation
 import Foundation
-import RandomStreams
+import TestSupport
 
-final class QuadraticObjective: CoordinateObjective {
-  let parameterCount: Int
-  let examples = 24
-  /// Throws in the training of this example.
-  var poison: Int?
-  /// Is not finite in the training of these examples, where a client has them in such a round.
-  var notFinite: (_ example: Int, _ round: Int) -> Bool = { _, _ in false }
-
-  init(parameterCount: Int) { self.parameterCount = parameterCount }
-
-  struct Poisoned: Error, CustomStringConvertible {
-    let description = "a poisoned example"
-  }
-
-  func exampleCount(_ split: Split) -> Int { split == .validation ? 0 : examples }
-  func tokenCount(ofTrainingExample example: Int) -> Int { 1 + example % 5 }
-
-  private func target(_ example: Int, _ coordinate: Int) -> Float {
-    Float((example * 31 + coordinate * 7) % 13) / 13 - 0.5
-  }
-
-  func gradient(
-    ofTrainingExamples examples: [Int], at parameters: UnsafeBufferPointer<Float>,
-    into gradient: UnsafeMutableBufferPointer<Float>, dropout: RandomKey?
-  ) throws -> LossSums {
-    for i in gradient.indices { gradient[i] = 0 }
-    var sums = LossSums()
-    for example in examples {
-      if example == poison { throw Poisoned() }
-      if let dropout, notFinite(example, dropout.round) { sums.loss = .nan }
-      for i in gradient.indices {
-        let difference = parameters[i] - target(example, i)
-        gradient[i] += difference / Float(examples.count)
-        sums.loss += Double(difference * difference) / 2
-      }
-      sums.count += 1
-      sums.tokens += tokenCount(ofTrainingExample: example)
-    }
-    return sums
-  }
-
-  func evaluate(
-    _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
-    each: (Int, ExampleOutcome) throws -> Void
-  ) throws {
-    for example in examples {
-      var loss = 0.0
-      for i in parameters.indices {
-        let difference = parameters[i] - target(example, i)
-        loss += Double(difference * difference) / 2
-      }
-      try each(
-        example, ExampleOutcome(loss: loss, correct: loss < 1 ? 1 : 0, count: 1, predicted: 0))
-    }
-  }
+/// A client trained on the example that is poison.
+struct Poisoned: Error, CustomStringConvertible {
+  let description = "a poisoned example"
 }
 
 /// Whether a column or key is measured: it differs from run to run and from rank to rank.
@@ -70,7 +17,12 @@ func isMeasured(_ column: some StringProtocol) -> Bool {
   column.hasSuffix("_seconds") || column.hasSuffix("_mb")
 }
 
-/// Assembles a quadratic; `failing` is a rank on which that throws.
+/// Assembles a quadratic.
+///
+/// - Parameters:
+///   - failing: A rank on which that throws.
+///   - poison: An example whose training throws.
+///   - notFinite: The examples and rounds whose training loss is not finite.
 func quadratic(
   parameters: Int = 40, failing: Int? = nil, poison: Int? = nil,
   onSave: @escaping @Sendable (_ directory: String) throws -> Void = { _ in },
@@ -84,12 +36,25 @@ func quadratic(
         }
       }
     }
-    let objective = QuadraticObjective(parameterCount: parameters)
-    objective.poison = poison
-    objective.notFinite = notFinite
+    let centers = (0..<24).map { example -> [Float] in
+      (0..<parameters).map { coordinate -> Float in
+        let place = (example * 31 + coordinate * 7) % 13
+        return Float(place) / 13 - 0.5
+      }
+    }
+    let objective = QuadraticObjective(
+      scales: [Float](repeating: 1, count: parameters), train: centers, test: centers)
+    objective.tokens = { 1 + $0 % 5 }
+    objective.beforeBatch = { examples, _ in
+      if let poison, examples.contains(poison) { throw Poisoned() }
+      return 1
+    }
+    objective.extraLoss = { examples, key in
+      key.map { key in examples.contains { notFinite($0, key.round) } } == true ? .nan : 0
+    }
     let clients = experiment.partition.clients
     let owned = (0..<clients).map { client in
-      Array(stride(from: client, to: objective.examples, by: clients))
+      Array(stride(from: client, to: centers.count, by: clients))
     }
     return Assembly(
       partition: Partition(clients: owned),

@@ -17,6 +17,10 @@ package final class QuadraticObjective: CoordinateObjective {
   /// Called before each batch with its examples and key; may throw, or change the gradient's sign,
   /// by returning a factor for the gradient.
   package var beforeBatch: ([Int], RandomKey?) throws -> Float = { _, _ in 1 }
+  /// Is added to the loss of each batch, of its examples and key.
+  package var extraLoss: ([Int], RandomKey?) -> Double = { _, _ in 0 }
+  /// The tokens of an example: very different costs, so that schedules have something to balance.
+  package var tokens: (_ example: Int) -> Int = { 1 + $0 * 7 % 13 }
   /// The batches of all gradients so far.
   package private(set) var batches: [[Int]] = []
   /// The vector of the last evaluation.
@@ -38,8 +42,8 @@ package final class QuadraticObjective: CoordinateObjective {
   /// As many as centers.
   package func exampleCount(_ split: Split) -> Int { splits[split]!.count }
 
-  /// Examples of very different cost, so that schedules have something to balance.
-  package func tokenCount(ofTrainingExample example: Int) -> Int { 1 + example * 7 % 13 }
+  /// As `tokens`.
+  package func tokenCount(ofTrainingExample example: Int) -> Int { tokens(example) }
 
   /// The mean gradient, times the factor of `beforeBatch`.
   package func gradient(
@@ -60,6 +64,7 @@ package final class QuadraticObjective: CoordinateObjective {
         loss: outcome.loss, correct: outcome.correct, count: 1,
         tokens: tokenCount(ofTrainingExample: example))
     }
+    sums.loss += extraLoss(examples, dropout)
     return sums
   }
 
