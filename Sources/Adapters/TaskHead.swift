@@ -1,7 +1,7 @@
 // The part of a task that decides the trainable vector and the files that are written, as a value:
 // adapters do not know what a task computes (target FineTuning does).
 
-/// What a task needs after the blocks, and its names in PEFT.
+/// The parts of the model after the blocks that a task uses, and the task's names in PEFT.
 package struct TaskHead: Sendable, Equatable {
   /// True if the task computes with the model's pooler, where the model has one.
   package var usesPooler: Bool

@@ -13,7 +13,8 @@ internal import Kernels
 package import RandomStreams
 internal import Transformers
 
-/// Mean cross-entropy of a transformer, with LoRA or trained itself, over examples of a token corpus.
+/// Mean cross-entropy of a transformer, with LoRA or trained itself, over examples of a token
+/// corpus.
 package final class TransformerObjective: LocalObjective {
   private let workers: [Worker]
   private let corpus: any Examples
@@ -61,10 +62,10 @@ package final class TransformerObjective: LocalObjective {
   /// The number of classes; 0 for a task without classes.
   package var labelCount: Int { task.labelCount }
 
-  /// The adapter's pairs, where there is one.
+  /// The adapter's pairs; nil in full fine-tuning.
   package let factors: FactorLayout?
 
-  /// The weights of the adapted layers; nil where they are packed for products in bf16.
+  /// The weights of the adapted layers; nil if they are packed.
   package var baseMatrices: [UnsafePointer<Float>]? {
     let model = workers[0].engine.model
     let matrices = layout.adaptedPlaces.compactMap { model.linear(at: $0)?.weight.floats }
@@ -85,7 +86,7 @@ package final class TransformerObjective: LocalObjective {
   /// The ends of the adapter's and the head's tensors.
   package var tensorEnds: [Int] { layout.segments.map(\.range.upperBound) }
 
-  /// How many examples a split has.
+  /// The number of examples of a split; 0 if the corpus lacks it.
   package func exampleCount(_ split: Split) -> Int { corpus.exampleCount(split) }
 
   /// The tokens of an example that are computed.
@@ -192,7 +193,7 @@ private struct MicroBatch {
   var examples: [Int] = []
 }
 
-/// What one thread has to itself: an engine, a gradient, and the outcomes of its last micro-batch.
+/// One thread's own engine and gradient, and the outcomes of its last micro-batch.
 private final class Worker: @unchecked Sendable {
   let engine: any StepEngine
   let gradient: UnsafeMutableBufferPointer<Float>

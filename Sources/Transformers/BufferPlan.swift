@@ -1,5 +1,5 @@
-// One allocation for everything that a training step needs; nothing is allocated in the loop. The code
-// that takes buffers runs twice: once to count them, once to get them.
+// One allocation for everything that a training step needs; nothing is allocated in the loop. The
+// code that takes buffers runs twice: once to count them, once to get them.
 
 package import Kernels
 

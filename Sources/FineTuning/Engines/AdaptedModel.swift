@@ -9,14 +9,15 @@ package import Transformers
 
 /// One model, its adapter and its head on one thread; memory is allocated once.
 ///
-/// The model keeps no parameters: every call takes the trainable vector (`layout.parameterCount`). With
-/// full fine-tuning that vector is the weights, and the pretrained model only says their shapes.
+/// The model keeps no parameters: every call takes the trainable vector (`layout.parameterCount`).
+/// With full fine-tuning that vector is the weights, and the pretrained model only says their
+/// shapes.
 package final class AdaptedModel: StepEngine {
   /// The pretrained model; only one of the same configuration can take its place.
   package var model: PretrainedModel { didSet { engine.model = model } }
   /// Order of the trainable vector.
   package let layout: TrainableLayout
-  /// What the model is trained for.
+  /// The task of the head.
   package let task: any Task
   /// Most tokens of a micro-batch.
   package let capacity: Int
@@ -108,7 +109,7 @@ package final class AdaptedModel: StepEngine {
       gradient: gradient, lossScale: lossScale)
   }
 
-  /// Says where this pass's parameters are, and where their gradient goes.
+  /// Points adapter and engine to this pass's parameters and gradient.
   private func place(_ parameters: Floats, gradient: MutableFloats?, dropout: RandomKey?) {
     if let adapter {
       adapter.parameters = parameters

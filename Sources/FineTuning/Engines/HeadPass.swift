@@ -1,11 +1,11 @@
-// What a task computes with: the hidden states of one micro-batch, the buffers after the last block,
-// the parameters, and the layers of the model that stand after the blocks.
+// A task's view of one micro-batch: its hidden states, the buffers after the last block, the
+// parameters, and the layers of the model after the blocks.
 
 package import Adapters
 package import Kernels
 package import Transformers
 
-/// One pass through what follows the blocks.
+/// One pass through the head: everything after the blocks.
 package struct HeadPass {
   /// The engine, after the blocks' forward pass.
   package let engine: TransformerEngine

@@ -8,7 +8,8 @@ package import Transformers
 
 /// Computes a micro-batch of a task on one model. `AdaptedModel` does so on one thread of a CPU.
 ///
-/// An engine keeps no parameters: every call takes the trainable vector. Vectors are in host memory.
+/// An engine keeps no parameters: every call takes the trainable vector. Vectors are in host
+/// memory.
 package protocol StepEngine: AnyObject {
   /// The base model; only one of the same configuration can take its place.
   var model: PretrainedModel { get set }

@@ -146,7 +146,7 @@ package struct LanguageModelling: Task {
     guard let norm = head(pass).transformNorm else { return }
     let channels = configuration.channels
     let count = tokens * channels
-    // The norm's input is recomputed where its output was.
+    // The norm's input is recomputed in place of its output.
     activationForward(
       out: buffers.pooled, input: buffers.before, count: count, configuration.activation)
     pass.engine.normBackward(

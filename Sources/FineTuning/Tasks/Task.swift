@@ -1,6 +1,6 @@
-// What hidden states are for. A task says everything about itself in one file: which hidden states
-// it needs, its head, its loss and gradient, what an outcome counts, and its names in PEFT and in
-// experiment files. `TaskKind.allCases` lists the tasks.
+// A task turns hidden states into losses. It says everything about itself in one file: the hidden
+// states that it needs, its head, its loss and gradient, the counts of an outcome, and its names in
+// PEFT and in experiment files. `TaskKind.allCases` lists the tasks.
 
 package import Adapters
 package import Federation
@@ -11,7 +11,7 @@ package protocol Task: Sendable {
   /// The kind of task, by which experiment files name it.
   static var kind: TaskKind { get }
 
-  /// What the task needs after the blocks, for the trainable vector and for written files.
+  /// The task as the trainable vector and written files see it.
   var head: TaskHead { get }
 
   /// The tokens whose hidden states the task needs.
@@ -30,9 +30,8 @@ package protocol Task: Sendable {
   /// Floats of the buffer for logits, for micro-batches of at most `capacity` tokens.
   func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int
 
-  /// The outcome of each sequence. If the pass has a gradient, also adds the gradients of the head
-  /// and of what comes before it after the blocks, and writes that of the hidden states to
-  /// `buffers.dHidden`.
+  /// The outcome of each sequence. If the pass has a gradient, also adds the gradients of the
+  /// parameters after the blocks, and writes the hidden states' gradient to `buffers.dHidden`.
   ///
   /// - Parameter labels: one for each sequence; empty for a task without classes.
   func outcomes(_ batch: PackedSequences, labels: [Int32], _ pass: HeadPass) -> [ExampleOutcome]

@@ -4,7 +4,7 @@ package import Adapters
 
 /// A kind of task, as an experiment file names it.
 package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
-  /// What a corpus and an experiment file say of the task to make.
+  /// The values of a task, from the corpus and the experiment file.
   package struct Request {
     /// Labels of the corpus.
     package var labels: Int

@@ -1,8 +1,8 @@
 // Products of frozen weights in bf16: both factors rounded to 8 bits of fraction, summed in fp32.
 //
 // oneDNN compiles a product for each size and CPU. A product's rows are cut into pieces of at most
-// 128, 112, 96 ... 16, 15 ... 1 rows, so that 22 compiled products serve any number of rows: compiling
-// costs 0.3 ms and 80 KB each, and pieces of 128 rows run as fast as 512 at once.
+// 128, 112, 96 ... 16, 15 ... 1 rows, so that 22 compiled products serve any number of rows:
+// compiling costs 0.3 ms and 80 KB each, and pieces of 128 rows run as fast as 512 at once.
 
 internal import CDNNLShim
 internal import CKernels

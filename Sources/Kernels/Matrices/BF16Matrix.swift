@@ -1,14 +1,15 @@
 // A frozen matrix that is rounded to bf16 and packed for both directions.
 //
-// It is kept twice, once for each direction, in the order that oneDNN's products read it: the forward
-// product's inner dimension is the matrix's columns, the backward product's its rows. Together the two
-// take about what the fp32 matrix takes.
+// It is kept twice, once for each direction, in the order that oneDNN's products read it: the
+// forward product's inner dimension is the matrix's columns, the backward product's its rows.
+// Together the two take about what the fp32 matrix takes.
 
 internal import CDNNLShim
 
 /// A packed matrix, (outputs, inputs), in memory that belongs to someone else.
 ///
-/// The order depends on the CPU and on oneDNN's version: pack at run time, never write it to a file.
+/// The order depends on the CPU and on oneDNN's version: pack at run time, never write it to a
+/// file.
 package struct BF16Matrix: FrozenMatrix, @unchecked Sendable {
   private let forward: UnsafeRawPointer
   private let backward: UnsafeRawPointer

@@ -2,7 +2,8 @@
 
 /// A frozen matrix, (outputs, inputs).
 ///
-/// A call is a whole product, so that calling through the protocol costs nothing that can be measured.
+/// A call is a whole product, so that calling through the protocol costs nothing that can be
+/// measured.
 package protocol FrozenMatrix: Sendable {
   /// `output` (T, outputs) = `input` (T, inputs) * matrix^T, or adds it.
   func forward(
@@ -18,8 +19,8 @@ package protocol FrozenMatrix: Sendable {
 
 /// A form in which frozen matrices are kept. `allCases` is the table of formats.
 package struct MatrixFormat: RawRepresentable, CaseIterable, Equatable, Sendable {
-  /// Turns matrices into a form that only the products of this process read: it may depend on the CPU
-  /// and on library versions.
+  /// Turns matrices into a form that only the products of this process read: it may depend on the
+  /// CPU and on library versions.
   package struct Packing: Sendable {
     /// Bytes of a packed matrix, a multiple of 64.
     package let byteCount: @Sendable (_ inputs: Int, _ outputs: Int) -> Int
@@ -34,7 +35,7 @@ package struct MatrixFormat: RawRepresentable, CaseIterable, Equatable, Sendable
 
   /// The name in experiment files and on command lines.
   package let rawValue: String
-  /// How matrices are packed; nil if products read fp32 in place.
+  /// The packed form; nil if products read fp32 in place.
   package let packing: Packing?
   private let reason: @Sendable () -> String?
 
