@@ -230,11 +230,10 @@ public func assembleTransformer(
     let configuration = shared.model.configuration
     let whole = TransformerObjective(
       models: (0..<experiment.compute.threads).map { _ in
-        let model = AdaptedModel(
+        AdaptedModel(
           model: shared.model, layout: layout, task: shared.task,
-          capacity: shared.capacity(experiment), longestSequence: shared.longestSequence)
-        model.trainsAdapter = experiment.adapter.frozen != .both
-        return model
+          capacity: shared.capacity(experiment), longestSequence: shared.longestSequence,
+          firstTrained: Int(shared.part?.indices.first ?? 0))
       }, corpus: shared.corpus, maximumLength: experiment.data.maximumLength)
     // What is frozen is needed on every rank, the start of what is trained on rank 0 alone.
     let part = shared.part

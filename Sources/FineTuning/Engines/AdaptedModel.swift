@@ -22,22 +22,28 @@ package final class AdaptedModel: StepEngine {
   /// Most tokens of a micro-batch.
   package let capacity: Int
 
+  /// True if gradients go back through the blocks.
+  private let goesThroughBlocks: Bool
   private let adapter: LoRAAdapter?
   private let engine: TransformerEngine
   private let plan: BufferPlan
   private let buffers: HeadBuffers
 
   /// A model for micro-batches up to `capacity` tokens of sequences up to `longestSequence`.
+  ///
+  /// - Parameter firstTrained: the first coordinate that is trained. If it belongs to the head, then
+  ///   only the head's gradients are computed.
   /// - Precondition: the layout is the task's.
   package init(
     model: PretrainedModel, layout: TrainableLayout, task: any Task, capacity: Int,
-    longestSequence: Int
+    longestSequence: Int, firstTrained: Int = 0
   ) {
     precondition(layout.taskHead == task.head, "a layout of another task")
     self.model = model
     self.layout = layout
     self.task = task
     self.capacity = capacity
+    goesThroughBlocks = firstTrained < layout.head?.weight.range.lowerBound ?? .max
     adapter =
       switch layout.adaptation {
       case .lora: LoRAAdapter(layout: layout, capacity: capacity)
@@ -67,9 +73,6 @@ package final class AdaptedModel: StepEngine {
       }.asked
   }
 
-  /// False if gradients stop at the head: then only the head's are complete.
-  package var trainsAdapter = true
-
   /// Adds the gradient of a micro-batch.
   package func addGradient(
     of batch: PackedSequences, labels: [Int32], parameters: Floats, gradient: MutableFloats,
@@ -79,7 +82,7 @@ package final class AdaptedModel: StepEngine {
     engine.forward(batch, rows: task.rows, keep: true, hidden: buffers.hidden)
     let outcomes = task.outcomes(
       batch, labels: labels, pass(parameters, gradient: gradient, lossScale: lossScale))
-    if trainsAdapter { engine.backward(dHidden: buffers.dHidden) }
+    if goesThroughBlocks { engine.backward(dHidden: buffers.dHidden) }
     return outcomes
   }
 
