@@ -36,27 +36,21 @@ struct Checkpoint {
     let encoder = JSONEncoder.ofAnyNumber
     encoder.outputFormatting = [.sortedKeys]
     let text = String(decoding: try encoder.encode(progress), as: UTF8.self)
-    var tensors = [
-      TensorToWrite(name: "vector", shape: [state.vector.count], floats: state.vector),
-      TensorToWrite(
-        name: "first_moment", shape: [state.firstMoment.count], floats: state.firstMoment),
-      TensorToWrite(
-        name: "second_moment", shape: [state.secondMoment.count], floats: state.secondMoment),
-    ]
-    if let support = state.support {
-      tensors.append(
-        TensorToWrite(
-          name: "support", shape: [support.count], int64s: support.indices.map(Int64.init)))
-    }
-    tensors += knowledge.tensors + state.furtherTensors
+    let entries = StateName.all.map { $0.tensor(state[$0]) }
+    // What clients know stands after the support, as the order of a file's tensors was from the first.
+    let place = (StateName.all.firstIndex(of: .support) ?? 0) + 1
+    let tensors =
+      entries[..<place].compactMap { $0 } + knowledge.tensors + entries[place...].compactMap { $0 }
     var metadata = [
       "format": Self.format, "round": "\(state.round)", "digest": state.digest,
       "progress": text, "progress_sha256": SHA256.hexDigits(of: Array(text.utf8)),
     ]
     if state.emptyRounds > 0 { metadata["empty_rounds"] = "\(state.emptyRounds)" }
     if state.refusedRounds > 0 { metadata["refused_rounds"] = "\(state.refusedRounds)" }
-    // The shortest text that reads back as the same number.
-    metadata["clip"] = state.clip.map { "\($0)" }
+    for name in StateName.all {
+      // The shortest text that reads back as the same number.
+      if case .number(let number)? = state[name] { metadata[name.name] = "\(number)" }
+    }
     metadata[Self.checksumKey] = Self.checksum(metadata, tensors)
     do {
       try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
@@ -103,36 +97,16 @@ struct Checkpoint {
       let text = file.metadata["progress"],
       file.metadata["progress_sha256"] == SHA256.hexDigits(of: Array(text.utf8))
     else { throw damaged("its counts") }
-    func floats(_ name: String) throws -> [Float] {
-      guard let tensor = file[name] else { throw damaged("no \(name)") }
-      var values = [Float](repeating: 0, count: tensor.elementCount)
-      try values.withUnsafeMutableBufferPointer { try file.readFloats(named: name, into: $0) }
-      return values
-    }
-    func integers(_ name: String) throws -> [Int]? {
-      file[name] == nil ? nil : try file.readIntegers(named: name).map { Int($0) }
-    }
-    let vector = try floats("vector")
-    var support: SupportMask?
-    if file["support"] != nil {
-      let indices = try file.readIntegers(named: "support")
-      guard zip(indices, indices.dropFirst()).allSatisfy(<),
-        indices.allSatisfy({ (0..<vector.count).contains(Int($0)) })
-      else { throw damaged("its support") }
-      support = SupportMask(length: vector.count, indices: indices.map { UInt32($0) })
+    var entries: [StateName: StateEntry] = [:]
+    for name in StateName.all { entries[name] = try StateEntry(name, file) }
+    for name in [StateName.vector, .firstMoment, .secondMoment] where entries[name] == nil {
+      throw damaged("no \(name.name)")
     }
     state = try ServerState(
-      round: round, vector: vector, firstMoment: try floats("first_moment"),
-      secondMoment: try floats("second_moment"), support: support,
-      clip: file.metadata["clip"].flatMap(Double.init),
-      emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0,
-      refusedRounds: file.metadata["refused_rounds"].flatMap(Int.init) ?? 0,
-      mergedBase: file["merged_base"] == nil ? [] : try floats("merged_base"),
-      lastStack: try integers("last_stack").flatMap(StackSize.init),
-      clientRanks: Dictionary(
-        pairs: try integers("client_ranks") ?? [], uniquingKeysWith: { first, _ in first }))
+      round: round, emptyRounds: file.metadata["empty_rounds"].flatMap(Int.init) ?? 0,
+      refusedRounds: file.metadata["refused_rounds"].flatMap(Int.init) ?? 0, entries: entries)
     guard state.digest == file.metadata["digest"] else { throw damaged("its digest") }
-    knowledge = try ClientKnowledge(file, length: vector.count)
+    knowledge = try ClientKnowledge(file, length: state.vector.count)
     progress = try JSONDecoder.ofAnyNumber.decode(RunProgress.self, from: Data(text.utf8))
   }
 }
@@ -204,37 +178,5 @@ private struct ContentHash {
     add("\(name) \(type.rawValue) \(shape)")
     hash.update([bytes.count])
     hash.update(bytes)
-  }
-}
-
-extension ServerState {
-  /// What only some methods have: merged weights, the size of the last stack, clients' ranks.
-  fileprivate var furtherTensors: [TensorToWrite] {
-    var tensors: [TensorToWrite] = []
-    if !mergedBase.isEmpty {
-      tensors.append(
-        TensorToWrite(name: "merged_base", shape: [mergedBase.count], floats: mergedBase))
-    }
-    if let lastStack {
-      let numbers = lastStack.numbers.map { Int64($0) }
-      tensors.append(TensorToWrite(name: "last_stack", shape: [numbers.count], int64s: numbers))
-    }
-    if !clientRanks.isEmpty {
-      let rows = clientRanks.sorted { $0.key < $1.key }.flatMap {
-        [Int64($0.key), Int64($0.value)]
-      }
-      tensors.append(
-        TensorToWrite(name: "client_ranks", shape: [rows.count / 2, 2], int64s: rows))
-    }
-    return tensors
-  }
-}
-
-extension [Int: Int] {
-  /// Keys and values by turns.
-  fileprivate init(pairs: [Int], uniquingKeysWith choose: (Int, Int) -> Int) {
-    self.init(
-      stride(from: 0, to: pairs.count - 1, by: 2).map { (pairs[$0], pairs[$0 + 1]) },
-      uniquingKeysWith: choose)
   }
 }

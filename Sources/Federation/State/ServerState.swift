@@ -6,40 +6,31 @@ public import Sparsity
 public struct ServerState: Sendable, Equatable {
   /// The rounds finished, which is also the number of the next round.
   public private(set) var round: Int
-  /// The dense trainable vector P.
-  public private(set) var vector: [Float]
-  /// The optimizer's first moment, as long as the vector, or empty where it keeps none.
-  public private(set) var firstMoment: [Float]
-  /// The optimizer's second moment, as long as the vector, or empty where it keeps none.
-  public private(set) var secondMoment: [Float]
-  /// The coordinates that are not pruned; nil while none is.
-  public private(set) var support: SupportMask?
-  /// The clip of the next round, where privacy adapts it; nil otherwise.
-  public internal(set) var clip: Double?
   /// Of the rounds finished, those in which the server made no step.
   public private(set) var emptyRounds = 0
   /// The last rounds in a row in which every upload was refused.
   public internal(set) var refusedRounds = 0
-  /// The base matrices with all that was merged into them, one after the other in the order of the
-  /// factors' pairs; empty while nothing was.
-  public internal(set) var mergedBase: [Float]
-  /// What was merged last, which the clients of the next round have to receive; nil where nothing was.
-  public internal(set) var lastStack: StackSize?
-  /// The ranks that are left to clients that have pruned some.
-  public internal(set) var clientRanks: [Int: Int]
+  /// What is saved, digested and pruned, by name.
+  private var entries: [StateName: StateEntry]
+
+  /// The entry of a name; nil if it is absent.
+  package internal(set) subscript(name: StateName) -> StateEntry? {
+    get { entries[name] }
+    set { entries[name] = newValue }
+  }
 
   /// The state before round 0.
   public init(vector: [Float], optimizer: ServerOptimizer, clip: Double? = nil) {
-    func moment(_ number: Int, _ value: Float) -> [Float] {
-      [Float](repeating: value, count: optimizer.momentCount < number ? 0 : vector.count)
+    func moment(_ number: Int, _ value: Float) -> StateEntry {
+      .floats(
+        [Float](repeating: value, count: optimizer.momentCount < number ? 0 : vector.count))
     }
-    self.round = 0
-    self.vector = vector
-    firstMoment = moment(1, 0)
-    secondMoment = moment(2, optimizer.initialSecondMoment)
-    self.clip = clip
-    mergedBase = []
-    clientRanks = [:]
+    round = 0
+    entries = [
+      .vector: .floats(vector), .firstMoment: moment(1, 0),
+      .secondMoment: moment(2, optimizer.initialSecondMoment),
+    ]
+    entries[.clip] = clip.map { .number($0) }
   }
 
   /// A state that was saved after `round` rounds.
@@ -52,38 +43,57 @@ public struct ServerState: Sendable, Equatable {
     refusedRounds: Int = 0,
     mergedBase: [Float] = [], lastStack: StackSize? = nil, clientRanks: [Int: Int] = [:]
   ) throws {
+    try self.init(
+      round: round, emptyRounds: emptyRounds, refusedRounds: refusedRounds,
+      entries: [
+        .vector: .floats(vector), .firstMoment: .floats(firstMoment),
+        .secondMoment: .floats(secondMoment),
+      ])
+    self.clip = clip
+    self.mergedBase = mergedBase
+    self.lastStack = lastStack
+    self.clientRanks = clientRanks
+    entries[.support] = support.map { .mask($0) }
+    try check()
+  }
+
+  /// A state that was saved after `round` rounds, by the names of its entries.
+  ///
+  /// - Throws: `FederationError` when the lengths of moments or support do not fit each other or
+  ///   the vector, or the clip is none.
+  package init(
+    round: Int, emptyRounds: Int, refusedRounds: Int, entries: [StateName: StateEntry]
+  ) throws {
+    self.round = round
+    self.emptyRounds = emptyRounds
+    self.refusedRounds = refusedRounds
+    self.entries = entries
+    try check()
+  }
+
+  private func check() throws {
     guard round >= 0, (0...round).contains(emptyRounds) else {
       throw FederationError(
         reason: "a server state has round \(round) and \(emptyRounds) rounds without a step; "
           + "they must be at least 0 and at most as many")
     }
-    let fits = [firstMoment, secondMoment].allSatisfy { $0.isEmpty || $0.count == vector.count }
-    guard fits, firstMoment.count >= secondMoment.count else {
+    let count = vector.count
+    let (first, second) = (firstMoment.count, secondMoment.count)
+    guard [first, second].allSatisfy({ $0 == 0 || $0 == count }), first >= second else {
       throw FederationError(
-        reason: "a server state has moments of \(firstMoment.count) and \(secondMoment.count) "
-          + "coordinates; each must have 0 or the vector's \(vector.count), and the second none "
+        reason: "a server state has moments of \(first) and \(second) "
+          + "coordinates; each must have 0 or the vector's \(count), and the second none "
           + "without the first")
     }
-    guard support == nil || support?.length == vector.count else {
+    if let support, support.length != count {
       throw FederationError(
-        reason: "a server state has a support of \(support?.length ?? 0) coordinates; "
-          + "its vector has \(vector.count)")
+        reason: "a server state has a support of \(support.length) coordinates; "
+          + "its vector has \(count)")
     }
     if let clip, !(clip > 0 && clip.isFinite) {
       throw FederationError(
         reason: "a server state has clip \(clip); it must be a number greater than 0")
     }
-    self.round = round
-    self.vector = vector
-    self.firstMoment = firstMoment
-    self.secondMoment = secondMoment
-    self.support = support
-    self.clip = clip
-    self.emptyRounds = emptyRounds
-    self.refusedRounds = refusedRounds
-    self.mergedBase = mergedBase
-    self.lastStack = lastStack
-    self.clientRanks = clientRanks
   }
 
   /// Ends a round in which nothing came: all stays as it is, and the optimizer counts no step.
@@ -94,10 +104,8 @@ public struct ServerState: Sendable, Equatable {
 
   /// Prunes all coordinates outside of `mask` for good: they and their moments are zero from now on.
   mutating func restrict(to mask: SupportMask) {
-    support = mask
-    vector.withUnsafeMutableBufferPointer { mask.apply(to: $0) }
-    if !firstMoment.isEmpty { firstMoment.withUnsafeMutableBufferPointer { mask.apply(to: $0) } }
-    if !secondMoment.isEmpty { secondMoment.withUnsafeMutableBufferPointer { mask.apply(to: $0) } }
+    entries[.support] = .mask(mask)
+    for name in StateName.all where name.isPruned { entries[name]?.restrict(to: mask) }
   }
 
   /// Whether it has the moments that `optimizer` keeps, no more and no fewer.
@@ -152,19 +160,10 @@ public struct ServerState: Sendable, Equatable {
     round += 1
   }
 
-  /// The XXH64, as 16 hex digits, over the bytes of the vector, the first and the second moment, and
-  /// the indices of the support where coordinates are pruned, the clip where there is one, the merged
-  /// base matrices with the size of the last stack, and the ranks of clients that pruned some.
+  /// The XXH64, as 16 hex digits, over the bytes of all entries in the order of `StateName.all`.
   public var digest: String {
     var hash = XXHash64()
-    hash.update(vector)
-    hash.update(firstMoment)
-    hash.update(secondMoment)
-    if let support, !support.isAll { hash.update(support.indices.map(Int.init)) }
-    if let clip { hash.update([clip]) }
-    hash.update(mergedBase)
-    if let lastStack { hash.update(lastStack.numbers) }
-    hash.update(clientRanks.sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] })
+    for name in StateName.all { entries[name]?.update(&hash) }
     return hash.hexDigits
   }
 
@@ -185,16 +184,30 @@ public struct ServerState: Sendable, Equatable {
 
   // MARK: - Loops over the coordinates
 
+  /// The floats of an entry, taken out until `put` brings them back, so that they change in place.
+  private mutating func take(_ name: StateName) -> [Float] {
+    guard case .floats(let values)? = entries.updateValue(.floats([]), forKey: name) else {
+      preconditionFailure("a server state without \(name.name)")
+    }
+    return values
+  }
+
+  private mutating func put(_ values: [Float], _ name: StateName) {
+    entries[name] = .floats(values)
+  }
+
   @inline(__always)
   private mutating func forVector(
     _ gradient: [Float], _ body: (_ vector: inout Float, _ gradient: Float) -> Void
   ) {
+    var vector = take(.vector)
     vector.withUnsafeMutableBufferPointer { vector in
       gradient.withUnsafeBufferPointer { gradient in
         guard let p = vector.baseAddress, let g = gradient.baseAddress else { return }
         for i in 0..<vector.count { body(&p[i], g[i]) }
       }
     }
+    put(vector, .vector)
   }
 
   @inline(__always)
@@ -202,8 +215,9 @@ public struct ServerState: Sendable, Equatable {
     _ gradient: [Float],
     _ body: (_ vector: inout Float, _ first: inout Float, _ gradient: Float) -> Void
   ) {
+    var (vector, first) = (take(.vector), take(.firstMoment))
     vector.withUnsafeMutableBufferPointer { vector in
-      firstMoment.withUnsafeMutableBufferPointer { first in
+      first.withUnsafeMutableBufferPointer { first in
         gradient.withUnsafeBufferPointer { gradient in
           guard let p = vector.baseAddress, let m = first.baseAddress,
             let g = gradient.baseAddress
@@ -212,6 +226,8 @@ public struct ServerState: Sendable, Equatable {
         }
       }
     }
+    put(vector, .vector)
+    put(first, .firstMoment)
   }
 
   @inline(__always)
@@ -221,9 +237,10 @@ public struct ServerState: Sendable, Equatable {
       _ vector: inout Float, _ first: inout Float, _ second: inout Float, _ gradient: Float
     ) -> Void
   ) {
+    var (vector, first, second) = (take(.vector), take(.firstMoment), take(.secondMoment))
     vector.withUnsafeMutableBufferPointer { vector in
-      firstMoment.withUnsafeMutableBufferPointer { first in
-        secondMoment.withUnsafeMutableBufferPointer { second in
+      first.withUnsafeMutableBufferPointer { first in
+        second.withUnsafeMutableBufferPointer { second in
           gradient.withUnsafeBufferPointer { gradient in
             guard let p = vector.baseAddress, let m = first.baseAddress,
               let v = second.baseAddress, let g = gradient.baseAddress
@@ -233,5 +250,8 @@ public struct ServerState: Sendable, Equatable {
         }
       }
     }
+    put(vector, .vector)
+    put(first, .firstMoment)
+    put(second, .secondMoment)
   }
 }
