@@ -13,7 +13,7 @@ extension KernelBench {
       client("adam_w_local_step", LocalTraining(batchSize: 1, optimizer: .adamW()), traffic: 7),
       client(
         "sgd_momentum_proximal_step",
-        LocalTraining(batchSize: 1, optimizer: .sgd(momentum: 0.9), proximal: 0.01), traffic: 6),
+        LocalTraining(batchSize: 1, optimizer: .sgd(momentum: 0.9), proximal: 0.01), traffic: 9),
       server("fed_yogi_step", .fedYogi(learningRate: 0.005)),
       server("fed_adam_step", .fedAdam(learningRate: 0.005)),
       server("adam_w_step", .adamW(learningRate: 0.005)),
@@ -29,8 +29,9 @@ extension KernelBench {
       name: name, elements: steps * count, bytes: 4 * (traffic * steps + 6) * count, buffers: []
     ) { _ in
       let trainer = LocalTrainer(objective: FreeObjective(parameterCount: count))
+      let terms = ProximalTerm(mu: local.proximal).map { [$0] } ?? []
       _ = try? trainer.train(
-        local, examples: Array(0..<steps), round: 0, client: 0, seed: 0)
+        local, examples: Array(0..<steps), terms: terms, round: 0, client: 0, seed: 0)
     }
   }
 

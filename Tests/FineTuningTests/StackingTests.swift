@@ -203,7 +203,9 @@ struct RankPruningTests {
     let vector = (0..<40).map { Float(($0 * 37) % 19 - 9) / 7 }
     var gradient = [Float](repeating: 0, count: 40)
     vector.withUnsafeBufferPointer { vector in
-      gradient.withUnsafeMutableBufferPointer { tail.addGradient(at: vector, into: $0) }
+      gradient.withUnsafeMutableBufferPointer {
+        tail.addGradient(at: vector, from: vector, into: $0)
+      }
     }
     for place in vector.indices {
       let step = 1.0 / 256

@@ -2,7 +2,7 @@
 // each moment that the clients' optimizer keeps, are allocated once per run and serve every client: a
 // rank's memory does not grow with clients or rounds.
 internal import RandomStreams
-public import Sparsity
+package import Sparsity
 
 /// Trains one client after the other from the downloaded vector.
 public final class LocalTrainer {
@@ -39,7 +39,8 @@ public final class LocalTrainer {
     public let clientDelta: UnsafeMutableBufferPointer<Float>
     /// What was trained, n long; valid until the next client trains.
     public let trained: UnsafeBufferPointer<Float>
-    /// The sums over all batches, each at the parameters before its step, without FedProx's term.
+    /// The sums over all batches, each at the parameters before its step, without
+    /// further terms of the loss.
     public let sums: LossSums
     /// The local steps made.
     public let steps: Int
@@ -51,17 +52,16 @@ public final class LocalTrainer {
   ///
   /// - Parameters:
   ///   - support: Only these coordinates are trained; nil for all.
-  ///   - tail: Ranks whose norms are a part of the loss; nil for none.
+  ///   - terms: Further terms of the loss, in the order in which their gradients are added.
   ///   - onBatch: Called after each step with the examples in it; what it throws ends the training.
   /// - Throws: `FederationError` naming round and client when the objective throws, or when a loss,
   ///   a gradient or the delta is not finite (around a `NonFiniteUpdate`).
-  public func train(
-    _ local: LocalTraining, examples: [Int], support: SupportMask? = nil, tail: RankTail? = nil,
-    round: Int, client: Int, seed: UInt64, onBatch: ([Int]) throws -> Void = { _ in }
+  package func train(
+    _ local: LocalTraining, examples: [Int], support: SupportMask? = nil,
+    terms: [any LocalTerm] = [], round: Int, client: Int, seed: UInt64,
+    onBatch: ([Int]) throws -> Void = { _ in }
   ) throws -> Outcome {
-    _ = parameters.update(fromContentsOf: start)
-    while moments.count < local.optimizer.momentCount { moments.append(Self.zeros(start.count)) }
-    for moment in moments { moment.update(repeating: 0) }
+    prepare(for: local.optimizer)
     let rate = Double(local.learningRate) * local.schedule.factor(round: round)
     var sums = LossSums()
     var step = 0
@@ -89,7 +89,10 @@ public final class LocalTrainer {
         }
         step += 1
         sums += found
-        tail?.addGradient(at: UnsafeBufferPointer(parameters), into: gradient)
+        for term in terms {
+          term.addGradient(
+            at: UnsafeBufferPointer(parameters), from: UnsafeBufferPointer(start), into: gradient)
+        }
         support?.apply(to: gradient)
         let magnitude = update(local, rate: rate, step: step)
         guard magnitude.isFinite else {
@@ -107,30 +110,25 @@ public final class LocalTrainer {
       largestGradient: largest)
   }
 
-  /// One optimizer step on `parameters`, the `step`-th from 1 of this client; returns the largest
-  /// |g|, FedProx's term included, which is infinite or NaN when any g is.
-  private func update(_ local: LocalTraining, rate: Double, step: Int) -> Float {
-    guard let p = parameters.baseAddress, let s = start.baseAddress, let g = gradient.baseAddress
-    else { return 0 }
-    let mu = local.proximal
-    // Two loops rather than a term that is 0: that could change a sign of zero.
-    if mu == 0 { return update(local.optimizer, rate, step) { g[$0] } }
-    return update(local.optimizer, rate, step) { g[$0] + mu * (p[$0] - s[$0]) }
+  /// Puts the parameters at the start, with as many zero moments as the optimizer needs.
+  private func prepare(for optimizer: LocalOptimizer) {
+    _ = parameters.update(fromContentsOf: start)
+    while moments.count < optimizer.momentCount { moments.append(Self.zeros(start.count)) }
+    for moment in moments { moment.update(repeating: 0) }
   }
 
-  /// The step with `slope` giving each coordinate's g, in one pass.
-  @inline(__always)
-  private func update(
-    _ optimizer: LocalOptimizer, _ rate: Double, _ step: Int, slope: (Int) -> Float
-  ) -> Float {
-    guard let p = parameters.baseAddress else { return 0 }
-    switch optimizer {
+  /// One optimizer step on `parameters`, the `step`-th from 1 of this client.
+  ///
+  /// - Returns: The largest |g|, which is infinite or NaN when any g is.
+  private func update(_ local: LocalTraining, rate: Double, step: Int) -> Float {
+    guard let p = parameters.baseAddress, let g = gradient.baseAddress else { return 0 }
+    switch local.optimizer {
     case .sgd(let momentum):
       let rate = Float(rate)
       guard momentum != 0, let v = moments[0].baseAddress else {
-        return forEach(slope) { p[$0] -= rate * $1 }
+        return forEach({ g[$0] }, { p[$0] -= rate * $1 })
       }
-      return forEach(slope) { i, slope in
+      return forEach({ g[$0] }) { i, slope in
         let velocity = momentum * v[i] + slope
         v[i] = velocity
         p[i] -= rate * velocity
@@ -140,7 +138,7 @@ public final class LocalTrainer {
       let adam = AdamWStep(
         learningRate: rate, beta1: beta1, beta2: beta2, epsilon: epsilon,
         weightDecay: weightDecay, step: step)
-      return forEach(slope) { adam.apply(&p[$0], &m[$0], &v[$0], $1) }
+      return forEach({ g[$0] }, { adam.apply(&p[$0], &m[$0], &v[$0], $1) })
     }
   }
 

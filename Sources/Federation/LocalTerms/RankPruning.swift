@@ -29,8 +29,33 @@ public struct RankPruning: Sendable, Equatable {
   }
 }
 
+extension RankPruning {
+  /// What is wrong with its values and with a method that prunes ranks, one line each.
+  func problems(of method: Method) -> [String] {
+    var found: [String] = []
+    func refuse(_ isPresent: Bool, _ what: String) { if isPresent { found.append(what) } }
+    refuse(
+      !(factor > 0 && factor < 1), "rank_pruning factor is \(factor); it must be between 0 and 1")
+    refuse(
+      !(penalty == 0 || (penalty >= FloatRange.smallest && penalty <= FloatRange.largest)),
+      "rank_pruning penalty is \(penalty); it must be 0, or from \(FloatRange.smallest) to "
+        + "\(FloatRange.largest)")
+    refuse(
+      method.persistence == .nested,
+      "a nested download has one support for all clients; it allows no rank_pruning")
+    refuse(
+      method.residual == .kept,
+      "a kept residual of ranks that were pruned would never be sent; drop it")
+    refuse(
+      method.downloadIndices == .difference,
+      "with rank_pruning clients of one round have different supports; write download indices "
+        + "complete")
+    return found
+  }
+}
+
 /// The last ranks of an adapter, whose norms a client watches.
-public struct RankTail: Sendable {
+public struct RankTail: LocalTerm {
   /// Where the factors stand.
   public let factors: FactorLayout
   /// The ranks that may be pruned.
@@ -45,6 +70,14 @@ public struct RankTail: Sendable {
     self.penalty = penalty
   }
 
+  /// The ranks that a client may prune; nil if the plan prunes none, or the factor takes none away.
+  package init?(_ plan: FederationPlan, _ client: LocalTermClient) {
+    guard let pruning = plan.method.rankPruning, let factors = client.factors else { return nil }
+    let kept = pruning.kept(of: client.loraRank)
+    guard kept < client.loraRank else { return nil }
+    self.init(factors: factors, ranks: kept..<client.loraRank, penalty: pruning.penalty)
+  }
+
   /// sum_l ||B_l[:, ranks]||_F ||A_l[ranks, :]||_F.
   public func norm(of vector: UnsafeBufferPointer<Float>) -> Double {
     factors.pairs.reduce(0) { sum, pair in
@@ -54,8 +87,9 @@ public struct RankTail: Sendable {
   }
 
   /// Adds the penalty's gradient at `parameters`; a norm of 0 counts as having the gradient 0.
-  public func addGradient(
-    at parameters: UnsafeBufferPointer<Float>, into gradient: UnsafeMutableBufferPointer<Float>
+  package func addGradient(
+    at parameters: UnsafeBufferPointer<Float>, from start: UnsafeBufferPointer<Float>,
+    into gradient: UnsafeMutableBufferPointer<Float>
   ) {
     guard penalty > 0 else { return }
     for pair in factors.pairs {
@@ -69,6 +103,13 @@ public struct RankTail: Sendable {
         for place in bPlaces(pair, output) { gradient[place] += ofB * parameters[place] }
       }
     }
+  }
+
+  /// The ranks that are left if the last ones became smaller than what the client received.
+  package func ranksLeft(
+    after trained: UnsafeBufferPointer<Float>, from start: UnsafeBufferPointer<Float>
+  ) -> Int? {
+    norm(of: trained) < norm(of: start) ? ranks.lowerBound : nil
   }
 
   private func aPlaces(_ pair: FactorLayout.Pair) -> Range<Int> {

@@ -128,7 +128,10 @@ extension FederatedRun {
         scattered = download.kind
       }
       writeNewFactors(of: client, download.kind, to: trainer.start)
-      let tail = rankTail(of: download.kind)
+      let terms = LocalTerms.terms(
+        of: plan,
+        for: LocalTermClient(
+          factors: objective.factors, loraRank: rankCount(of: download.kind)))
       let outcome: LocalTrainer.Outcome
       let examples = population.examples(of: client)
       let steps = plan.local.stepCount(examples: examples.count)
@@ -137,7 +140,7 @@ extension FederatedRun {
       do {
         onActivity(.training(round: round, client: client, step: step, steps: steps))
         outcome = try trainer.train(
-          plan.local, examples: examples, support: download.trained, tail: tail, round: round,
+          plan.local, examples: examples, support: download.trained, terms: terms, round: round,
           client: client, seed: plan.seed
         ) { batch in
           step += 1
@@ -168,7 +171,8 @@ extension FederatedRun {
       let trainSeconds = clock.mark(\.train)
       onActivity(.encoding(round: round, client: client))
       let tier = download.tier
-      let prunedRank = tail.flatMap { ranksLeft($0, after: outcome.trained) }
+      let start = UnsafeBufferPointer(trainer.start)
+      let prunedRank = terms.compactMap { $0.ranksLeft(after: outcome.trained, from: start) }.first
       let mask = uploadMask(
         of: client, tier: tier, UnsafeBufferPointer(outcome.clientDelta),
         pruned(download, to: prunedRank))
@@ -265,21 +269,6 @@ extension FederatedRun {
       return 0
     }
     return factors.squaredProductNorm(of: trained, ranksBelow: count).squareRoot()
-  }
-
-  /// The ranks that clients of a kind may prune in a round; nil where there are none.
-  private func rankTail(of kind: ClientKind) -> RankTail? {
-    guard let pruning = plan.method.rankPruning, let factors = objective.factors else { return nil }
-    let count = rankCount(of: kind)
-    let kept = pruning.kept(of: count)
-    return kept < count
-      ? RankTail(factors: factors, ranks: kept..<count, penalty: pruning.penalty) : nil
-  }
-
-  /// The ranks that are left to a client whose last ones became smaller than what it received.
-  private func ranksLeft(_ tail: RankTail, after trained: UnsafeBufferPointer<Float>) -> Int? {
-    tail.norm(of: trained) < tail.norm(of: UnsafeBufferPointer(trainer.start))
-      ? tail.ranks.lowerBound : nil
   }
 
   /// A download as its reader sees it who has pruned ranks in this round.

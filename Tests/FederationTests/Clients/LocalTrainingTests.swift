@@ -37,7 +37,8 @@ private final class GivenGradients: CoordinateObjective {
       _ = trainer.start.update(fromContentsOf: golden.start)
       var local = training
       (local.epochs, local.batchSize) = (steps, 1)
-      let outcome = try trainer.train(local, examples: [0], round: 0, client: 0, seed: 0)
+      let outcome = try trainer.train(
+        local, examples: [0], terms: terms(of: local), round: 0, client: 0, seed: 0)
       let trained = zip(golden.start, outcome.clientDelta).map { $0 - $1 }
       let error = largestError(trained, expected.vectors[steps - 1], start: golden.start)
       // One rounding more a step, and two for forming the delta and undoing it.
@@ -46,6 +47,10 @@ private final class GivenGradients: CoordinateObjective {
         "\(training), \(steps) steps: off by \(error); \(OptimizerGolden.command)")
       #expect(outcome.steps == steps)
     }
+  }
+
+  private func terms(of local: LocalTraining) -> [any LocalTerm] {
+    ProximalTerm(mu: local.proximal).map { [$0] } ?? []
   }
 
   @Test("local steps are those of torch.optim.SGD with momentum, with and without FedProx's term")
@@ -82,9 +87,10 @@ private final class GivenGradients: CoordinateObjective {
     let trainer = LocalTrainer(objective: objective)
     trainer.start[0] = 2
     func delta(_ mu: Float, _ epochs: Int) throws -> Float {
-      try trainer.train(
-        LocalTraining(epochs: epochs, learningRate: 0.5, optimizer: .sgd(), proximal: mu),
-        examples: [0], round: 0, client: 0, seed: 0
+      let local = LocalTraining(
+        epochs: epochs, learningRate: 0.5, optimizer: .sgd(), proximal: mu)
+      return try trainer.train(
+        local, examples: [0], terms: terms(of: local), round: 0, client: 0, seed: 0
       ).clientDelta[0]
     }
     // g = -2, x = 3; then g = -1 + mu (3 - 2).
@@ -94,9 +100,9 @@ private final class GivenGradients: CoordinateObjective {
     #expect(try delta(0.5, 2) == -1.25)
     #expect(try delta(0, 2) == -1.5)
     // The reported loss is the objective's, without the term.
+    let local = LocalTraining(epochs: 2, learningRate: 0.5, optimizer: .sgd(), proximal: 1)
     let outcome = try trainer.train(
-      LocalTraining(epochs: 2, learningRate: 0.5, optimizer: .sgd(), proximal: 1),
-      examples: [0], round: 0, client: 0, seed: 0)
+      local, examples: [0], terms: terms(of: local), round: 0, client: 0, seed: 0)
     #expect(outcome.sums.loss == 2 + 0.5)
   }
 
