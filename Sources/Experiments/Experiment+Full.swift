@@ -17,21 +17,22 @@ extension Experiment {
             "\(compute.precision.rawValue) is not allowed with adapter.kind: full; give fp32, for only frozen weights are"
               + " packed"
           ))
-      } else if method.aggregation == .stacked {
+      } else if method.aggregation.kind.factors == .asStack {
         found.append(
           (
             "compute.precision",
-            "\(compute.precision.rawValue) is not allowed with method.aggregation: stacked; give fp32, for factors are"
-              + " merged into base weights that are not packed"
+            "\(compute.precision.rawValue) is not allowed with method.aggregation:"
+              + " \(method.aggregation.name); give fp32, for factors are merged into base weights"
+              + " that are not packed"
           ))
       }
     }
     guard let reason = reasonWithoutFactors else { return found + tierRankProblems }
-    if method.aggregation != .mean {
+    if method.aggregation.kind.needsFactors {
       found.append(
         (
           "method.aggregation",
-          "\(method.aggregation.rawValue) is not allowed with \(reason); give mean, for there"
+          "\(method.aggregation.name) is not allowed with \(reason); give mean, for there"
             + " are no factors"
         ))
     }

@@ -143,7 +143,7 @@ public struct Experiment: Sendable, Equatable {
     /// What becomes of the part of a change that is not sent.
     public var residual = Residual.dropped
     /// How the server combines the uploads.
-    public var aggregation = Aggregation.mean
+    public var aggregation = AggregationRule.mean
     /// Kinds of clients.
     public var tiers: [Tier] = []
     /// Which tier a client is in.

@@ -3,6 +3,8 @@
 internal import FineTuning
 internal import Kernels
 
+internal import Federation
+
 extension ExperimentKey {
   /// All keys, in the order in which config.yaml has them.
   public static let all: [ExperimentKey] =
@@ -142,10 +144,7 @@ extension ExperimentKey {
       "the part of a client's change that is not sent: dropped, or kept and added to its next"
         + " (error feedback)"),
     ExperimentKey(
-      "method.aggregation", \.method.aggregation, .choice,
-      "mean of the uploads; weighted by the norm of B A (HetLoRA); factors of the mean of B A by"
-        + " singular values (FlexLoRA); or all clients' factors stacked and merged into the base weights"
-        + " (FLoRA)"),
+      "method.aggregation", \.method.aggregation, .aggregation, Aggregators.help),
     ExperimentKey(
       "method.tiers", \.method.tiers, .tiers,
       "kinds of clients that differ in lora_rank or densities; [] where all are alike"),

@@ -277,7 +277,7 @@ struct ExperimentReader {
     guard experiment.privacy.clipping != .none else { return }
     for (path, value, allowed) in [
       ("federation.weighting", experiment.federation.weighting.rawValue, "uniform"),
-      ("method.aggregation", experiment.method.aggregation.rawValue, "mean"),
+      ("method.aggregation", experiment.method.aggregation.name, "mean"),
     ] where value != allowed {
       guard let key = Self.keys[path], let item = given[path] else { continue }
       report(

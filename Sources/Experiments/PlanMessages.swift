@@ -22,6 +22,9 @@ struct PlanMessages {
   private var length: Int { prepared.trainedCount }
   private var method: Method { plan.method }
 
+  /// Whether factors come as a stack, beside the download.
+  private var hasStack: Bool { method.aggregation.kind.factors == .asStack }
+
   /// The tiers; one where all clients are alike.
   private var tiers: Range<Int> { 0..<max(1, method.tiers.count) }
 
@@ -34,7 +37,7 @@ struct PlanMessages {
   /// The download of a tier in a round.
   private func download(_ tier: Int, _ round: Int) -> Message {
     let all = tierCount(tier)
-    if method.aggregation.mergesFactors {
+    if hasStack {
       // New factors are drawn by their client; the head travels, and the stack of the last cohort.
       let head = message(headCount, isKnown: true, method.values.download)
       guard round > 0 else { return head }
@@ -98,7 +101,7 @@ struct PlanMessages {
       for tier in tiers {
         var shown: [Message] = []
         // The stack of a round before is there from the second round on.
-        let last = method.aggregation.mergesFactors ? min(1, plan.rounds - 1) : plan.rounds - 1
+        let last = hasStack ? min(1, plan.rounds - 1) : plan.rounds - 1
         for round in [0, last] {
           let message = of(tier, round)
           if shown.contains(message) { continue }

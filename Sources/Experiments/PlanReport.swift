@@ -146,7 +146,7 @@ private struct PlanReport {
 
   /// Floats of the base matrices that factors are merged into; 0 where they are not.
   private var mergedCount: Int {
-    guard plan.method.aggregation.mergesFactors else { return 0 }
+    guard plan.method.aggregation.kind.factors == .asStack else { return 0 }
     return prepared.layout.adaptedPlaces.reduce(0) { sum, place in
       let size = prepared.model.configuration.size(of: place.role)
       return sum + size.inputs * size.outputs
@@ -181,7 +181,7 @@ private struct PlanReport {
     let merged = 8 * mergedCount
     // Where uploads may be summed by host, the words that its ranks share.
     let sums = plan.uploads == .auto || plan.uploads.addsUp
-    let sum = ranks > 1 && sums && !plan.method.aggregation.needsEach ? 8 * length : 0
+    let sum = ranks > 1 && sums && plan.method.aggregation.kind.needs == .sum ? 8 * length : 0
     let known = messages.rememberedSupports
     let knownBytes = known.count * known.bytes
     let node = weights + merged + ranksPerNode * rank + server + sum + knownBytes

@@ -37,13 +37,37 @@ public enum Selection: Sendable, Equatable {
     }
   }
 
-  /// The coordinates of `vector` that are kept in a round.
+  /// The coordinates that are kept in a round if no value decides; nil if the values decide.
+  ///
+  /// A reader who knows the arguments knows this mask before the message comes.
   ///
   /// - Parameters:
+  ///   - length: The number of coordinates of the vector.
   ///   - candidates: Only these can be kept, and the density is of their number; nil for all.
-  ///   - limit: The part of the candidates that can be kept, where that is not all of them.
-  ///   - downloaded: What `downloaded` stands for.
+  ///   - limit: The part of the candidates that can be kept; nil for all of them.
+  ///   - downloaded: The coordinates that `downloaded` stands for.
   ///   - generator: Decides the random coordinates; other selections draw nothing.
+  /// - Complexity: O(length) for random coordinates, otherwise O(1).
+  package func fixedMask(
+    length: Int, round: Int, among candidates: SupportMask? = nil, limit: SupportMask? = nil,
+    downloaded: SupportMask? = nil, using generator: inout some RandomNumberGenerator
+  ) -> SupportMask? {
+    let within = limit ?? candidates ?? .all(length: length)
+    let candidateCount = candidates?.count ?? length
+    guard isFixed(round: round, candidates: candidateCount, limit: within.count) else { return nil }
+    switch self {
+    case .all, .topMagnitude: return within
+    case .downloaded:
+      guard let downloaded else { preconditionFailure("nothing was downloaded") }
+      return downloaded
+    case .random:
+      let count = min(count(length: candidateCount, round: round), within.count)
+      return within.subset(randomCoordinates(of: within.count, count: count, using: &generator))
+    }
+  }
+
+  /// The coordinates of `vector` that are kept in a round; the arguments are those of `fixedMask`.
+  ///
   /// - Precondition: no NaN in `vector` (see ``largestMagnitudes(of:count:)``).
   /// - Complexity: O(n).
   public func mask(
@@ -51,29 +75,19 @@ public enum Selection: Sendable, Equatable {
     limit: SupportMask? = nil, downloaded: SupportMask? = nil,
     using generator: inout some RandomNumberGenerator
   ) -> SupportMask {
-    let within = limit ?? candidates
-    let count = count(
-      length: candidates?.count ?? vector.count, round: round, downloaded: downloaded?.count)
-    switch self {
-    case .all:
-      return within ?? .all(length: vector.count)
-    case .downloaded:
-      guard let downloaded else { preconditionFailure("nothing was downloaded") }
-      return downloaded
-    case .topMagnitude:
-      guard let within, !within.isAll else {
-        return largestMagnitudes(of: vector, count: count)
-      }
-      let values = SparseVector(gathering: vector, at: within).values
-      let chosen = values.withUnsafeBufferPointer {
-        largestMagnitudes(of: $0, count: min(count, within.count))
-      }
-      return within.subset(chosen)
-    case .random:
-      let whole = within ?? .all(length: vector.count)
-      return whole.subset(
-        randomCoordinates(of: whole.count, count: min(count, whole.count), using: &generator))
+    if let fixed = fixedMask(
+      length: vector.count, round: round, among: candidates, limit: limit, downloaded: downloaded,
+      using: &generator)
+    {
+      return fixed
     }
+    let count = count(length: candidates?.count ?? vector.count, round: round)
+    guard let within = limit ?? candidates, !within.isAll else {
+      return largestMagnitudes(of: vector, count: count)
+    }
+    let values = SparseVector(gathering: vector, at: within).values
+    let chosen = values.withUnsafeBufferPointer { largestMagnitudes(of: $0, count: count) }
+    return within.subset(chosen)
   }
 }
 

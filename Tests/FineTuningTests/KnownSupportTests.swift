@@ -133,7 +133,7 @@ import Testing
       let reference = try ReferenceRun(method.golden)
       var plan = reference.plan
       (plan.method, plan.rounds, plan.evaluation.splits) = (method.method, 3, [])
-      if method.method.aggregation.mergesFactors { plan.server = .sgd(learningRate: 1) }
+      if method.method.aggregation.kind.factors == .asStack { plan.server = .sgd(learningRate: 1) }
       let run = try FederatedRun(
         plan: plan, partition: reference.partition, objective: reference.objective(),
         initialVector: reference.initial, residuals: residuals, communicator: communicator)

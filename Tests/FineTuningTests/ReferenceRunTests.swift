@@ -139,7 +139,8 @@ struct ReferenceRun {
       method: Method(
         download: selection("download"), upload: selection("upload"),
         persistence: choice("persistence", .anew), trained: choice("trainable", .all),
-        residual: choice("residual", .dropped), aggregation: choice("aggregation", .mean),
+        residual: choice("residual", .dropped),
+        aggregation: AggregationRule(named: method["aggregation"] as? String ?? "mean")!,
         tiers: tiers, rankPruning: pruning),
       server: optimizer,
       local: LocalTraining(

@@ -16,8 +16,8 @@ struct ClientReport: Equatable {
   var uploadNonzeros: Int
   /// The largest magnitude in the upload: the cohort's maximum fixes the scale of the exact sum.
   var largestMagnitude: Float
-  /// ||B A||_F of what it trained; 0 where no aggregation asks.
-  var productNorm: Double
+  /// The number that the aggregation asks of its clients; 0 if it asks for none.
+  var measure: Double
   /// The L2 norm of what the upload selection kept, before any clipping.
   var uploadNorm: Double
   /// The ranks that it sent, where it has pruned some for good; 0 where it has not.
@@ -34,7 +34,7 @@ struct ClientReport: Equatable {
     ]
     return numbers.map { UInt64(bitPattern: Int64($0)) } + [
       sums.loss.bitPattern, seconds.bitPattern, UInt64(largestMagnitude.bitPattern),
-      productNorm.bitPattern, uploadNorm.bitPattern,
+      measure.bitPattern, uploadNorm.bitPattern,
       refusal.map { UInt64($0.place.rawValue + 1) } ?? 0, UInt64(refusal?.steps ?? 0),
       UInt64(refusal?.largestGradient.bitPattern ?? 0),
     ]
@@ -63,7 +63,7 @@ extension ClientReport {
     sums.loss = Double(bitPattern: rest.removeFirst())
     seconds = Double(bitPattern: rest.removeFirst())
     largestMagnitude = Float(bitPattern: UInt32(rest.removeFirst()))
-    productNorm = Double(bitPattern: rest.removeFirst())
+    measure = Double(bitPattern: rest.removeFirst())
     uploadNorm = Double(bitPattern: rest.removeFirst())
     let (place, planned, gradient) = (number() - 1, number(), number())
     refusal = NonFiniteUpdate.Place(rawValue: place).map {

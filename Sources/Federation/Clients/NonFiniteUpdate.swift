@@ -60,25 +60,13 @@ public struct NonFiniteUpdate: ErrorWithExitCode, Equatable, CustomStringConvert
   }
 }
 
-extension FederatedRun {
-  /// The rounds in a row, each with every upload refused, that end a run.
-  public static var refusedRoundsLimit: Int { 3 }
-
-  /// Why going on makes no sense; nil while it does. The same on every rank.
-  public var divergence: FederationError? {
-    guard refusedRounds >= Self.refusedRoundsLimit else { return nil }
-    return FederationError(
-      round: round - 1,
-      reason: "no client's update was finite in \(refusedRounds) rounds in a row; "
-        + "try lower learning rates")
-  }
-
+extension RoundContext {
   /// The report on a client that is left out of the round.
   ///
   /// - Parameters:
-  ///   - error: What its training threw.
-  ///   - seconds: Of its training.
-  /// - Throws: `error` where it is another one, or the plan wants the run to end.
+  ///   - error: The error that its training threw.
+  ///   - seconds: The wall seconds of its training.
+  /// - Throws: `error` if it is another one, or the plan wants the run to end.
   func refusal(of client: Int, position: Int, _ error: any Error, seconds: Double) throws
     -> ClientReport
   {
@@ -89,14 +77,6 @@ extension FederatedRun {
       position: position, rank: communicator.rank,
       examples: population.exampleCount(of: client), steps: cause.step,
       sums: LossSums(tokens: cause.tokens), seconds: seconds, upload: .zero, uploadNonzeros: 0,
-      largestMagnitude: 0, productNorm: 0, uploadNorm: 0, refusal: cause)
-  }
-
-  /// Counts the rounds in a row in which every upload was refused; a round without any upload is none
-  /// of them and ends no row.
-  func countRefusals(_ reports: [ClientReport]) {
-    guard !reports.isEmpty else { return }
-    refusedRounds = reports.allSatisfy { $0.refusal != nil } ? refusedRounds + 1 : 0
-    state?.refusedRounds = refusedRounds
+      largestMagnitude: 0, measure: 0, uploadNorm: 0, refusal: cause)
   }
 }

@@ -132,11 +132,7 @@ public struct FederationPlan: Sendable, Equatable {
     if population < 1 { found.append("the population is \(population) clients") }
     found += cohort.problems(rounds: rounds, population: population)
     found += method.problems
-    if method.aggregation.mergesFactors, server.momentCount > 0 {
-      found.append(
-        "aggregation \(method.aggregation.rawValue) adds the mean product to the base weights, without "
-          + "moments; the server's optimizer must be sgd (learning_rate 1 is the mean itself)")
-    }
+    found += method.aggregation.aggregator.problems(of: self)
     if method.rankPruning != nil, privacy != nil {
       found.append("the ranks that clients prune say something of their data; allow no privacy")
     }
@@ -146,11 +142,11 @@ public struct FederationPlan: Sendable, Equatable {
     found += local.schedule.problems("local", rounds: rounds)
     if let privacy {
       found += privacy.problems(
-        cohort: cohort, weighting: weighting, aggregation: method.aggregation,
+        cohort: cohort, weighting: weighting, aggregation: method.aggregation.kind,
         population: population)
     }
     found += evaluation.problems
-    if uploads.addsUp && method.aggregation.needsEach {
+    if uploads.addsUp && method.aggregation.kind.needs == .each {
       found.append(
         "uploads: \(uploads.rawValue) adds uploads up on their way; the aggregation needs each client's"
       )

@@ -16,7 +16,8 @@ extension Method {
         "a kept residual lies outside of what the next download lets a client train; "
           + "train all coordinates, or drop it")
     }
-    found += stackingProblems + rankPruningProblems
+    found += aggregation.aggregator.problems(of: self)
+    found += rankPruning?.problems(of: self) ?? []
     for (index, tier) in tiers.enumerated() {
       func density(_ value: Double?, _ name: String) {
         if let value, !(value > 0 && value <= 1) {
@@ -36,70 +37,15 @@ extension Method {
     return found
   }
 
-  /// What stacked factors cannot be combined with.
-  private var stackingProblems: [String] {
-    guard aggregation.mergesFactors else { return [] }
-    var found: [String] = []
-    func refuse(_ isPresent: Bool, _ what: String) {
-      if isPresent { found.append("aggregation \(aggregation.rawValue) \(what)") }
-    }
-    refuse(
-      download != .all || tiers.contains { $0.downloadDensity != nil },
-      "sends the whole stack to everybody: download select must be all, without a density in tiers")
-    refuse(persistence == .nested, "starts each round from new factors, which cannot stay pruned")
-    refuse(
-      trained == .downloaded,
-      "starts each round from new factors, which nobody downloads; train all")
-    refuse(
-      upload == .downloaded && (tiers.isEmpty || tiers.contains { $0.uploadDensity == nil }),
-      "starts each round from new factors, which nobody downloads; upload select cannot be downloaded"
-    )
-    refuse(
-      residual == .kept,
-      "starts each round from new factors, for which a kept residual means nothing")
-    refuse(
-      downloadIndices == .difference, "has no indices in its downloads; write them complete")
-    return found
-  }
-
-  /// What pruning of ranks cannot be combined with, and what is wrong with its values.
-  private var rankPruningProblems: [String] {
-    guard let pruning = rankPruning else { return [] }
-    var found: [String] = []
-    func refuse(_ isPresent: Bool, _ what: String) { if isPresent { found.append(what) } }
-    refuse(
-      !(pruning.factor > 0 && pruning.factor < 1),
-      "rank_pruning factor is \(pruning.factor); it must be between 0 and 1")
-    refuse(
-      !(pruning.penalty == 0
-        || (pruning.penalty >= FloatRange.smallest && pruning.penalty <= FloatRange.largest)),
-      "rank_pruning penalty is \(pruning.penalty); it must be 0, or from \(FloatRange.smallest) to "
-        + "\(FloatRange.largest)")
-    refuse(
-      aggregation.mergesFactors,
-      "rank_pruning compares ranks with those that were received; aggregation "
-        + "\(aggregation.rawValue) starts from new factors")
-    refuse(
-      persistence == .nested,
-      "a nested download has one support for all clients; it allows no rank_pruning")
-    refuse(
-      residual == .kept, "a kept residual of ranks that were pruned would never be sent; drop it")
-    refuse(
-      downloadIndices == .difference,
-      "with rank_pruning clients of one round have different supports; write download indices "
-        + "complete")
-    return found
-  }
-
   /// What does not fit the trainable vector, one line each.
   func problems(factors: FactorLayout?) -> [String] {
     var found: [String] = []
     if rankPruning != nil, factors == nil {
       found.append("rank_pruning needs both factors of the adapter in the trained vector")
     }
-    if aggregation != .mean, factors == nil {
+    if aggregation.kind.needsFactors, factors == nil {
       found.append(
-        "aggregation \(aggregation.rawValue) needs both factors of the adapter in the trained vector"
+        "aggregation \(aggregation.name) needs both factors of the adapter in the trained vector"
       )
     }
     for (index, tier) in tiers.enumerated() {

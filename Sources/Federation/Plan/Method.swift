@@ -20,7 +20,7 @@ public struct Method: Sendable, Equatable {
   /// What becomes of the part of a delta that is not sent.
   public var residual: Residual
   /// How the server combines what it received.
-  public var aggregation: Aggregation
+  public var aggregation: AggregationRule
   /// How the values of downloads and uploads are written.
   public var values: MessageValues
   /// How downloads say which coordinates they hold.
@@ -36,7 +36,7 @@ public struct Method: Sendable, Equatable {
   public init(
     download: Selection, upload: Selection, persistence: Persistence = .anew,
     trained: TrainedCoordinates = .all, residual: Residual = .dropped,
-    aggregation: Aggregation = .mean, values: MessageValues = MessageValues(),
+    aggregation: AggregationRule = .mean, values: MessageValues = MessageValues(),
     downloadIndices: DownloadIndices = .complete, tiers: [Tier] = [],
     tierAssignment: TierAssignment = .modulo, rankPruning: RankPruning? = nil
   ) {
@@ -79,28 +79,6 @@ public enum Residual: String, Sendable, CaseIterable {
   /// The client adds it to its next delta (error feedback: Seide et al. 2014; Stich et al. 2018,
   /// arXiv 1809.07599, Algorithm 1).
   case kept
-}
-
-/// How the server makes a pseudo-gradient of the uploads.
-public enum Aggregation: String, Sendable, CaseIterable {
-  /// The weighted mean of the uploads, zeros where nothing was sent.
-  case mean
-  /// The mean weighted by the norm of each client's product, ||B_k A_k||_F over all layers (HetLoRA,
-  /// Cho et al. 2024, arXiv 2401.06432, section 4: sparsity-weighted aggregation).
-  case normWeighted = "norm_weighted"
-  /// The factors of largest singular values of the weighted mean of B_k A_k, layer by layer
-  /// (FlexLoRA, Bai et al. 2024, arXiv 2402.11505); the mean elsewhere.
-  case productMean = "product_mean"
-  /// The factors of all clients side by side, whose product is the weighted mean of B_k A_k; everybody
-  /// adds it to the base weights and starts from new factors (FLoRA, Wang et al. 2024, arXiv
-  /// 2409.05976; FactorStack.swift). The mean elsewhere.
-  case stacked
-
-  /// Whether every client's own upload is needed, and not only a sum.
-  public var needsEach: Bool { self == .productMean || self == .stacked }
-
-  /// Whether factors are new in each round and what they gave is merged into the base weights.
-  public var mergesFactors: Bool { self == .stacked }
 }
 
 /// The number formats of a method's messages.

@@ -120,7 +120,7 @@ public struct AdaptiveClip: Sendable, Equatable {
 extension Privacy {
   /// What is wrong with its values for such a federation, one line each; empty when nothing is.
   func problems(
-    cohort: CohortPlan, weighting: Weighting, aggregation: Aggregation, population: Int
+    cohort: CohortPlan, weighting: Weighting, aggregation: AggregationKind, population: Int
   ) -> [String] {
     var checks = ValueChecks("privacy")
     switch clipping {
@@ -149,8 +149,8 @@ extension Privacy {
       weighting == .uniform, "weighting", weighting.rawValue,
       "uniform: the noise is for clients that count alike")
     checks.require(
-      aggregation == .mean, "aggregation", aggregation.rawValue,
-      "mean: the noise is for the mean of the uploads")
+      aggregation.allowsNoise, "aggregation", aggregation.name,
+      "\(Aggregators.namesWithNoise): the noise is for the mean of the uploads")
     let assumed = self.population ?? population
     checks.require(assumed >= 1, "population", assumed, "at least 1")
     if let size = noiseCohortSize {

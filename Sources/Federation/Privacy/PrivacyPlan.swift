@@ -64,16 +64,17 @@ extension FederationPlan {
   }
 }
 
-extension FederatedRun {
+extension RoundContext {
   /// The clip of this round, on every rank; nil without privacy.
   ///
+  /// - Parameter server: Needed on rank 0.
   /// - Communication: A broadcast of 8 bytes where the clip changes from round to round.
-  func agreedClip() throws -> Double? {
+  func agreedClip(of server: ServerState?) throws -> Double? {
     switch plan.privacy?.clipping {
     case nil: return nil
     case .fixed(let clip): return clip
     case .adaptive:
-      var clip = [state?.clip ?? 0]
+      var clip = [server?.clip ?? 0]
       try communicator.broadcast(&clip)
       return clip[0]
     }
@@ -100,8 +101,8 @@ extension FederatedRun {
     return next
   }
 
-  /// What privacy did in a round that is finished.
-  func privacyRecord(round: Int, clip: Double?, norms: [Double]) -> PrivacyRecord? {
+  /// What privacy did in this round.
+  func privacyRecord(clip: Double?, norms: [Double]) -> PrivacyRecord? {
     guard let privacy = plan.privacy, let clip, let accountant else { return nil }
     let deviation = privacy.noiseDeviation(clip: clip, cohort: norms.count)
     return PrivacyRecord(

@@ -23,15 +23,3 @@ public struct EvaluatedSupport: Sendable, Equatable {
     self.bits = bits
   }
 }
-
-extension FederatedRun {
-  /// Keeps on rank 0 the support of the evaluation after `round`: the mask, if the masked vector is
-  /// evaluated.
-  func noteEvaluation(after round: Int, within mask: SupportMask?) {
-    guard state != nil else { return }
-    // Where factors are merged they are zero in the vector, so that masking changes nothing.
-    let isMasked =
-      plan.evaluation.vectors.contains(.masked) && !plan.method.aggregation.mergesFactors
-    evaluatedSupport = EvaluatedSupport(rounds: round + 1, mask: isMasked ? mask : nil)
-  }
-}

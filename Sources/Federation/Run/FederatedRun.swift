@@ -14,43 +14,31 @@ internal import Sparsity
 /// `FederationError`; the other ranks cannot go on and learn of it from their communicator (threads)
 /// or are ended by the program's abort (MPI).
 public final class FederatedRun {
-  /// What is played; privacy's noise is a multiplier here, also where the plan gave a target.
-  public let plan: FederationPlan
-  /// The accountant of the plan's privacy; nil without it.
-  public let accountant: PrivacyAccountant?
-  /// The rounds finished, which is also the number of the next round; the same on every rank.
-  public internal(set) var round: Int
-  /// The server's state after `round` rounds; on rank 0 only.
-  public internal(set) var state: ServerState?
-  /// The last rounds in a row in which every upload was refused; the same on every rank.
-  public internal(set) var refusedRounds: Int
-  /// The support of the last evaluation, on rank 0; nil before this object's first evaluation.
-  public internal(set) var evaluatedSupport: EvaluatedSupport?
-  /// Called with what this rank begins to do, from client to client and step to step.
-  public var onActivity: (Activity) -> Void = { _ in }
+  /// What does not change from round to round, but for the number of the round.
+  private var context: RoundContext
+  /// What a round reads and changes.
+  private var kept: RunState
+  private let memory: RoundMemory
 
-  let residuals: (any ResidualStore)?
+  /// What is played; privacy's noise is a multiplier here, also where the plan gave a target.
+  public var plan: FederationPlan { context.plan }
+  /// The accountant of the plan's privacy; nil without it.
+  public var accountant: PrivacyAccountant? { context.accountant }
+  /// The rounds finished, which is also the number of the next round; the same on every rank.
+  public var round: Int { context.round }
+  /// The server's state after `round` rounds; on rank 0 only.
+  public var state: ServerState? { kept.server }
+  /// The last rounds in a row in which every upload was refused; the same on every rank.
+  public var refusedRounds: Int { kept.refusedRounds }
+  /// The support of the last evaluation, on rank 0; nil before this object's first evaluation.
+  public var evaluatedSupport: EvaluatedSupport? { kept.evaluatedSupport }
   /// What clients remember of their downloads, on rank 0, where the method's messages build on it.
-  public internal(set) var knowledge: ClientKnowledge
-  /// The ranks that are left to clients that have pruned some; the same on every rank.
-  var clientRanks: [Int: Int] = [:]
-  /// What clients train on.
-  let population: any Population
-  /// What clients are evaluated on.
-  let evaluated: any Population
-  let objective: any LocalObjective
-  let communicator: any Communicator
-  let trainer: LocalTrainer
-  /// Which ranks share a host.
-  let layout: HostLayout
-  /// What joins the hosts, once it was asked for.
-  var link: LinkModel?
-  /// The clients seen, as far as evaluations asked.
-  var seen = SeenClients()
-  /// The sum of this host, once it was needed.
-  var hostWords: NodeSharedWords?
-  /// For each host, whether its ranks have words of their own.
-  var isPrivate: [Bool] = []
+  public var knowledge: ClientKnowledge { kept.knowledge }
+  /// Called with what this rank begins to do, from client to client and step to step.
+  public var onActivity: (Activity) -> Void {
+    get { context.onActivity }
+    set { context.onActivity = newValue }
+  }
 
   /// A run from round 0.
   ///
@@ -100,27 +88,27 @@ public final class FederatedRun {
     try communicator.requireSame("\(plan)", as: "the federation plan")
     try communicator.requireSame(partition.digest, as: "the partition")
     try communicator.requireSame(objective.parameterCount, as: "the trainable vector's length")
-    self.plan = plan
-    accountant = plan.accountant(population: clientCount)
-    self.objective = objective
-    self.communicator = communicator
-    layout = try HostLayout(of: communicator)
-    population = plan.evaluation.training(partition, seed: plan.seed)
-    evaluated = plan.evaluation.evaluation(partition, seed: plan.seed)
-    self.state = isServer ? state : nil
+    let hosts = try HostLayout(of: communicator)
     var counts = [isServer ? state?.round ?? 0 : 0, isServer ? state?.refusedRounds ?? 0 : 0]
     try communicator.broadcast(&counts)
-    (round, refusedRounds) = (counts[0], counts[1])
-    trainer = LocalTrainer(objective: objective)
-    self.knowledge = knowledge
-    self.residuals =
-      residuals ?? (plan.method.residual == .kept ? ResidualsInMemory() : nil)
-    try restoreBase()
-    var ranks = (self.state?.clientRanks ?? [:]).flatMap { [$0.key, $0.value] }
+    context = RoundContext(
+      plan: plan, aggregator: plan.method.aggregation.aggregator,
+      accountant: plan.accountant(population: clientCount),
+      population: plan.evaluation.training(partition, seed: plan.seed),
+      evaluated: plan.evaluation.evaluation(partition, seed: plan.seed), objective: objective,
+      communicator: communicator, hosts: hosts,
+      residuals: plan.method.residual == .kept ? residuals ?? ResidualsInMemory() : nil,
+      round: counts[0])
+    memory = RoundMemory(
+      trainer: LocalTrainer(objective: objective),
+      hostSums: HostSums(
+        length: objective.parameterCount, hosts: hosts, communicator: communicator))
+    kept = RunState(
+      server: isServer ? state : nil, knowledge: knowledge, refusedRounds: counts[1])
+    try context.aggregator.restore(&kept.server, in: context)
+    var ranks = kept.server?.clientRanks.rows ?? []
     try communicator.broadcast(&ranks)
-    for place in stride(from: 0, to: ranks.count, by: 2) {
-      clientRanks[ranks[place]] = ranks[place + 1]
-    }
+    kept.clientRanks = Dictionary(rows: ranks)
   }
 
   /// Whether all rounds of the plan are finished.
@@ -148,18 +136,38 @@ public final class FederatedRun {
   ///   - shouldStop: Asked after each local step on every rank. Where it says yes before half of a
   ///     rank's work is done, the round is dropped on all ranks and the state is as it was.
   ///   - onProgress: Called on rank 0 after each local step and each evaluated example.
-  /// - Precondition: Not `isFinished`; called on all ranks.
+  /// - Precondition: Not `isFinished`; called on all ranks. No callback reads `state`, which is nil
+  ///   during a round.
   public func advance(
     shouldStop: () -> Bool = { false }, onProgress: (RoundProgress) -> Void = { _ in }
   ) throws -> RoundEnd {
     precondition(!isFinished, "round \(round) of a run of \(plan.rounds)")
-    return try playRound(shouldStop: shouldStop, onProgress: onProgress)
+    // Moved, not copied: the round changes its vectors in place.
+    var playing = kept
+    kept = RunState()
+    defer { kept = playing }
+    let end = try context.play(
+      &playing, memory: memory, shouldStop: shouldStop, onProgress: onProgress)
+    if !end.isDropped { context.round += 1 }
+    return end
   }
 
   /// The state on rank 0 and its digest on every rank, as things stand between two rounds.
   public func finalState() throws -> FinalState {
     FinalState(
-      state: state, digest: try communicator.broadcast(state?.digest ?? "", root: 0))
+      state: state, digest: try context.communicator.broadcast(state?.digest ?? "", root: 0))
+  }
+
+  /// The rounds in a row, each with every upload refused, that end a run.
+  public static var refusedRoundsLimit: Int { 3 }
+
+  /// Why going on makes no sense; nil while it does. The same on every rank.
+  public var divergence: FederationError? {
+    guard refusedRounds >= Self.refusedRoundsLimit else { return nil }
+    return FederationError(
+      round: round - 1,
+      reason: "no client's update was finite in \(refusedRounds) rounds in a row; "
+        + "try lower learning rates")
   }
 
   private static func check(
@@ -172,7 +180,7 @@ public final class FederatedRun {
     guard problems.isEmpty else {
       throw FederationError(reason: problems.joined(separator: "; "), exitCode: 64)
     }
-    if plan.method.aggregation.mergesFactors { try checkMerging(objective, state) }
+    try plan.method.aggregation.aggregator.check(objective, state)
     if let problem = partition.problem(exampleCount: objective.exampleCount(.train)) {
       throw FederationError(reason: problem)
     }
@@ -181,29 +189,6 @@ public final class FederatedRun {
         reason: "the evaluation asks for split \(split.rawValue), which the corpus does not have")
     }
     try check(state, plan, objective)
-  }
-
-  /// Whether factors can be merged into the objective's base, and the state fits it.
-  private static func checkMerging(_ objective: any LocalObjective, _ state: ServerState?) throws {
-    guard let factors = objective.factors, objective.baseMatrices != nil else {
-      throw FederationError(
-        reason: "merging factors needs base weights in fp32; these are packed for other products",
-        exitCode: 64)
-    }
-    guard let state else { return }
-    guard [0, factors.baseCount].contains(state.mergedBase.count) else {
-      throw FederationError(
-        reason: "the server's state has \(state.mergedBase.count) merged base weights; "
-          + "the adapted layers have \(factors.baseCount)")
-    }
-    for pair in factors.pairs {
-      let b = state.vector[pair.bOffset..<(pair.bOffset + pair.outputs * factors.loraRank)]
-      guard b.allSatisfy({ $0 == 0 }) else {
-        throw FederationError(
-          reason: "merging factors starts from the base model; the initial adapter has a B that is "
-            + "not zero: merge it into a model first (export --merge)", exitCode: 64)
-      }
-    }
   }
 
   /// What rank 0 starts from.
