@@ -45,6 +45,7 @@ let package = Package(
     library("Kernels", ["CKernels", "COpenBLAS", "CDNNLShim"]),
     library("Safetensors"),
     library("RandomStreams"),
+    library("Digests"),
     library("Transformers", ["Kernels", "Safetensors"]),
     library("Adapters", ["Transformers", "Kernels", "Safetensors", "RandomStreams"]),
     library("Sparsity"),
@@ -55,22 +56,37 @@ let package = Package(
       name: "EventFiles",
       dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["event.proto"], swiftSettings: settings),
-    library("Federation", ["Corpora", "Communication", "Sparsity", "RandomStreams"]),
+    library("Federation", ["Corpora", "Communication", "Sparsity", "RandomStreams", "Digests"]),
     library(
       "FineTuning",
       ["Federation", "Adapters", "Transformers", "Kernels", "Corpora", "RandomStreams"]),
+    library("Files", ["Communication", "Safetensors"]),
+    library(
+      "Configuration",
+      [
+        "Federation", "FineTuning", "Adapters", "Transformers", "Kernels", "Corpora",
+        "Communication", "Sparsity", "Safetensors", "RandomStreams", "Files",
+        .product(name: "Yams", package: "Yams"),
+      ]),
+    library(
+      "RunFiles",
+      [
+        "Configuration", "Federation", "Corpora", "Communication", "Sparsity", "Safetensors",
+        "Files", "Digests", "EventFiles",
+      ]),
     library(
       "Experiments",
       [
-        "FineTuning", "Federation", "Adapters", "Transformers", "Kernels", "Corpora",
-        "Communication", "Sparsity", "Safetensors", "RandomStreams", "EventFiles",
-        .product(name: "Yams", package: "Yams"),
+        "RunFiles", "Configuration", "Files", "Digests", "FineTuning", "Federation", "Adapters",
+        "Transformers", "Kernels", "Corpora", "Communication", "Sparsity", "Safetensors",
+        "RandomStreams",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
       name: "cellm-mpi",
       dependencies: [
-        "Experiments", "Federation", "Corpora", "MPICommunication",
+        "Experiments", "RunFiles", "Configuration", "Files", "Federation", "Corpora",
+        "MPICommunication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -114,7 +130,13 @@ let package = Package(
       ]),
     tests("Corpora", ["TestSupport", "Safetensors", "RandomStreams"]),
     tests("EventFiles", ["TestSupport"]),
+    tests("Digests"),
+    tests("Configuration", ["Federation", "Files", "Sparsity", "Corpora"]),
     tests(
-      "Experiments", ["TestSupport", "Federation", "Communication", "Corpora", "EventFiles"]),
+      "Experiments",
+      [
+        "TestSupport", "RunFiles", "Configuration", "Files", "Federation", "Communication",
+        "Corpora", "EventFiles",
+      ]),
   ]
 )

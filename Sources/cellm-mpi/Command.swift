@@ -2,8 +2,14 @@
 // the first one prints help and usage errors.
 
 import ArgumentParser
+internal import Configuration
+import Configuration
 import Experiments
+import Files
+internal import Files
 import Foundation
+import RunFiles
+internal import RunFiles
 
 /// A command of the program.
 protocol ExecutableCommand: ParsableCommand {
@@ -29,7 +35,7 @@ struct Command: ParsableCommand {
       Models and corpora that are given by name are in $CELLM_HOME (default ~/.cache/cellm-mpi). \
       `make assets` puts them there.
 
-      \(Experiments.ExitCode.help)
+      \(Files.ExitCode.help)
       """,
     version: "cellm-mpi \(ProgramVersion.text)",
     subcommands: [Run.self, SweepCommand.self, Plan.self, Inspect.self, Export.self, Keys.self],
@@ -62,7 +68,7 @@ struct Command: ParsableCommand {
       try writeToStandardOutput(text)
       return 0
     } catch {
-      return Experiments.ExitCode.inputOutput
+      return Files.ExitCode.inputOutput
     }
   }
 
@@ -112,6 +118,6 @@ func onFirstProcess(_ body: () throws -> String) throws -> Int32 {
     return 0
   } catch {
     for line in "\(error)".split(separator: "\n") { writeToStandardError("cellm-mpi: \(line)\n") }
-    return Experiments.ExitCode.code(of: error)
+    return Files.ExitCode.code(of: error)
   }
 }

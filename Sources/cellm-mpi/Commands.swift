@@ -1,9 +1,14 @@
 // The commands that do not start MPI: plan, inspect, export, keys.
 
 import ArgumentParser
+internal import Configuration
+import Configuration
 import Corpora
 import Experiments
 import Federation
+import Files
+internal import Files
+import RunFiles
 
 struct Plan: ExecutableCommand {
   static let configuration = CommandConfiguration(
@@ -16,7 +21,7 @@ struct Plan: ExecutableCommand {
         cellm-mpi plan x.yaml --partition clients.csv    (one row per client and label)
         cellm-mpi plan x.yaml --partition clients.json   (for partition.kind: file)
 
-      \(Experiments.ExitCode.help)
+      \(Files.ExitCode.help)
       """)
 
   @OptionGroup var arguments: ExperimentArguments

@@ -2,9 +2,14 @@
 // ends the job. If all ranks know of a failure, each of them finalizes MPI. Any other failure aborts,
 // because the other ranks may wait for this one for ever.
 
+import Configuration
 import Experiments
+import Files
+internal import Files
 import Foundation
 import MPICommunication
+import RunFiles
+internal import RunFiles
 
 /// The common part of commands that run on all ranks.
 enum Parallel {
@@ -23,7 +28,7 @@ enum Parallel {
       communicator = try MPIRuntime.initialize()
     } catch {
       writeToStandardError("cellm-mpi: \(error)\n")
-      return Experiments.ExitCode.software
+      return Files.ExitCode.software
     }
     environment.mpiLibrary = MPIRuntime.libraryVersion
     if communicator.size == 1, let tasks = unconnected {
@@ -33,7 +38,7 @@ enum Parallel {
             + "try srun --mpi=pmix, or mpirun inside the allocation\n")
       }
       try? MPIRuntime.finalize()
-      return Experiments.ExitCode.usage
+      return Files.ExitCode.usage
     }
     let code: Int32
     do {
@@ -43,7 +48,7 @@ enum Parallel {
     } catch {
       let place = communicator.size == 1 ? "" : "rank \(communicator.rank): "
       writeToStandardError("cellm-mpi: \(place)\(error)\n")
-      code = Experiments.ExitCode.code(of: error)
+      code = Files.ExitCode.code(of: error)
       if communicator.size > 1 { communicator.abort(exitCode: code) }
     }
     try? MPIRuntime.finalize()

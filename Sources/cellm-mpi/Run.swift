@@ -1,8 +1,12 @@
 // `cellm-mpi run`: one experiment on all ranks.
 
 import ArgumentParser
+import Configuration
 import Experiments
+import Files
+internal import Files
 import Foundation
+import RunFiles
 
 struct Run: ExecutableCommand {
   static let configuration = CommandConfiguration(
@@ -29,7 +33,7 @@ struct Run: ExecutableCommand {
         mpirun -np 4 cellm-mpi run x.yaml --output results/x --resume
         cellm-mpi run runs/x-20261122-130500/config.yaml   (repeats that run)
 
-      \(Experiments.ExitCode.help)
+      \(Files.ExitCode.help)
       """)
 
   @OptionGroup var arguments: ExperimentArguments

@@ -1,8 +1,12 @@
 // `cellm-mpi sweep`: one experiment at many points, on groups of ranks in parallel.
 
 import ArgumentParser
+import Configuration
 import Experiments
+import Files
+internal import Files
 import Foundation
+import RunFiles
 
 struct SweepCommand: ExecutableCommand {
   static let configuration = CommandConfiguration(
@@ -35,7 +39,7 @@ struct SweepCommand: ExecutableCommand {
         cellm-mpi sweep x.sweep.yaml --list
         cellm-mpi sweep x.sweep.yaml --point $SLURM_ARRAY_TASK_ID
 
-      \(Experiments.ExitCode.help)
+      \(Files.ExitCode.help)
       """)
 
   @Argument(help: "The sweep file (YAML).", completion: .file(extensions: ["yaml"]))
@@ -111,7 +115,7 @@ struct SweepCommand: ExecutableCommand {
       return 0
     } catch {
       writeToStandardError("cellm-mpi: \(error)\n")
-      return Experiments.ExitCode.code(of: error)
+      return Files.ExitCode.code(of: error)
     }
   }
 }

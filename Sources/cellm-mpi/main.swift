@@ -1,7 +1,10 @@
 // The program: the command line, MPI around `run`, and one exit code for all ranks.
 
+import Configuration
 import Experiments
+import Files
 import Foundation
+import RunFiles
 
 // If a standard stream is closed, the next file that is opened gets its number, and messages would go
 // into that file. So closed streams become /dev/null.

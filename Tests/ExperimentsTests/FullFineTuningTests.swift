@@ -2,8 +2,11 @@
 // and a whole run of a tiny model, resumed on other ranks and exported.
 
 import Communication
+import Configuration
 import Experiments
+import Files
 import Foundation
+import RunFiles
 import Testing
 
 private let goldens = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -2,8 +2,11 @@
 // leaves as it is.
 
 import Communication
+import Configuration
 import Experiments
+import Files
 import Foundation
+import RunFiles
 import Testing
 
 private let experiment = """

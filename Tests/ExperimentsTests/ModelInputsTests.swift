@@ -2,8 +2,11 @@
 // named, an export refuses a model that changed, and says which vector and which round it writes.
 
 import Communication
+import Configuration
 import Experiments
+import Files
 import Foundation
+import RunFiles
 import Testing
 
 private let goldens = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -1,9 +1,11 @@
 // Numbers that are infinite, too small or of nothing; and state that must not grow with the rounds.
 
 import Communication
+import Configuration
 import Experiments
 import Federation
 import Foundation
+import RunFiles
 import Synchronization
 import Testing
 

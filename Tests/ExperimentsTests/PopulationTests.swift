@@ -1,6 +1,8 @@
 // The partition section on a real corpus: `cellm-mpi plan` with its table and its files.
 
+import Configuration
 import Experiments
+import Files
 import Foundation
 import Testing
 

@@ -1,9 +1,11 @@
 // A closed form in place of a model: example e wants the vector near a point that depends on e.
 
 import Communication
+import Configuration
 import Corpora
 import Experiments
 import Federation
+import Files
 import Foundation
 import TestSupport
 

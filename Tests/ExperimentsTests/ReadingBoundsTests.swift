@@ -1,5 +1,6 @@
 // Texts that would take long to read, and names and numbers as users write them.
 
+import Configuration
 import Experiments
 import Foundation
 import Testing

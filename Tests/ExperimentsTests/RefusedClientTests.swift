@@ -1,7 +1,11 @@
 // A run in which some clients' updates are not finite, from its tables to its end; and what watches a run: metrics, inspect.
 import Communication
+import Configuration
+import Digests
 import Experiments
+import Files
 import Foundation
+import RunFiles
 import Testing
 
 private let experiment = """

@@ -1,9 +1,12 @@
 // A run that is broken off and goes on ends as one that was left alone: digest and tables.
 
 import Communication
+import Configuration
 import EventFiles
 import Experiments
+import Files
 import Foundation
+import RunFiles
 import Synchronization
 import Testing
 

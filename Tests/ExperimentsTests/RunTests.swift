@@ -1,9 +1,12 @@
 // Whole runs with a closed form in place of the model: directory, tables, digest, failures.
 
 import Communication
+import Configuration
 import Experiments
 import Federation
+import Files
 import Foundation
+import RunFiles
 import Testing
 
 private let experiment = """
@@ -356,12 +359,12 @@ struct RunDirectoryTests {
 
   @Test("runs are named by their experiment file, or by the run whose config.yaml it is")
   func names() {
-    #expect(RunDirectory.name(ofExperimentFile: "a/b.c.yaml") == "b.c")
+    #expect(ExperimentRequest.name(ofFile: "a/b.c.yaml") == "b.c")
     #expect(
-      RunDirectory.name(ofExperimentFile: "runs/b.c-20261122-130000/config.yaml") == "b.c")
+      ExperimentRequest.name(ofFile: "runs/b.c-20261122-130000/config.yaml") == "b.c")
     #expect(
-      RunDirectory.name(ofExperimentFile: "runs/b-1-20261122-130000-2/config.yaml") == "b-1")
-    #expect(RunDirectory.name(ofExperimentFile: "mine/config.yaml") == "mine")
+      ExperimentRequest.name(ofFile: "runs/b-1-20261122-130000-2/config.yaml") == "b-1")
+    #expect(ExperimentRequest.name(ofFile: "mine/config.yaml") == "mine")
   }
 
   @Test("names are looked up in CELLM_HOME, or in the user's cache")

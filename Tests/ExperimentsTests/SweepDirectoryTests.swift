@@ -1,8 +1,11 @@
 // The directory of a sweep: which of its runs belong to the points, its tables, and its inspection.
 
 import Communication
+import Configuration
 import Experiments
+import Files
 import Foundation
+import RunFiles
 import Testing
 
 private let experiment = """

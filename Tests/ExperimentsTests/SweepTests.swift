@@ -1,8 +1,11 @@
 // Sweep files and their points, played with a closed form in place of the model.
 
 import Communication
+import Configuration
 import Experiments
+import Files
 import Foundation
+import RunFiles
 import Testing
 
 private let experiment = """
@@ -18,6 +21,24 @@ struct SweepTests {
   private func sweep(_ scratch: Scratch, _ text: String) throws -> Sweep {
     _ = try scratch.write(experiment, to: "x.yaml")
     return try Sweep(path: try scratch.write(text, to: "s.sweep.yaml"))
+  }
+
+  @Test("the sweeps that come along are valid")
+  func shipped() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+    let folder = root.appendingPathComponent("experiments")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    #expect(names.contains { $0.hasSuffix(".sweep.yaml") })
+    for name in names where name.hasSuffix(".sweep.yaml") {
+      let sweep = try Sweep(path: folder.appendingPathComponent(name).path)
+      #expect(!sweep.points.isEmpty)
+      for point in sweep.points {
+        #expect(throws: Never.self, "\(name), \(point.name)") {
+          try ExperimentRequest(path: sweep.experiment, settings: point.settings).load()
+        }
+      }
+    }
   }
 
   @Test("points and grid are multiplied, in the order of the file")

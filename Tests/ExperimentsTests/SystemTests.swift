@@ -1,9 +1,11 @@
 // The section `system` of an experiment: keys, traces, columns.
 
 import Communication
+import Configuration
 import Experiments
 import Federation
 import Foundation
+import RunFiles
 import Testing
 
 private let minimal = """

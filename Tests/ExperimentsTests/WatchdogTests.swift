@@ -1,5 +1,6 @@
 // When the watchdog ends a run, with pulses that are made up: no clock, file or thread takes part.
 import Experiments
+import Files
 import Testing
 
 /// Ranks whose pulses a test moves by hand; a look is a second.

@@ -3,6 +3,7 @@
 // same bits as the run that was not interrupted.
 public import Communication
 public import Corpora
+internal import Digests
 internal import Sparsity
 
 /// The rounds of a plan, played by all ranks of a communicator together.

@@ -1,5 +1,6 @@
 // The server's state between two rounds and the step that ends a round; the rules of the step are
 // in ServerOptimizer.swift.
+internal import Digests
 public import Sparsity
 
 /// Everything that the server needs to go on: a value that can be saved and started from.

@@ -1,5 +1,6 @@
 // The server's state by name. One loop saves, digests and prunes all entries, in the order of
 // `StateName.all`: a further entry is a row there.
+internal import Digests
 package import Sparsity
 
 /// One entry of the server's state.

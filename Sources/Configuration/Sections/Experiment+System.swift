@@ -1,0 +1,219 @@
+// The section `system`: clients' devices and links, who is there and who is in time; its keys, and
+// what the federation makes of them (docs/system-model.md).
+
+internal import Federation
+internal import Foundation
+internal import Yams
+
+extension Experiment {
+  /// What clients' devices and links can do, and who is there and in time by that.
+  package struct SystemSection: Sendable, Equatable {
+    /// Where the devices come from.
+    package var kind = Kind.none
+    /// File with one device per client, for traces.
+    package var path: String?
+    /// Bytes/s from the server to a client.
+    package var download = Spread(median: 2_500_000)
+    /// Bytes/s from a client to the server.
+    package var upload = Spread(median: 625_000)
+    /// Seconds before a message arrives.
+    package var latency = Spread(median: 0.05)
+    /// Tokens/s of a client's training.
+    package var tokensPerSecond = Spread(median: 1000)
+    /// A factor on the rates of each tier.
+    package var tierSpeeds: [Double] = []
+    /// Probability that a client is not there.
+    package var unavailability = 0.0
+    /// Probability that a client is lost after its download.
+    package var dropout = 0.0
+    /// Seconds after which a round ends.
+    package var deadline: Double?
+    /// Clients drawn beyond the cohort's size.
+    package var extraClients = 0
+    /// Seconds that the server adds to each round.
+    var serverTime = 0.0
+
+    /// Where devices come from.
+    package enum Kind: String, Sendable, CaseIterable { case none, drawn, trace }
+
+    /// A log-normal quantity; a constant with sigma 0.
+    package struct Spread: Sendable, Equatable {
+      /// Half of the clients are below.
+      package var median: Double
+      /// Standard deviation of the logarithm.
+      package var sigma = 0.0
+    }
+  }
+
+  /// What is wrong between the keys of `system` and others, with the key to be named.
+  var systemProblems: [(key: String, text: String)] {
+    guard system.kind != .none else { return [] }
+    var found: [(key: String, text: String)] = []
+    if system.extraClients > 0 {
+      let clients = partition.clients
+      switch federation.cohort.kind {
+      case .file:
+        found.append(
+          (
+            "system.extra_clients",
+            "has no effect with federation.cohort.kind: file, which lists all clients; leave it out"
+          ))
+      case .uniform
+      where ExperimentKey.partitionClients?.counts(in: self) == true
+        && federation.cohortSize <= clients
+        && system.extraClients > clients - federation.cohortSize:
+        found.append(
+          (
+            "system.extra_clients",
+            "\(system.extraClients) is not allowed; give an integer from 0 to"
+              + " \(clients - federation.cohortSize), as partition.clients is \(clients) and"
+              + " federation.cohort_size is \(federation.cohortSize)"
+          ))
+      case .uniform: break
+      }
+    }
+    if !system.tierSpeeds.isEmpty, system.tierSpeeds.count != method.tiers.count {
+      found.append(
+        (
+          "system.tier_speeds",
+          "\(system.tierSpeeds.count) numbers are not allowed; give one for each of the"
+            + " \(method.tiers.count) tiers of method.tiers"
+        ))
+    }
+    if privacy.clipping != .none {
+      for (key, isLoss) in [
+        ("unavailability", system.unavailability > 0), ("dropout", system.dropout > 0),
+        ("deadline", system.deadline != nil), ("extra_clients", system.extraClients > 0),
+      ] where isLoss {
+        found.append(
+          (
+            "system." + key,
+            "is not allowed with privacy.clipping: \(privacy.clipping.rawValue), whose noise is for"
+              + " cohorts of one size; leave it out"
+          ))
+      }
+    }
+    return found
+  }
+
+  /// The model that the federation plays by; nil where no clock runs.
+  func systemModel(assets: AssetDirectory) throws -> SystemModel? {
+    let clients: ClientSystems
+    switch system.kind {
+    case .none: return nil
+    case .drawn:
+      clients = .drawn(
+        download: system.download.plan, upload: system.upload.plan, latency: system.latency.plan,
+        tokensPerSecond: system.tokensPerSecond.plan)
+    case .trace:
+      clients = .trace(try SystemTrace.read(assets.resolve(system.path ?? "")))
+    }
+    return SystemModel(
+      clients: clients, tierSpeeds: system.tierSpeeds, unavailability: system.unavailability,
+      dropout: system.dropout, deadline: system.deadline, extraClients: system.extraClients,
+      serverSeconds: system.serverTime)
+  }
+}
+
+extension Experiment.SystemSection.Spread {
+  fileprivate var plan: LogNormal { LogNormal(median: median, sigma: sigma) }
+}
+
+extension ExperimentKey {
+  package static let partitionClients = subjectOf("partition.clients")
+
+  private static func subjectOf(_ path: String) -> ExperimentKey? {
+    all.first { $0.path == path }
+  }
+
+  static let systemKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "system.kind", \.system.kind, .choice,
+      "whether a virtual clock runs, and by which devices and links of the clients: drawn from"
+        + " log-normal distributions, or those of a trace; changes no result by itself"),
+    ExperimentKey(
+      "system.path", optional: \.system.path, required: true,
+      only: when("system.kind", \.system.kind, is: .trace),
+      "CSV or JSON file with client, download, upload, latency and tokens_per_second; clients beyond"
+        + " it begin again with its first"),
+    ExperimentKey(
+      "system.download", \.system.download, .spread(above: 0), only: systemIsDrawn,
+      "bytes per second from the server to a client"),
+    ExperimentKey(
+      "system.upload", \.system.upload, .spread(above: 0), only: systemIsDrawn,
+      "bytes per second from a client to the server"),
+    ExperimentKey(
+      "system.latency", \.system.latency, .spread(atLeast: 0), only: systemIsDrawn,
+      "seconds before a message arrives, in each direction"),
+    ExperimentKey(
+      "system.tokens_per_second", \.system.tokensPerSecond, .spread(above: 0),
+      only: systemIsDrawn, "speed of a client's training"),
+    ExperimentKey(
+      "system.tier_speeds", \.system.tierSpeeds, .rates, only: systemIsOn,
+      "a factor on the three rates for the clients of each tier; [] for none"),
+    ExperimentKey(
+      "system.unavailability", \.system.unavailability, .number(atLeast: 0, below: 1),
+      only: systemIsOn,
+      "probability that a client is not there in a round; cohorts are drawn among those that are"),
+    ExperimentKey(
+      "system.dropout", \.system.dropout, .number(atLeast: 0, atMost: 1), only: systemIsOn,
+      "probability that a client of a round is lost after its download"),
+    ExperimentKey(
+      "system.deadline", \.system.deadline, .either("none", or: .number(above: 0)),
+      only: systemIsOn, "modelled seconds after which a round ends without the uploads that miss"),
+    ExperimentKey(
+      "system.extra_clients", \.system.extraClients, .integer(atLeast: 0, atMost: 1 << 31),
+      only: systemIsOn,
+      "clients drawn beyond federation.cohort_size; the round ends when cohort_size uploads are"
+        + " there, and the rest do not count"),
+    ExperimentKey(
+      "system.server_time", \.system.serverTime, .number(atLeast: 0), only: systemIsOn,
+      "modelled seconds that the server adds to each round"),
+  ]
+
+  private static var systemIsDrawn: Condition {
+    when("system.kind", \.system.kind, is: .drawn)
+  }
+
+  private static var systemIsOn: Condition {
+    when("system.kind", \.system.kind, is: .drawn, .trace)
+  }
+}
+
+extension ValueForm where Value == Experiment.SystemSection.Spread {
+  /// A constant, or the median and the spread of a log-normal distribution.
+  package static func spread(above: Double? = nil, atLeast: Double? = nil) -> ValueForm {
+    let number = ValueForm<Double>.number(above: above, atLeast: atLeast)
+    let width = ValueForm<Double>.number(atLeast: 0, atMost: 20)
+    return ValueForm(
+      allowed: number.allowed + ", or {median: 2.5e6, sigma: 1} with the median in the same range"
+        + " and sigma, the standard deviation of the logarithm, from 0 to 20",
+      read: { node, context in
+        if let value = number.read(node, context) { return Value(median: value) }
+        guard let mapping = node.mapping, mapping.count == 2,
+          let median = mapping["median"].flatMap({ number.read($0, context) }),
+          let sigma = mapping["sigma"].flatMap({ width.read($0, context) })
+        else { return nil }
+        return Value(median: median, sigma: sigma)
+      },
+      write: { spread in
+        spread.sigma == 0
+          ? short(spread.median)
+          : "{median: \(short(spread.median)), sigma: \(short(spread.sigma))}"
+      })
+  }
+}
+
+extension ValueForm where Value == [Double] {
+  /// A list of numbers above 0.
+  package static var rates: ValueForm {
+    let number = ValueForm<Double>.number(above: 0)
+    return ValueForm(
+      allowed: "a list of numbers above 0, as [0.5, 1]",
+      read: { node, context in
+        guard let nodes = node.sequence else { return nil }
+        let values = nodes.compactMap { number.read($0, context) }
+        return values.count == nodes.count ? Array(values) : nil
+      }, write: { "[" + $0.map(short).joined(separator: ", ") + "]" })
+  }
+}

@@ -1,0 +1,225 @@
+// `cellm-mpi plan`: does it fit, and what will travel? Opens model and corpus, makes the partition,
+// encodes one message of each size with the real codec, and computes nothing else.
+
+internal import Adapters
+package import Configuration
+internal import Corpora
+internal import Federation
+internal import Files
+internal import FineTuning
+internal import Foundation
+internal import RandomStreams
+internal import Sparsity
+internal import Transformers
+
+/// What a run would take; starts nothing.
+///
+/// - Parameters:
+///   - ranks: MPI ranks of the run.
+///   - ranksPerNode: How many of them share a node's memory.
+///   - partition: Where to write who has which examples, a new `.csv` or `.json`; nil for nowhere.
+/// - Throws: What `run` would throw before its first round.
+package func planReport(
+  _ request: ExperimentRequest, ranks: Int, ranksPerNode: Int, partition: String? = nil,
+  assets: AssetDirectory = AssetDirectory()
+) throws -> String {
+  guard ranks >= 1, ranksPerNode >= 1 else {
+    throw CommandFailure(ExitCode.usage, "--ranks and --ranks-per-node are at least 1")
+  }
+  let loaded = try request.load()
+  try loaded.experiment.checkInputs(assets)
+  var plan = try loaded.experiment.federationPlan(assets: assets)
+  let directory = try assets.existing(loaded.experiment.model.path, what: "model")
+  var prepared = try PreparedModel(
+    loaded.experiment, assets: assets, model: try PretrainedModel(directory: directory))
+  prepared.widenedCount = try PretrainedModel.widenedCount(
+    directory: directory, precision: loaded.experiment.compute.precision,
+    packsLanguageHead: loaded.experiment.task.kind.usesLanguageHead)
+  let problems = plan.problems(population: prepared.partition.clientCount)
+  guard problems.isEmpty else {
+    throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
+  }
+  if let problem = prepared.partition.problem(exampleCount: prepared.corpus.train.count) {
+    throw CommandFailure(ExitCode.data, problem)
+  }
+  let population = prepared.partition.clientCount
+  plan = try plan.settlingNoise(population: population)
+  let privacy = PrivacyReport(plan, population: population)
+  try prepared.model.checkFinite()
+  _ = try prepared.initialVector(loaded.experiment, assets: assets)
+  let report = PlanReport(
+    experiment: loaded.experiment, plan: plan, prepared: prepared, ranks: ranks,
+    ranksPerNode: min(ranks, ranksPerNode))
+  let written = try partition.map {
+    try writePopulation(
+      prepared.partition, of: prepared.corpus.train,
+      limit: loaded.experiment.data.maximumLength, to: $0)
+  }
+  let remarks =
+    loaded.notices + (privacy?.notices ?? [])
+    + (try prepared.notices(loaded.experiment, assets: assets))
+    + [plan.idleRanksNotice(ranks: ranks)].compactMap(\.self)
+  let notices = remarks.map { "note: \($0)\n" }.joined()
+  return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
+    + report.sizes + report.populationTable + report.messages.text + (privacy?.table ?? "")
+    + report.memory + (written ?? "")
+}
+
+private func indented(_ text: String) -> String {
+  text.split(separator: "\n").map { "  \($0)\n" }.joined()
+}
+
+private struct PlanReport {
+  let experiment: Experiment
+  let plan: FederationPlan
+  let prepared: PreparedModel
+  let ranks: Int
+  let ranksPerNode: Int
+
+  private var length: Int { prepared.trainedCount }
+  private var isFull: Bool { experiment.adapter.kind == .full }
+
+  var sizes: String {
+    let head = headCount
+    let model = prepared.model
+    return "\nmodel \(model.directory)\n"
+      + alignedText(
+        [
+          ["parameters", "count", ""],
+          [
+            isFull ? "pretrained" : "base, frozen", grouped(model.parameterCount),
+            byteText(model.storedBytes),
+          ],
+          [
+            isFull ? "trained weights" : "adapter", grouped(length - head),
+            byteText(4 * (length - head)),
+          ],
+          ["head", grouped(head), byteText(4 * head)],
+          ["trainable", grouped(length), byteText(4 * length)],
+        ], indent: "  ")
+  }
+
+  /// What clients train on.
+  private var population: any Population {
+    plan.evaluation.training(prepared.partition, seed: plan.seed)
+  }
+
+  private func tokens(of examples: [Int]) -> Int {
+    examples.reduce(0) {
+      $0 + prepared.corpus.train.tokenCount(of: $1, limit: experiment.data.maximumLength)
+    }
+  }
+
+  var populationTable: String {
+    let train = prepared.corpus.train
+    let table = populationText(
+      population, labels: train.labels,
+      further: [
+        ("tokens", tokens), ("steps a round", { plan.local.stepCount(examples: $0.count) }),
+      ])
+    let held =
+      plan.evaluation.holdout > 0
+      ? ", of which about \(fixed(100 * plan.evaluation.holdout, 1)) % are held out" : ""
+    return "\npopulation: \(grouped(population.clientCount)) clients,"
+      + " \(grouped(train.count)) training examples\(held)\n" + table
+      + "  tokens a round: \(tokensPerRound)\n"
+  }
+
+  /// Exact where cohorts are drawn by the seed or given: the first hundred rounds are looked at.
+  private var tokensPerRound: String {
+    let rounds = min(plan.rounds, 100)
+    let population = population
+    let counts = (0..<rounds).map { round in
+      plan.participants(round: round, population: population.clientCount)
+        .filter { $0.fate == .used }
+        .reduce(0) { $0 + plan.local.epochs * tokens(of: population.examples(of: $1.client)) }
+    }
+    return "\(grouped(counts.reduce(0, +) / rounds)) on average, "
+      + "\(grouped(counts.min() ?? 0)) to \(grouped(counts.max() ?? 0)) in the first \(rounds)"
+      + " rounds (the cohorts of this seed)"
+  }
+
+  /// Coordinates of the head.
+  private var headCount: Int {
+    prepared.layout.segments.reduce(0) { sum, segment in
+      segment.kind == .headWeight || segment.kind == .headBias ? sum + segment.range.count : sum
+    }
+  }
+
+  /// Floats of the base matrices that factors are merged into; 0 where they are not.
+  private var mergedCount: Int {
+    guard plan.method.aggregation.kind.factors == .asStack else { return 0 }
+    return prepared.layout.adaptedPlaces.reduce(0) { sum, place in
+      let size = prepared.model.configuration.size(of: place.role)
+      return sum + size.inputs * size.outputs
+    }
+  }
+
+  var messages: PlanMessages {
+    PlanMessages(
+      plan: plan, prepared: prepared, headCount: headCount, isFull: isFull)
+  }
+
+  var memory: String {
+    let capacity = prepared.capacity(experiment)
+    let own = RankMemory(
+      prepared, capacity: capacity, threads: experiment.compute.threads,
+      localMoments: plan.local.optimizer.momentCount)
+    let vector = 4 * length
+    let messages = messages
+    let longest = messages.largestUpload
+    let cohort = plan.participants(round: 0, population: prepared.partition.clientCount)
+      .count { $0.fate == .used }
+    let uploads = ((cohort + ranks - 1) / ranks) * longest.size.total
+    // Vector, moments, pseudo-gradient, exact sum; one upload as received and as decoded.
+    let server =
+      (2 + plan.server.momentCount) * vector + 8 * length + longest.size.total
+      + 8 * longest.count + 8 * mergedCount
+    let rank = own.total + uploads
+    // Mapped as stored; what is not F32 is widened besides, in shared memory.
+    let weights = prepared.model.storedBytes + 4 * prepared.widenedCount
+    // The new matrices are written while the old ones are there, for a moment on each node; rank 0 has
+    // them in its state besides.
+    let merged = 8 * mergedCount
+    // Where uploads may be summed by host, the words that its ranks share.
+    let sums = plan.uploads == .auto || plan.uploads.addsUp
+    let sum = ranks > 1 && sums && plan.method.aggregation.kind.needs == .sum ? 8 * length : 0
+    let known = messages.rememberedSupports
+    let knownBytes = known.count * known.bytes
+    let node = weights + merged + ranksPerNode * rank + server + sum + knownBytes
+    return "\nmemory, \(ranks) rank\(ranks == 1 ? "" : "s"), \(ranksPerNode) a node\n"
+      + alignedText(
+        [
+          ["part", "bytes", "of"],
+          ["base weights", byteText(weights), "a node, shared by its ranks"],
+        ]
+          + (merged == 0
+            ? [] : [["merged weights", byteText(merged), "a node: old and new, at a merge"]]) + [
+            [
+              "activations", byteText(own.activations),
+              "a rank: micro-batches of \(capacity) tokens",
+            ],
+            [
+              "vectors", byteText(own.vectors),
+              "a rank: start, trained, moments, gradients" + (isFull ? ", weights" : ""),
+            ],
+            ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
+            ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
+            ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],
+          ]
+          + (known.count == 0
+            ? []
+            : [
+              [
+                "downloads known", byteText(knownBytes),
+                "rank 0, and each checkpoint: at most \(grouped(known.count)) supports of"
+                  + " \(byteText(known.bytes)), one for each client that took part",
+              ]
+            ]) + [
+            ["host's sum", byteText(sum), "a node: exact words to which its ranks add uploads"],
+            ["rank", byteText(rank), "sum of a rank"],
+            ["first node", byteText(node), "sum of the node with rank 0"],
+          ], indent: "  ")
+      + "  bytes: private memory, from the buffers that a run allocates for these shapes\n"
+  }
+}
