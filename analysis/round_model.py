@@ -1,7 +1,7 @@
 """How long a round takes, by a model: no file is read here. docs/communication-model.md has the formulas.
 
 A rank's work is its clients' tokens; ranks of a host share its cores; uploads become sums of hosts and go
-along a tree of hosts to rank 0, as Sources/Federation/Phases/UploadCosts.swift has it; the server steps.
+along a tree of hosts to rank 0, as Sources/Federation/Collectives/UploadCosts.swift has it; the server steps.
 """
 
 from __future__ import annotations

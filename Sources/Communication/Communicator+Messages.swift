@@ -75,17 +75,6 @@ extension Communicator {
     if let failure { throw failure }
   }
 
-  /// Every rank's messages at the root, as `[rank][message]`; nil elsewhere.
-  ///
-  /// - Communication: As `sparseGather` with `each`.
-  public func sparseGather(
-    _ messages: [[UInt8]], root: Int = 0, segmentBytes: Int = 1 << 20
-  ) throws -> [[[UInt8]]]? {
-    var all = [[[UInt8]]](repeating: [], count: size)
-    try sparseGather(messages, root: root, segmentBytes: segmentBytes) { all[$0].append($2) }
-    return rank == root ? all : nil
-  }
-
   /// Hands every rank's messages to `each` on every rank, one at a time: in ascending order within a sender,
   /// the senders interleaved (the same way on all ranks).
   ///

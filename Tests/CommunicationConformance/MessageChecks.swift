@@ -43,9 +43,6 @@ let messageChecks: [ConformanceCheck] = [
         found.expect(deliveries, expected, name)
       }
     }
-    let all = try comm.sparseGather(comm.testMessages(of: comm.rank))
-    let expected = (0..<comm.size).map { comm.testMessages(of: $0) }
-    found.expect(all, comm.rank == 0 ? expected : nil, "as arrays")
   },
   ConformanceCheck("a sparse all-gather brings every message once to every rank") { comm, found in
     for (segmentBytes, scale) in comm.segmentations {
@@ -67,10 +64,12 @@ let messageChecks: [ConformanceCheck] = [
   },
   ConformanceCheck("sparse collectives of no messages, and of empty ones, end") { comm, found in
     let empty = [[[UInt8]]](repeating: [], count: comm.size)
-    found.expect(try comm.sparseGather([]), comm.rank == 0 ? empty : nil, "gather of none")
+    try comm.sparseGather([]) { _, _, message in found.expect(message, [], "gather of none") }
     found.expect(try comm.sparseAllGather([]), empty, "all-gather of none")
     let blank = [[[UInt8]]](repeating: [[], []], count: comm.size)
-    found.expect(try comm.sparseGather([[], []]), comm.rank == 0 ? blank : nil, "gather of empty")
+    var gathered = [[[UInt8]]](repeating: [], count: comm.size)
+    try comm.sparseGather([[], []]) { gathered[$0].append($2) }
+    found.expect(gathered, comm.rank == 0 ? blank : empty, "gather of empty")
     found.expect(try comm.sparseAllGather([[], []]), blank, "all-gather of empty")
   },
   ConformanceCheck("a receiver that refuses a message still takes part to the end") { comm, found in

@@ -9,8 +9,8 @@ struct FixedPointSumTests {
     var weights: [Int]
     var totalWeight: Int { weights.reduce(0, +) }
     var largest: Float { vectors.map(\.largestMagnitude).max() ?? 0 }
-    var emptySum: FixedPointSum {
-      FixedPointSum(length: length, largestMagnitude: largest, totalWeight: totalWeight)
+    var scale: FixedPointScale {
+      FixedPointScale(largestMagnitude: largest, totalWeight: totalWeight)
     }
 
     init(
@@ -25,10 +25,16 @@ struct FixedPointSumTests {
       self.weights = (0..<clients).map { _ in Int.random(in: weights, using: &random) }
     }
 
+    func words(_ clients: some Sequence<Int>) -> [Int64] {
+      var words = [Int64](repeating: 0, count: length)
+      words.withUnsafeMutableBufferPointer {
+        for client in clients { scale.add(vectors[client], weight: weights[client], to: $0) }
+      }
+      return words
+    }
+
     func sum(_ clients: some Sequence<Int>) -> FixedPointSum {
-      var sum = emptySum
-      for client in clients { sum.add(vectors[client], weight: weights[client]) }
-      return sum
+      FixedPointSum(words: words(clients), scale: scale)
     }
   }
 
@@ -49,21 +55,16 @@ struct FixedPointSumTests {
       let cohort = Cohort(
         &random, clients: clients, weights: 1...500, value: Self.kinds[kind].value)
       let reference = cohort.sum(0..<clients)
-      #expect(reference.addedWeight == cohort.totalWeight)
       let mean = reference.mean().map(\.bitPattern)
       for ranks in [1, 2, 3, 7] {
         let order = (0..<clients).shuffled(using: &random)
         var parts = [[Int]](repeating: [], count: ranks)
         for client in order { parts[Int.random(in: 0..<ranks, using: &random)].append(client) }
-        var whole = cohort.emptySum
+        var words = cohort.words([])
         for part in parts.shuffled(using: &random) {
-          let sum = cohort.sum(part)
-          if Bool.random(using: &random) {
-            whole.merge(sum)
-          } else {
-            sum.words.withUnsafeBufferPointer { whole.merge(words: $0, weight: sum.addedWeight) }
-          }
+          for (place, word) in cohort.words(part).enumerated() { words[place] &+= word }
         }
+        let whole = FixedPointSum(words: words, scale: cohort.scale)
         #expect(whole == reference)
         #expect(whole.mean().map(\.bitPattern) == mean)
       }
@@ -116,8 +117,7 @@ struct FixedPointSumTests {
     let values: [Float] = [1, 0x1p-33, -0x1p-33, 3, 0x1.fffffep-9, -1]
     let vector = SparseVector(
       length: values.count, indices: (0..<6).map { UInt32($0) }, values: values)
-    var sum = FixedPointSum(length: 6, largestMagnitude: 3, totalWeight: 16)
-    for _ in 0..<16 { sum.add(vector) }
+    let sum = sum(Array(repeating: (vector, 1), count: 16), largest: 3, totalWeight: 16)
     #expect(sum.mean() == values)
     #expect(sum.mean(dividedBy: 1) == values.map { $0 * 16 })
   }
@@ -127,11 +127,10 @@ struct FixedPointSumTests {
     for largest in [
       Float.greatestFiniteMagnitude, 1, .leastNormalMagnitude, .leastNonzeroMagnitude,
     ] {
-      for total in [1, 2, 3, 1 << 20, FixedPointSum.largestTotalWeight] {
+      for total in [1, 2, 3, 1 << 20, FixedPointScale.largestTotalWeight] {
         let vector = SparseVector(length: 4, indices: [1, 3], values: [largest, -largest])
-        var sum = FixedPointSum(length: 4, largestMagnitude: largest, totalWeight: total)
-        sum.add(vector, weight: total - total / 2)
-        sum.add(vector, weight: total / 2)
+        let sum = sum(
+          [(vector, total - total / 2), (vector, total / 2)], largest: largest, totalWeight: total)
         #expect(sum.mean() == [0, largest, 0, -largest])
         #expect(sum.words.allSatisfy { $0.magnitude <= 1 << 62 })
       }
@@ -140,21 +139,23 @@ struct FixedPointSumTests {
 
   @Test("a cohort of zeros has a mean of zero")
   func zeros() {
-    var sum = FixedPointSum(length: 3, largestMagnitude: 0, totalWeight: 5)
-    sum.add(SparseVector(length: 3, indices: [0, 2], values: [0, -0.0]), weight: 5)
+    let vector = SparseVector(length: 3, indices: [0, 2], values: [0, -0.0])
+    let sum = sum([(vector, 5)], largest: 0, totalWeight: 5)
     #expect(sum.mean().map(\.bitPattern) == [0, 0, 0])
-    let nothing = FixedPointSum(length: 0, largestMagnitude: 0, totalWeight: 1)
+    let nothing = FixedPointSum(
+      words: [], scale: FixedPointScale(largestMagnitude: 0, totalWeight: 1))
     #expect(nothing.mean().isEmpty)
   }
 
-  @Test("words changed in place are what is averaged")
-  func inPlace() {
-    var sum = FixedPointSum(length: 2, largestMagnitude: 1, totalWeight: 2)
-    sum.add(SparseVector(length: 2, indices: [0, 1], values: [1, -0.5]))
-    sum.withMutableWords { words in
-      for i in words.indices { words[i] *= 2 }
+  /// The sum of vectors with their weights.
+  private func sum(
+    _ vectors: [(SparseVector, Int)], largest: Float, totalWeight: Int
+  ) -> FixedPointSum {
+    let scale = FixedPointScale(largestMagnitude: largest, totalWeight: totalWeight)
+    var words = [Int64](repeating: 0, count: vectors[0].0.length)
+    words.withUnsafeMutableBufferPointer {
+      for (vector, weight) in vectors { scale.add(vector, weight: weight, to: $0) }
     }
-    #expect(sum.mean() == [1, -0.5])
-    #expect(sum.addedWeight == 1)
+    return FixedPointSum(words: words, scale: scale)
   }
 }

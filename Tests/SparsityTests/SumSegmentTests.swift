@@ -118,10 +118,10 @@ struct SumSegmentTests {
     let values = (0..<100_000).map { _ in random.value() * 1e-3 }
     let vector = SparseVector(
       mask: .all(length: values.count), values: values)
-    var sum = FixedPointSum(
-      length: values.count, largestMagnitude: vector.largestMagnitude, totalWeight: 10)
-    sum.add(vector)
-    let perWord = Double(Self.message(sum.words).count) / Double(values.count)
+    let scale = FixedPointScale(largestMagnitude: vector.largestMagnitude, totalWeight: 10)
+    var words = [Int64](repeating: 0, count: values.count)
+    words.withUnsafeMutableBufferPointer { scale.add(vector, to: $0) }
+    let perWord = Double(Self.message(words).count) / Double(values.count)
     #expect(perWord < 4.9, "\(perWord) bytes a word")
   }
 

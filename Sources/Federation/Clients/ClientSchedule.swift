@@ -7,8 +7,6 @@ public enum ClientSchedule: String, Sendable, CaseIterable {
   /// at most 4/3 of the best possible longest rank); with few clients a rank, then exchanges that
   /// shorten the longest rank.
   case longestFirst = "longest_first"
-  /// The cohort's clients in order, one rank after the other.
-  case roundRobin = "round_robin"
 
   /// The positions in the cohort that each rank trains, each rank's in the order of training.
   ///
@@ -36,8 +34,6 @@ public enum ClientSchedule: String, Sendable, CaseIterable {
       if costs.count <= 16 * ranks && costs.count <= 512 {
         while Self.exchange(&assigned, &loads, costs) {}
       }
-    case .roundRobin:
-      for position in costs.indices { assigned[position % ranks].append(position) }
     }
     return assigned
   }

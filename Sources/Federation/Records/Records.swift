@@ -152,8 +152,6 @@ public struct RoundRecord: Sendable, Equatable {
   public var downloadPayload: PayloadSize { clients.reduce(.zero) { $0 + $1.download } }
   /// What the cohort sent.
   public var uploadPayload: PayloadSize { clients.reduce(.zero) { $0 + $1.upload } }
-  /// What dense LoRA would have moved in one direction for the same cohort, in bytes.
-  public var denseBytes: Int { clients.count * denseMessage.total }
   /// What dense LoRA would have moved in both directions for the same clients: a download for each
   /// that received one, an upload for each that counts.
   public var densePayloadBytes: Int {
@@ -161,7 +159,7 @@ public struct RoundRecord: Sendable, Equatable {
   }
   /// Those of the clients that were refused.
   public var refused: [ClientRecord] { clients.filter { $0.status == .refused } }
-  /// How many clients it became this of.
+  /// The number of clients with this status.
   public func count(_ status: ClientStatus) -> Int {
     clients.reduce(0) { $0 + ($1.status == status ? 1 : 0) }
   }
@@ -220,15 +218,6 @@ public struct RoundProgress: Sendable, Equatable {
   public var workCount: Int
   /// Wall seconds since this stage began.
   public var stageSeconds: Double
-
-  /// The seconds that the rest of this stage takes at the rate so far; nil before anything is done.
-  ///
-  /// Rank 0's own work stands for the round: with the default schedule all ranks have about the
-  /// same.
-  public var secondsLeftInStage: Double? {
-    guard workFinished > 0 else { return nil }
-    return stageSeconds * Double(max(0, workCount - workFinished)) / Double(workFinished)
-  }
 }
 
 /// Where a run ended.

@@ -13,11 +13,6 @@ import Testing
     #expect(schedule.assign(costs: [], ranks: 2) == [[], []])
   }
 
-  @Test("round robin deals the cohort out in order")
-  func roundRobin() {
-    #expect(ClientSchedule.roundRobin.assign(costs: [9, 1, 1], ranks: 2) == [[0, 2], [1]])
-  }
-
   @Test("every member of the cohort is assigned once, and longest-first is within 4/3 of ideal")
   func everyoneOnce() {
     let costs = wobble(200, salt: 3).map { Int($0.magnitude * 1000) + 1 }

@@ -171,7 +171,9 @@ private struct RoundsGolden: Decodable {
 
   /// A sum of nothing over so many clients.
   private func empty(length: Int, cohort: Int) -> FixedPointSum {
-    FixedPointSum(length: length, largestMagnitude: 0, totalWeight: cohort)
+    FixedPointSum(
+      words: Array(repeating: 0, count: length),
+      scale: FixedPointScale(largestMagnitude: 0, totalWeight: cohort))
   }
 
   @Test("noise on the mean is normal with deviation z C / m in every coordinate")

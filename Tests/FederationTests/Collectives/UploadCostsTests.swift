@@ -71,18 +71,20 @@ import Testing
             Float((0..<12).reduce(-6) { sum, _ in sum + uniform() }) * 1e-3
           })
       }
-      var sum = FixedPointSum(
-        length: length, largestMagnitude: vectors.map(\.largestMagnitude).max()!,
-        totalWeight: clients)
-      for vector in vectors { sum.add(vector) }
+      let scale = FixedPointScale(
+        largestMagnitude: vectors.map(\.largestMagnitude).max()!, totalWeight: clients)
+      var words = [Int64](repeating: 0, count: length)
+      words.withUnsafeMutableBufferPointer {
+        for vector in vectors { scale.add(vector, to: $0) }
+      }
       let union = costs.union(of: [0])
-      let found = sum.words.count { $0 != 0 }
+      let found = words.count { $0 != 0 }
       #expect(abs(union / Double(found) - 1) < 0.05, "\(union) expected, \(found) found")
       let room = UnsafeMutableRawBufferPointer.allocate(
         byteCount: SumSegment.largestBytes(count: length), alignment: 8)
       defer { room.deallocate() }
       var scratch = SumSegment.Scratch()
-      let message = sum.words.withUnsafeBufferPointer {
+      let message = words.withUnsafeBufferPointer {
         SumSegment.encode($0, into: room, using: &scratch)
       }
       let modelled = costs.bytes(ofUnion: union)
