@@ -3,7 +3,9 @@
 /// All aggregations.
 package enum Aggregators {
   /// The variants, in the order of the documentation.
-  package static let all: [AggregationKind] = [.mean, .normWeighted, .productMean, .stacked]
+  package static let all: [AggregationKind] = [
+    .mean, .normWeighted, .productMean, .stacked, .coordinateMedian, .trimmedMean,
+  ]
 
   /// What each variant computes, for the documentation of the key.
   package static var help: String {
