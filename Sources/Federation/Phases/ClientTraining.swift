@@ -50,10 +50,11 @@ struct ClientTraining {
       }
       do {
         let trained = try train(
-          member, download, underWay, &progress, shouldStop: shouldStop, onProgress: onProgress)
+          member, from: download, underWay: underWay, progress: &progress,
+          shouldStop: shouldStop, onProgress: onProgress)
         let seconds = clock.mark(\.train)
         context.onActivity(.encoding(round: context.round, client: member.client))
-        let upload = try encode(trained, of: member, download)
+        let upload = try encode(trained, of: member, against: download)
         try result.send(upload.message)
         result.reports.append(
           report(
@@ -74,8 +75,8 @@ struct ClientTraining {
 
   /// Trains a client from the trainer's start and adds what it kept back in earlier rounds.
   private func train(
-    _ member: Cohort.Member, _ download: Download, _ underWay: MessagesUnderWay?,
-    _ progress: inout TrainingProgress, shouldStop: () -> Bool,
+    _ member: Cohort.Member, from download: Download, underWay: MessagesUnderWay?,
+    progress: inout TrainingProgress, shouldStop: () -> Bool,
     onProgress: (RoundProgress) -> Void
   ) throws -> Trained {
     let (plan, round, client) = (context.plan, context.round, member.client)
@@ -117,7 +118,7 @@ struct ClientTraining {
 
   /// Selects and encodes the upload of a client, and keeps what is not sent.
   private func encode(
-    _ trained: Trained, of member: Cohort.Member, _ download: Download
+    _ trained: Trained, of member: Cohort.Member, against download: Download
   ) throws -> Upload {
     let delta = trained.outcome.clientDelta
     let support = supports.upload(

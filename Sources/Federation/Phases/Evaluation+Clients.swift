@@ -45,8 +45,8 @@ extension Evaluation {
     // Ascending by number; the client decides where two numbers are equal.
     var best: [(number: UInt64, client: Int)] = []
     for client in clients {
-      // Rounds 0 to 3 name samples of examples.
-      var stream = RandomStream(seed: context.plan.seed, purpose: .split, round: 4, client: client)
+      var stream = RandomStream(
+        seed: context.plan.seed, purpose: .split, round: EvaluationDraw.clients, client: client)
       let candidate = (number: stream.next(), client: client)
       if best.count == context.plan.evaluation.clients, let worst = best.last, worst <= candidate {
         continue

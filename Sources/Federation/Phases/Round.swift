@@ -84,7 +84,9 @@ extension RoundContext {
       on: cohort, downloadSizes: charges.sizes, reports: agreed.reports, in: self)
     try verdict.withdrawResiduals(of: cohort, reports: agreed.reports, in: self)
 
-    let uploads = Uploads(trained, agreed, verdict, downloads, supports: supports, in: self)
+    let uploads = Uploads(
+      of: trained, agreed: agreed, verdict: verdict, downloads: downloads, supports: supports,
+      in: self)
     let combination = UploadCombination(
       context: self, uploads: uploads, supports: supports, clip: clip)
     let combined = try combination.combined(hostSums: memory.hostSums, clock: &clock)

@@ -26,8 +26,8 @@ struct Uploads {
 
   /// The uploads of the clients that trained and whose upload counts.
   init(
-    _ trained: TrainedClients, _ agreed: TrainedClients.Agreed, _ verdict: Verdict,
-    _ downloads: Downloads, supports: Supports, in context: RoundContext
+    of trained: TrainedClients, agreed: TrainedClients.Agreed, verdict: Verdict,
+    downloads: Downloads, supports: Supports, in context: RoundContext
   ) {
     let (cohort, isUsed) = (trained.cohort, verdict.isUsed)
     var places: [Int?] = []

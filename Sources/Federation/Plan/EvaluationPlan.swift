@@ -55,8 +55,7 @@ public struct EvaluationPlan: Sendable, Equatable {
   /// The first ones would not do: test files are often sorted by label.
   public func examples(of split: Split, count: Int, seed: UInt64) -> [Int] {
     guard let maximumExamples, maximumExamples < count else { return Array(0..<count) }
-    let index = Split.allCases.firstIndex(of: split) ?? 0
-    var stream = RandomStream(seed: seed, purpose: .split, round: index)
+    var stream = RandomStream(seed: seed, purpose: .split, round: EvaluationDraw.of(split))
     return stream.sample(maximumExamples, of: count)
   }
 
@@ -89,4 +88,13 @@ public struct EvaluationPlan: Sendable, Equatable {
     }
     return found
   }
+}
+
+/// The numbers by which the draws of evaluations are named: the `round` of their random streams. 3 is
+/// the draw of held-out examples (HoldoutPopulation.swift).
+enum EvaluationDraw {
+  /// The sample of a split's examples: 0 to 2.
+  static func of(_ split: Split) -> Int { Split.allCases.firstIndex(of: split) ?? 0 }
+  /// The clients that are evaluated.
+  static let clients = 4
 }
