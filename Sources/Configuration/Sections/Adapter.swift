@@ -1,9 +1,68 @@
-// The values that an experiment's adapter allows: some need LoRA's factors or frozen weights, which
-// it may not have; and the adapter as a value. `plan` and `run` refuse the same, as both read the
-// experiment.
+// The section `adapter`, the value that it makes, and the values of other sections that it does not allow: some
+// need LoRA's factors or frozen weights.
 
 package import Adapters
 internal import Kernels
+
+extension Experiment {
+  /// The trained adapter.
+  package struct AdapterSection: Sendable, Equatable {
+    /// What is trained.
+    package var kind = Kind.lora
+    /// Rank of the two factors.
+    package var loraRank = 16
+    /// The product of the factors is scaled by alpha / lora_rank.
+    package var alpha = 16.0
+    /// The adapted matrices; nil means all linear ones.
+    package var targets: [String]?
+    /// Probability with which an input of an adapter is dropped in training.
+    package var dropout = 0.0
+    /// PEFT directory to start from.
+    package var initial: String?
+    /// The factors that stay as they start.
+    package var frozen = Frozen.none
+
+    /// What can be trained beside the head: factors that are added to frozen matrices, or all weights.
+    package enum Kind: String, Sendable, CaseIterable { case lora, full }
+
+    /// The parts of an adapter that can be frozen.
+    package enum Frozen: String, Sendable, CaseIterable {
+      case none
+      case loraA = "lora_a"
+      case both
+    }
+  }
+}
+
+extension ExperimentKey {
+  static let adapterKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "adapter.kind", \.adapter.kind, .choice,
+      "what is trained and travels: LoRA's factors, or all weights as their difference from the"
+        + " pretrained ones (full fine-tuning); and the task's head"),
+    ExperimentKey(
+      "adapter.lora_rank", \.adapter.loraRank, .integer(atLeast: 1, atMost: 4096), only: isLoRA,
+      "rank of the two factors that are added to each adapted matrix"),
+    ExperimentKey(
+      "adapter.alpha", \.adapter.alpha, .numerator, only: isLoRA,
+      "the product of the two factors is scaled by alpha / lora_rank"),
+    ExperimentKey(
+      "adapter.targets", \.adapter.targets, .either("all_linear", or: .names), only: isLoRA,
+      "the adapted matrices, by the last part of their names"),
+    ExperimentKey(
+      "adapter.dropout", \.adapter.dropout, .floatShare, only: isLoRA,
+      "probability with which an adapter's input is dropped in training"),
+    ExperimentKey(
+      "adapter.initial", optional: \.adapter.initial, only: isLoRA,
+      "PEFT adapter to start from, of the same rank, alpha and targets"),
+    ExperimentKey(
+      "adapter.frozen", \.adapter.frozen, .choice, only: isLoRA,
+      "the factors that stay as they start, are not sent and not counted: lora_a is FFA-LoRA, both"
+        + " trains the task's head alone"),
+  ]
+
+  private static let isLoRA = when("adapter.kind", \.adapter.kind, is: .lora)
+}
 
 extension Experiment {
   /// Problems of values that the adapter does not allow, with the key to be named.

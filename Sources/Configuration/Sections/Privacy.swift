@@ -1,4 +1,35 @@
-// The keys of differentially private federated averaging (docs/privacy.md).
+// The section `privacy`: differentially private federated averaging (docs/privacy.md).
+
+package import Federation
+
+extension Experiment {
+  /// What is clipped and how much noise is added.
+  package struct PrivacySection: Sendable, Equatable {
+    /// How uploads are clipped; without it there is no privacy.
+    package var clipping = Clipping.none
+    /// The largest L2 norm of an upload, at first where it adapts.
+    package var clip = 1.0
+    /// The share of clients whose uploads are to be within the clip.
+    var clipQuantile = 0.5
+    /// The step of the clip's logarithm.
+    var clipLearningRate = 0.2
+    /// Noise in the count of clients within the clip; nil means a twentieth of the cohort.
+    var clipCountDeviation: Double?
+    /// The epsilon to stay within; nil where the noise is given.
+    package var targetEpsilon: Double?
+    /// Noise over clip.
+    package var noiseMultiplier = 1.0
+    /// The delta of the guarantee.
+    package var delta = 1e-5
+    /// The cohort whose noise is simulated; nil means the one that is run.
+    package var noiseCohortSize: Int?
+    /// The population of the guarantee; nil means the one that is run.
+    package var population: Int?
+
+    /// The ways in which uploads are clipped.
+    package enum Clipping: String, Sendable, CaseIterable { case none, fixed, adaptive }
+  }
+}
 
 extension ExperimentKey {
   static let privacyKeys: [ExperimentKey] = [
@@ -56,5 +87,24 @@ extension ExperimentKey {
     Condition(
       path: "privacy.clipping", values: values.map(\.rawValue),
       current: { $0.privacy.clipping.rawValue })
+  }
+}
+
+extension Experiment.PrivacySection {
+  package var plan: Privacy? {
+    let clipping: Privacy.Clipping
+    switch self.clipping {
+    case .none: return nil
+    case .fixed: clipping = .fixed(clip)
+    case .adaptive:
+      clipping = .adaptive(
+        AdaptiveClip(
+          initial: clip, quantile: clipQuantile, learningRate: clipLearningRate,
+          countDeviation: clipCountDeviation))
+    }
+    return Privacy(
+      clipping: clipping,
+      noise: targetEpsilon.map { .targetEpsilon($0) } ?? .multiplier(noiseMultiplier),
+      delta: delta, noiseCohortSize: noiseCohortSize, population: population)
   }
 }

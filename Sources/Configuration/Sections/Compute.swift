@@ -1,0 +1,34 @@
+// The section `compute`.
+
+package import Kernels
+
+extension Experiment {
+  /// How the work is carried out on a rank; changes no result beyond rounding.
+  package struct ComputeSection: Sendable, Equatable {
+    /// Threads of a rank.
+    package var threads = 1
+    /// Tokens that go through the model at a time; nil means that the program chooses.
+    package var microBatchTokens: Int?
+    /// Number format of the computation.
+    package var precision = MatrixFormat.fp32
+  }
+}
+
+extension ExperimentKey {
+  static let computeKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1024),
+      "threads of a rank, each on a micro-batch of its own with its own memory; never changes a bit;"
+        + " under mpirun give a rank as many cores (--map-by slot:PE=N)"
+    ),
+    ExperimentKey(
+      "compute.micro_batch_tokens", \.compute.microBatchTokens,
+      .either("auto", or: .integer(atLeast: 1, atMost: 1 << 24)),
+      "tokens that go through the model at a time, which bounds a rank's memory; another value"
+        + " rounds otherwise, and with adapter.dropout draws other masks"),
+    ExperimentKey(
+      "compute.precision", \.compute.precision, .choice,
+      "number format of the frozen products; bf16 needs a build with the trait oneDNN and a CPU that"
+        + " has it"),
+  ]
+}

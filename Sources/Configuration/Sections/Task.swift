@@ -1,0 +1,29 @@
+// The section `task`.
+
+package import FineTuning
+
+extension Experiment {
+  /// What the model is trained to do.
+  package struct TaskSection: Sendable, Equatable {
+    /// The task.
+    package var kind = TaskKind.classification
+    /// The hidden state that stands for a sequence.
+    package var pooling = Pooling.auto
+
+    /// The hidden states that can stand for a sequence; `auto` is the model family's own choice.
+    package enum Pooling: String, Sendable, CaseIterable { case auto, first, last, mean }
+  }
+}
+
+extension ExperimentKey {
+  static let taskKeys: [ExperimentKey] = [
+    ExperimentKey(
+      "task.kind", \.task.kind, .choice,
+      "what is learnt: the label of an example, or its next tokens"),
+    ExperimentKey(
+      "task.pooling", \.task.pooling, .choice,
+      only: when("task.kind", \.task.kind, is: .classification),
+      "the token whose hidden state stands for an example; auto is what the model family does:"
+        + " first (with pooler) for BERT, last for Llama"),
+  ]
+}
