@@ -12,7 +12,7 @@ extension ValueForm where Value == DensitySchedule {
     let period = ValueForm<Int>.integer(atLeast: 1)
     return ValueForm(
       allowed: share.allowed + ", or {initial: 1, factor: 0.5, period: 10} with initial and factor"
-        + " in the same range and a period of at least 1, where wanted with a minimum: 0.1",
+        + " in the same range and a period of at least 1; optional: minimum: 0.1",
       read: { node, context in
         if let value = share.read(node, context) { return .constant(value) }
         guard let mapping = node.mapping, mapping.count == (mapping["minimum"] == nil ? 3 : 4),

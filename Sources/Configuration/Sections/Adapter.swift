@@ -38,8 +38,8 @@ extension ExperimentKey {
   static let adapterKeys: [ExperimentKey] = [
     ExperimentKey(
       "adapter.kind", \.adapter.kind, .choice,
-      "what is trained and travels: LoRA's factors, or all weights as their difference from the"
-        + " pretrained ones (full fine-tuning); and the task's head"),
+      "what is trained and sent, besides the task's head: LoRA's factors, or all weights as"
+        + " differences from the pretrained ones (full fine-tuning)"),
     ExperimentKey(
       "adapter.lora_rank", \.adapter.loraRank, .integer(atLeast: 1, atMost: 4096), only: isLoRA,
       "rank of the two factors that are added to each adapted matrix"),
@@ -51,14 +51,14 @@ extension ExperimentKey {
       "the adapted matrices, by the last part of their names"),
     ExperimentKey(
       "adapter.dropout", \.adapter.dropout, .floatShare, only: isLoRA,
-      "probability with which an adapter's input is dropped in training"),
+      "dropout probability of an adapter's input during training"),
     ExperimentKey(
       "adapter.initial", optional: \.adapter.initial, only: isLoRA,
-      "PEFT adapter to start from, of the same rank, alpha and targets"),
+      "PEFT adapter to start from, with the same rank, alpha and targets"),
     ExperimentKey(
       "adapter.frozen", \.adapter.frozen, .choice, only: isLoRA,
-      "the factors that stay as they start, are not sent and not counted: lora_a is FFA-LoRA, both"
-        + " trains the task's head alone"),
+      "factors that are not trained, not sent and not counted; lora_a: FFA-LoRA; both: only the"
+        + " task's head is trained"),
   ]
 
   private static let isLoRA = when("adapter.kind", \.adapter.kind, is: .lora)

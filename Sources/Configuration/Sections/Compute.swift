@@ -18,17 +18,16 @@ extension ExperimentKey {
   static let computeKeys: [ExperimentKey] = [
     ExperimentKey(
       "compute.threads", \.compute.threads, .integer(atLeast: 1, atMost: 1024),
-      "threads of a rank, each on a micro-batch of its own with its own memory; never changes a bit;"
-        + " under mpirun give a rank as many cores (--map-by slot:PE=N)"
-    ),
+      "threads per rank, each with its own micro-batch and memory; changes no result; under"
+        + " mpirun give each rank as many cores (--map-by slot:PE=N)"),
     ExperimentKey(
       "compute.micro_batch_tokens", \.compute.microBatchTokens,
       .either("auto", or: .integer(atLeast: 1, atMost: 1 << 24)),
-      "tokens that go through the model at a time, which bounds a rank's memory; another value"
-        + " rounds otherwise, and with adapter.dropout draws other masks"),
+      "tokens that go through the model at a time; limits the memory of a rank; another value"
+        + " changes the rounding and, with adapter.dropout, the dropout masks"),
     ExperimentKey(
       "compute.precision", \.compute.precision, .choice,
-      "number format of the frozen products; bf16 needs a build with the trait oneDNN and a CPU that"
-        + " has it"),
+      "precision of matrix products with frozen weights; bf16 needs a build with the trait oneDNN"
+        + " and a CPU with AVX512-BF16"),
   ]
 }

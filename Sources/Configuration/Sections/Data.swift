@@ -14,9 +14,9 @@ extension ExperimentKey {
   static let dataKeys: [ExperimentKey] = [
     ExperimentKey(
       "data.path", \.data.path, .path, required: true,
-      "directory of the tokenized corpus; it belongs to the model's tokenizer"),
+      "directory of the tokenized corpus; it must have been made with the model's tokenizer"),
     ExperimentKey(
       "data.max_length", \.data.maximumLength, .integer(atLeast: 1, atMost: 1 << 24),
-      "longer examples are cut to this number of tokens, whichever token comes last"),
+      "examples are cut to this many tokens, also if that removes [SEP]"),
   ]
 }

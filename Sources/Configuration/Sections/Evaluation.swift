@@ -34,34 +34,34 @@ extension ExperimentKey {
   static let evaluationKeys: [ExperimentKey] = [
     ExperimentKey(
       "evaluation.every", \.evaluation.every, .integer(atLeast: 1, atMost: 1 << 31),
-      "rounds from one evaluation to the next; the last round is always evaluated"),
+      "rounds between two evaluations; the last round is always evaluated"),
     ExperimentKey(
       "evaluation.splits", \.evaluation.splits, .list(), "the splits that are evaluated"),
     ExperimentKey(
       "evaluation.maximum_examples", \.evaluation.maximumExamples,
       .either("all", or: .integer(atLeast: 1)),
-      "examples of a split that are looked at: the same random ones every time"),
+      "number of examples of a split that are evaluated: the same random ones each time"),
     ExperimentKey(
       "evaluation.masked", \.evaluation.masked, .choice,
-      "evaluate the vector as a client receives it, under the round's download mask, as a whole, or"
-        + " both"),
+      "evaluate the vector that clients receive (true: with the download mask), the whole vector"
+        + " (false), or both"),
     ExperimentKey(
       "evaluation.tiers", \.evaluation.tiers, .boolean,
       only: Condition(
         path: "method.tiers", values: ["a list of tiers"],
         current: { $0.method.tiers.isEmpty ? "[]" : "a list of tiers" }),
-      "whether the splits are evaluated besides with what the clients of each tier receive"),
+      "whether the splits are also evaluated with the vector that each tier receives"),
     ExperimentKey(
       "evaluation.clients", \.evaluation.clients, .integer(atLeast: 0, atMost: 1 << 20),
-      "clients that took part so far, and as many that never did, which are evaluated one by one on"
-        + " examples of their own; 0 for none"),
+      "evaluate this many clients that took part so far, and as many that did not, each on its"
+        + " own examples; 0: none"),
     ExperimentKey(
       "evaluation.holdout", \.evaluation.holdout, .number(atLeast: 0, below: 1),
       only: Condition(
         path: "evaluation.clients", values: ["1 or more"],
         current: { $0.evaluation.clients > 0 ? "1 or more" : "0" }),
-      "share of the training examples that no client trains on and on which clients are evaluated;"
-        + " with 0 they are evaluated on what they train on"),
+      "share of the training examples that is held out for the evaluation of clients; 0: clients"
+        + " are evaluated on their training examples"),
   ]
 }
 

@@ -9,6 +9,6 @@ extension ExperimentKey {
     + watchdogKeys + outputKeys + systemKeys + [
       ExperimentKey(
         "seed", \.seed, .seed,
-        "the number that all randomness is derived from: same seed, same bits")
+        "the seed of all random numbers; the same seed gives the same bits")
     ]
 }

@@ -71,25 +71,25 @@ extension ExperimentKey {
       "number of rounds"),
     ExperimentKey(
       "federation.cohort.kind", \.federation.cohort.kind, .choice,
-      "how the clients of a round are found: drawn at random, or as a file says"),
+      "how clients are sampled: at random, or from a file"),
     ExperimentKey(
       "federation.cohort.path", optional: \.federation.cohort.path, required: true,
       only: when("federation.cohort.kind", \.federation.cohort.kind, is: .file),
-      "JSON file with a list of client numbers for each round, as [[0, 2], [1, 3]]"),
+      "JSON file with a list of client numbers for each round, for example [[0, 2], [1, 3]]"),
     ExperimentKey(
       "federation.cohort_size", \.federation.cohortSize, .integer(atLeast: 1, atMost: 1 << 31),
       only: when("federation.cohort.kind", \.federation.cohort.kind, is: .uniform),
-      "clients of a round"),
+      "clients per round"),
     ExperimentKey(
       "federation.weighting", \.federation.weighting, .choice,
-      "the weight of a client in the mean: the same for all, or its number of examples"),
+      "the weight of a client in the mean: equal for all, or its number of examples"),
     ExperimentKey(
       "federation.uploads", \.federation.uploads, .choice,
-      "how uploads move between MPI ranks: clients' messages (gather, overlapped with training,"
+      "how MPI ranks exchange uploads: messages of clients (gather, overlapped with training,"
         + " all_gather) or sums of hosts (docs/communication-model.md); changes no result"),
     ExperimentKey(
       "federation.non_finite", \.federation.nonFinite, .choice,
-      "a client whose update is not finite: left out of the round and reported, or the end of the run"
-    ),
+      "if a client's update is not finite: leave it out of the round and report it (refuse), or"
+        + " end the run (stop)"),
   ]
 }

@@ -45,16 +45,16 @@ extension ExperimentKey {
       "passes of a client over its examples in a round"),
     ExperimentKey(
       "local.batch_size", \.local.batchSize, .integer(atLeast: 1, atMost: 1 << 30),
-      "examples of a local step"),
+      "examples per local step"),
     ExperimentKey(
       "local.optimizer", \.local.optimizer, .choice,
-      "the clients' optimizer, as PyTorch's; its moments are fresh for each client and round"),
+      "the clients' optimizer, as in PyTorch; its moments start at zero for each client and round"),
     ExperimentKey(
       "local.learning_rate", \.local.learningRate, .positiveFloat, "the clients' step size"),
     ExperimentKey(
       "local.momentum", \.local.momentum, .floatShare,
       only: when("local.optimizer", \.local.optimizer, is: .sgd),
-      "the clients' momentum, fresh for each client and round"),
+      "the clients' momentum; it starts at zero for each client and round"),
     ExperimentKey(
       "local.beta1", \.local.beta1, .floatShare,
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
@@ -73,13 +73,14 @@ extension ExperimentKey {
       "AdamW's decoupled weight decay"),
     ExperimentKey(
       "local.proximal", \.local.proximal, .float,
-      "FedProx's mu (Li et al. 2020): a client's loss gets mu / 2 times the squared distance from"
-        + " where it started"),
+      "FedProx's mu (Li et al. 2020): the local loss gets mu / 2 times the squared distance from"
+        + " the downloaded vector"),
     ExperimentKey(
-      "local.shuffle", \.local.shuffle, .boolean, "whether each pass has its own order"),
+      "local.shuffle", \.local.shuffle, .boolean,
+      "whether the examples are shuffled before each pass"),
     ExperimentKey(
       "local.schedule.kind", \.local.schedule.kind, .choice,
-      "how the clients' step size changes with the round"),
+      "schedule of the clients' step size over the rounds"),
     ExperimentKey(
       "local.schedule.warmup_rounds", \.local.schedule.warmupRounds, .warmup, warmupMeaning),
     ExperimentKey(

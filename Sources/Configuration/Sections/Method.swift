@@ -80,44 +80,44 @@ extension ExperimentKey {
       "share of the coordinates that is sent to the clients"),
     ExperimentKey(
       "method.download.values", \.method.download.values, .choice,
-      "how the values are written; int8 and int4 round at random and have a scale per tensor"),
+      "number format of the values; int8 and int4 use stochastic rounding and one scale per tensor"),
     ExperimentKey(
       "method.download.indices", \.method.download.indices, .choice,
-      "which coordinates they are: said in full, or by what changed since the client's last download"
-        + " where that is shorter"),
+      "send all indices (complete), or only the change since the client's last download if that"
+        + " is shorter (difference)"),
     ExperimentKey(
       "method.upload.select", \.method.upload.select, .choice,
-      "the coordinates of a client's change that are sent to the server"),
+      "the coordinates of a client's delta that are sent to the server"),
     ExperimentKey(
       "method.upload.density", \.method.upload.density, .density,
       only: when("method.upload.select", \.method.upload.select, is: .topMagnitude, .random),
       "share of the coordinates that is sent to the server"),
     ExperimentKey(
       "method.upload.values", \.method.upload.values, .choice,
-      "how the values are written; int8 and int4 round at random and have a scale per tensor"),
+      "number format of the values; int8 and int4 use stochastic rounding and one scale per tensor"),
     ExperimentKey(
       "method.persistence", \.method.persistence, .choice,
-      "whether the download is chosen anew from the whole vector, or within the one before, the rest"
-        + " pruned for good"),
+      "choose the download mask again each round (anew), or only shrink it (nested): the rest"
+        + " stays zero"),
     ExperimentKey(
       "method.trainable", \.method.trainable, .choice,
-      "the coordinates that a client trains: all, whichever it received, or those alone"),
+      "the coordinates that a client trains: all, or only those that it downloaded"),
     ExperimentKey(
       "method.residual", \.method.residual, .choice,
-      "the part of a client's change that is not sent: dropped, or kept and added to its next"
-        + " (error feedback)"),
+      "the part of a client's delta that is not sent: dropped, or kept and added to its next"
+        + " delta (error feedback)"),
     ExperimentKey(
       "method.aggregation", \.method.aggregation, .aggregation, Aggregators.help),
     ExperimentKey(
       "method.tiers", \.method.tiers, .tiers,
-      "kinds of clients that differ in lora_rank or densities; [] where all are alike"),
+      "groups of clients that differ in lora_rank or densities; []: all clients are equal"),
     ExperimentKey(
       "method.tier_assignment", \.method.tierAssignment, .choice,
-      "the tier of a client: its number modulo the tiers, or drawn by their shares"),
+      "the tier of a client: its number modulo the number of tiers, or drawn by the tiers' shares"),
     ExperimentKey(
       "method.rank_pruning.factor", \.method.rankPruning.factor, .number(above: 0, atMost: 1),
-      "share of its ranks that a client keeps for good when the last ones shrank in its training"
-        + " (HetLoRA's self-pruning, gamma); 1 for no pruning"),
+      "share of its ranks that a client keeps if the last ranks shrink during its training"
+        + " (HetLoRA's gamma); 1: no pruning"),
     ExperimentKey(
       "method.rank_pruning.penalty", \.method.rankPruning.penalty, .float,
       only: ExperimentKey.Condition(

@@ -12,6 +12,6 @@ extension ExperimentKey {
   static let modelKeys: [ExperimentKey] = [
     ExperimentKey(
       "model.path", \.model.path, .path, required: true,
-      "directory of the pretrained model, as Hugging Face has it")
+      "directory of the pretrained model, in Hugging Face format")
   ]
 }

@@ -32,25 +32,27 @@ extension ExperimentKey {
   static let checkpointKeys: [ExperimentKey] = [
     ExperimentKey(
       "checkpoint.every_rounds", \.checkpoint.everyRounds, .integer(atLeast: 0, atMost: 1 << 31),
-      "rounds from one checkpoint to the next; 0 for none by rounds"),
+      "rounds between two checkpoints; 0: no checkpoints by rounds"),
     ExperimentKey(
       "checkpoint.every_minutes", \.checkpoint.everyMinutes, .number(atLeast: 0),
-      "minutes after which the end of a round is saved; 0 for none by time"),
+      "save a checkpoint at the end of a round if this many minutes have passed since the last"
+        + " one; 0: none by time"),
     ExperimentKey(
       "checkpoint.keep", \.checkpoint.keep, .integer(atLeast: 1, atMost: 1 << 20),
-      "checkpoints that stay: where the newest is damaged, the one before is taken"),
+      "number of checkpoints that are kept; if the newest one is damaged, the one before it is"
+        + " used"),
   ]
 
   static let watchdogKeys: [ExperimentKey] = [
     ExperimentKey(
       "watchdog.minutes", \.watchdog.minutes, .number(atLeast: 0, atMost: 1_000_000),
-      "minutes without progress after which a rank that hangs ends the run (exit code 76); 0 for never;"
-        + " off by itself under a debugger")
+      "minutes without progress after which a rank that hangs ends the run (exit code 76); 0:"
+        + " never; it is off under a debugger")
   ]
 
   static let outputKeys: [ExperimentKey] = [
     ExperimentKey(
       "output.tensorboard", \.output.tensorBoard, .boolean,
-      "whether the run directory gets curves for TensorBoard")
+      "whether the run directory gets TensorBoard curves")
   ]
 }

@@ -38,9 +38,10 @@ extension ExperimentKey {
   static let partitionKeys: [ExperimentKey] = [
     ExperimentKey(
       "partition.kind", \.partition.kind, .choice,
-      "which client owns which training examples: skewed by label, at random, by the corpus's own"
-        + " clients, a few shards of sorted labels each, of log-normal sizes, drawn for each client"
-        + " from the whole corpus, or as a file says"),
+      "how training examples are assigned to clients: skewed by label (dirichlet), at random"
+        + " (iid), by the corpus's own clients (natural), shards of sorted labels, log-normal"
+        + " sizes (quantity_skew), drawn for each client from the whole corpus (virtual), or from"
+        + " a file"),
     ExperimentKey(
       "partition.clients", \.partition.clients, .integer(atLeast: 1, atMost: 1 << 31),
       only: partitionIs(.dirichlet, .iid, .shards, .quantitySkew, .virtual),
@@ -48,35 +49,35 @@ extension ExperimentKey {
     ExperimentKey(
       "partition.alpha", \.partition.alpha, .number(above: 0),
       only: partitionIs(.dirichlet, .virtual),
-      "concentration of the Dirichlet distribution: small is very different clients"),
+      "concentration of the Dirichlet distribution; a small value gives very different clients"),
     ExperimentKey(
       "partition.shards_per_client", \.partition.shardsPerClient,
       .integer(atLeast: 1, atMost: 1 << 31), only: partitionIs(.shards),
-      "shards of a client, each of about one label (McMahan et al. 2017)"),
+      "shards per client, each with about one label (McMahan et al. 2017)"),
     ExperimentKey(
       "partition.median_examples", \.partition.medianExamples,
       .integer(atLeast: 1, atMost: 1 << 31), only: partitionIs(.virtual),
-      "median of the log-normal sizes of clients"),
+      "median of the log-normal client sizes"),
     ExperimentKey(
       "partition.sigma", \.partition.sigma, .number(atLeast: 0, atMost: 20),
       only: partitionIs(.quantitySkew, .virtual),
-      "standard deviation of the logarithm of a client's size; 0 is clients of one size"),
+      "standard deviation of the logarithm of client sizes; 0: all clients have one size"),
     ExperimentKey(
       "partition.minimum_examples", \.partition.minimumExamples,
       .integer(atLeast: 1, atMost: 1 << 31),
       only: partitionIs(.dirichlet, .quantitySkew, .virtual),
-      "no client owns fewer training examples"),
+      "each client owns at least this many training examples"),
     ExperimentKey(
       "partition.iid_mix", \.partition.iidMix, .number(atLeast: 0, atMost: 1),
       only: partitionIs(.dirichlet, .natural, .shards, .file),
-      "share of each client's examples that is exchanged with draws from all clients' (FLASC's"
-        + " iid-mix): 1 is IID in all but sizes"),
+      "share of each client's examples that is shuffled among all clients (FLASC's iid-mix); 1:"
+        + " IID except for sizes"),
     ExperimentKey(
       "partition.path", optional: \.partition.path, required: true, only: partitionIs(.file),
-      "JSON file with a list of example numbers for each client, as [[0, 2], [1]]"),
+      "JSON file with a list of example numbers for each client, for example [[0, 2], [1]]"),
     ExperimentKey(
       "partition.shares_examples", \.partition.sharesExamples, .boolean, only: partitionIs(.file),
-      "whether the file may give an example to several clients, or to one twice"),
+      "whether the file may assign an example to several clients, or more than once to one client"),
   ]
 
   private static func partitionIs(_ kinds: Experiment.PartitionSection.Kind...) -> Condition {

@@ -35,50 +35,53 @@ extension ExperimentKey {
   static let privacyKeys: [ExperimentKey] = [
     ExperimentKey(
       "privacy.clipping", \.privacy.clipping, .choice,
-      "how uploads are clipped in L2, without which there is no privacy: not at all, to a fixed norm"
-        + " (McMahan et al. 2018), or to one that adapts (Andrew et al. 2021)"),
+      "how uploads are clipped in L2 norm: not at all (no privacy), to a fixed norm (McMahan et"
+        + " al. 2018), or to an adaptive norm (Andrew et al. 2021)"),
     ExperimentKey(
       "privacy.clip", \.privacy.clip, .positiveFloat, required: true,
       only: clipping(.fixed, .adaptive),
-      "the largest L2 norm of an upload; that of the first round where it adapts"),
+      "the largest L2 norm of an upload; with adaptive clipping the norm of the first round"),
     ExperimentKey(
       "privacy.clip_quantile", \.privacy.clipQuantile, .number(above: 0, below: 1),
       only: clipping(.adaptive),
-      "the share of clients whose uploads the clip is to leave as they are"),
+      "the target share of clients whose uploads are not clipped"),
     ExperimentKey(
       "privacy.clip_learning_rate", \.privacy.clipLearningRate, .number(above: 0),
-      only: clipping(.adaptive), "the step of the clip's logarithm in a round"),
+      only: clipping(.adaptive), "step size of the logarithm of the clip in a round"),
     ExperimentKey(
       "privacy.clip_count_deviation", \.privacy.clipCountDeviation,
       .either("auto", or: .number(atLeast: 0)), only: clipping(.adaptive),
-      "standard deviation of the noise in the count of clients within the clip; auto is a"
-        + " twentieth of the cohort"),
+      "standard deviation of the noise on the count of unclipped clients; auto: a twentieth of"
+        + " the cohort size"),
     ExperimentKey(
       "privacy.target_epsilon", \.privacy.targetEpsilon, .either("none", or: .number(above: 0)),
       only: clipping(.fixed, .adaptive),
-      "epsilon that all rounds together are to stay within: the program finds the noise multiplier"),
+      "the epsilon that all rounds together must not exceed; the program finds the noise"
+        + " multiplier"),
     ExperimentKey(
       "privacy.noise_multiplier", \.privacy.noiseMultiplier, .float, required: true,
       only: clipping(.fixed, .adaptive),
       and: Condition(
         path: "privacy.target_epsilon", values: ["none"],
         current: { $0.privacy.targetEpsilon.map(short) ?? "none" }),
-      "standard deviation of the noise in each coordinate of the sum over the cohort, in clips"),
+      "standard deviation of the noise on each coordinate of the cohort's sum, as a multiple of"
+        + " the clip"),
     ExperimentKey(
       "privacy.delta", \.privacy.delta, .number(above: 0, below: 1),
       only: clipping(.fixed, .adaptive),
-      "delta of the guarantee, well below 1 / population"),
+      "delta of the guarantee; choose it well below 1 / population"),
     ExperimentKey(
       "privacy.noise_cohort_size", \.privacy.noiseCohortSize,
       .either("auto", or: .integer(atLeast: 1, atMost: 1 << 31)),
       only: clipping(.fixed, .adaptive),
-      "scale noise and accounting as for a cohort of this size, to simulate a larger federation;"
-        + " auto is the cohort that is run"),
+      "scale noise and accounting for a cohort of this size, to simulate a larger federation;"
+        + " auto: the size of the real cohort"),
     ExperimentKey(
       "privacy.population", \.privacy.population,
       .either("auto", or: .integer(atLeast: 1, atMost: 1 << 53)),
       only: clipping(.fixed, .adaptive),
-      "population of the accounting, to simulate a larger federation; auto is the one that is run"),
+      "population size for the accounting, to simulate a larger federation; auto: the real"
+        + " population"),
   ]
 
   private static func clipping(

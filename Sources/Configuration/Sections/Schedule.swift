@@ -23,11 +23,10 @@ extension Experiment {
 
 extension ExperimentKey {
   static let warmupMeaning =
-    "rounds in which the step size rises from 1 / (warmup_rounds + 1) of itself; the schedule"
-    + " follows"
-  static let finalMeaning =
-    "share of the step size that a round after the last one would have"
-  static let factorMeaning = "the step size is multiplied by it after every period"
+    "rounds in which the step size rises from 1 / (warmup_rounds + 1) of its value; the schedule"
+    + " starts after them"
+  static let finalMeaning = "final factor of the step size (0: decay to zero)"
+  static let factorMeaning = "the step size is multiplied by this factor after each period"
   static let periodMeaning = "rounds between two multiplications of the step size"
 }
 

@@ -6,8 +6,8 @@ extension ExperimentKey {
   static let serverKeys: [ExperimentKey] = [
     ExperimentKey(
       "federation.server.optimizer", \.federation.server.optimizer, .choice,
-      "how the server steps: sgd, fed_avgm (Hsu et al. 2019), fed_adagrad, fed_yogi or fed_adam"
-        + " (Reddi et al. 2021), or adam_w (as PyTorch's AdamW)"),
+      "the server's optimizer: sgd, fed_avgm (Hsu et al. 2019), fed_adagrad, fed_yogi, fed_adam"
+        + " (Reddi et al. 2021), or adam_w (as in PyTorch)"),
     ExperimentKey(
       "federation.server.learning_rate", \.federation.server.learningRate, .positiveFloat,
       "the server's step size"),
@@ -25,7 +25,7 @@ extension ExperimentKey {
     ExperimentKey(
       "federation.server.tau", \.federation.server.tau, .rootFloat,
       only: serverIs(.fedAdagrad, .fedYogi, .fedAdam),
-      "adaptivity of FedAdagrad, FedYogi and FedAdam: the second moment starts at its square"),
+      "adaptivity of FedAdagrad, FedYogi and FedAdam; the second moment starts at tau squared"),
     ExperimentKey(
       "federation.server.epsilon", \.federation.server.epsilon, .positiveFloat,
       only: serverIs(.adamW), "added to the root of AdamW's second moment"),
@@ -34,7 +34,7 @@ extension ExperimentKey {
       only: serverIs(.adamW), "AdamW's decoupled weight decay"),
     ExperimentKey(
       "federation.server.schedule.kind", \.federation.server.schedule.kind, .choice,
-      "how the server's step size changes with the round"),
+      "schedule of the server's step size over the rounds"),
     ExperimentKey(
       "federation.server.schedule.warmup_rounds", \.federation.server.schedule.warmupRounds,
       .warmup, warmupMeaning),

@@ -129,13 +129,13 @@ extension ExperimentKey {
   static let systemKeys: [ExperimentKey] = [
     ExperimentKey(
       "system.kind", \.system.kind, .choice,
-      "whether a virtual clock runs, and by which devices and links of the clients: drawn from"
-        + " log-normal distributions, or those of a trace; changes no result by itself"),
+      "virtual clock: none, or with devices and links of clients that are drawn from log-normal"
+        + " distributions, or read from a trace; changes no result by itself"),
     ExperimentKey(
       "system.path", optional: \.system.path, required: true,
       only: when("system.kind", \.system.kind, is: .trace),
-      "CSV or JSON file with client, download, upload, latency and tokens_per_second; clients beyond"
-        + " it begin again with its first"),
+      "CSV or JSON file with client, download, upload, latency and tokens_per_second; if the"
+        + " population is larger, the file's clients repeat"),
     ExperimentKey(
       "system.download", \.system.download, .spread(above: 0), only: systemIsDrawn,
       "bytes per second from the server to a client"),
@@ -147,25 +147,26 @@ extension ExperimentKey {
       "seconds before a message arrives, in each direction"),
     ExperimentKey(
       "system.tokens_per_second", \.system.tokensPerSecond, .spread(above: 0),
-      only: systemIsDrawn, "speed of a client's training"),
+      only: systemIsDrawn, "training speed of a client"),
     ExperimentKey(
       "system.tier_speeds", \.system.tierSpeeds, .rates, only: systemIsOn,
-      "a factor on the three rates for the clients of each tier; [] for none"),
+      "factors on the three rates for the clients of each tier; []: none"),
     ExperimentKey(
       "system.unavailability", \.system.unavailability, .number(atLeast: 0, below: 1),
       only: systemIsOn,
-      "probability that a client is not there in a round; cohorts are drawn among those that are"),
+      "probability that a client is unavailable in a round; cohorts are drawn from the available"
+        + " clients"),
     ExperimentKey(
       "system.dropout", \.system.dropout, .number(atLeast: 0, atMost: 1), only: systemIsOn,
-      "probability that a client of a round is lost after its download"),
+      "probability that a client drops out of a round after its download"),
     ExperimentKey(
       "system.deadline", \.system.deadline, .either("none", or: .number(above: 0)),
-      only: systemIsOn, "modelled seconds after which a round ends without the uploads that miss"),
+      only: systemIsOn, "modelled seconds after which a round ends without the missing uploads"),
     ExperimentKey(
       "system.extra_clients", \.system.extraClients, .integer(atLeast: 0, atMost: 1 << 31),
       only: systemIsOn,
-      "clients drawn beyond federation.cohort_size; the round ends when cohort_size uploads are"
-        + " there, and the rest do not count"),
+      "clients that are drawn in addition to federation.cohort_size; the round ends after"
+        + " cohort_size uploads, and the other uploads do not count"),
     ExperimentKey(
       "system.server_time", \.system.serverTime, .number(atLeast: 0), only: systemIsOn,
       "modelled seconds that the server adds to each round"),

@@ -19,11 +19,11 @@ extension ExperimentKey {
   static let taskKeys: [ExperimentKey] = [
     ExperimentKey(
       "task.kind", \.task.kind, .choice,
-      "what is learnt: the label of an example, or its next tokens"),
+      "the training task: predict the label of an example, or its next tokens"),
     ExperimentKey(
       "task.pooling", \.task.pooling, .choice,
       only: when("task.kind", \.task.kind, is: .classification),
-      "the token whose hidden state stands for an example; auto is what the model family does:"
-        + " first (with pooler) for BERT, last for Llama"),
+      "the token whose hidden state represents an example; auto: the model family's own, which is"
+        + " first (with pooler) for BERT and last for Llama"),
   ]
 }

@@ -128,7 +128,7 @@ struct SweepReader {
           rules.append((try text(of: key), try self.rule(rule, of: try text(of: key))))
         }
       default:
-        throw failure(key, "random: give count, values and, where wanted, seed")
+        throw failure(key, "random: give count, values and optionally seed")
       }
     }
     guard count > 0, !rules.isEmpty else {
@@ -200,7 +200,7 @@ struct SweepReader {
         alphaOverRank = found
       default:
         throw failure(
-          key, "search: give ranks, densities and, where wanted, by and alpha_over_rank")
+          key, "search: give ranks, densities and optionally by and alpha_over_rank")
       }
     }
     guard !ranks.isEmpty, !densities.isEmpty else {
