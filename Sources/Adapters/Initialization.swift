@@ -18,20 +18,25 @@ extension TrainableLayout {
     var vector = [Float](repeating: 0, count: parameterCount)
     for (index, segment) in segments.enumerated() {
       switch segment.kind {
-      case .loraB, .headBias, .base: break
+      case .loraB, .headDenseBias, .headBias, .base: break
       case .loraA:
         var stream = RandomStream(seed: seed, purpose: .adapterInitialization, step: index)
         vector.withUnsafeMutableBufferPointer {
           stream.fillAsLinearWeight(
             UnsafeMutableBufferPointer(rebasing: $0[segment.range]), inputs: segment.shape[1])
         }
-      case .headWeight:
-        var stream = RandomStream(seed: seed, purpose: .headInitialization)
+      case .headWeight, .headDenseWeight:
+        var stream = RandomStream(
+          seed: seed, purpose: .headInitialization, step: segment.kind == .headWeight ? 0 : 1)
         let deviation = Double(model.configuration.initializerRange)
         for element in segment.range { vector[element] = Float(stream.normal() * deviation) }
       }
     }
     if let stored = model.classificationHead, let head, head.weight.shape[0] == stored.labels {
+      if let dense = head.dense, let values = stored.dense {
+        vector.replaceSubrange(dense.weight.range, with: values.weight)
+        vector.replaceSubrange(dense.bias.range, with: values.bias)
+      }
       let channels = head.weight.shape[1]
       for (label, row) in (headRows ?? Array(0..<stored.labels)).enumerated() {
         let start = head.weight.range.lowerBound + label * channels

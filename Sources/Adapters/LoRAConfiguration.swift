@@ -1,8 +1,6 @@
 // Which linear layers carry a LoRA pair, and how (Hu et al. 2021): W x becomes
 // W x + (alpha / r) B A dropout(x). The words and meanings are PEFT's.
 
-public import Transformers
-
 /// The linear layers that are adapted.
 public enum LoRATargets: Sendable, Equatable {
   /// Every linear layer but the head, as PEFT's "all-linear".
@@ -56,20 +54,5 @@ public struct LoRAConfiguration: Sendable, Equatable {
     case .named(let names):
       return names.contains { modulePath == $0 || modulePath.hasSuffix("." + $0) }
     }
-  }
-}
-
-/// Which hidden state stands for a sequence.
-public enum Pooling: String, Sendable, CaseIterable {
-  /// The first token, through the pooler where the model has one (BERT's).
-  case first
-  /// The last token (Llama's).
-  case last
-  /// The mean over all tokens (sentence embedding models), without pooler.
-  case mean
-
-  /// What the model's own architecture for sequence classification does.
-  public static func standard(for family: ModelFamily) -> Pooling {
-    family == .bert ? .first : .last
   }
 }

@@ -94,7 +94,7 @@ public struct MergedBase: Sendable {
 
 extension TrainableLayout {
   fileprivate var headSegments: [TrainableSegment] {
-    segments.filter { $0.kind == .headWeight || $0.kind == .headBias }
+    segments.filter { $0.kind.isOfHead }
   }
 }
 

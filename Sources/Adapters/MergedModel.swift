@@ -65,15 +65,10 @@ public enum MergedModel {
     json["torch_dtype"] = "float32"
     json["dtype"] = "float32"
     if model.languageHead != nil { json["tie_word_embeddings"] = model.tiesLanguageHead }
-    let isLlama = model.configuration.family == .llama
     if let labels = layout.taskHead.labels {
-      json["architectures"] = [
-        isLlama ? "LlamaForSequenceClassification" : "BertForSequenceClassification"
-      ]
-      if json["model_type"] as? String == "qwen2" {
-        json["architectures"] = ["Qwen2ForSequenceClassification"]
-      } else if json["model_type"] as? String == "mistral" {
-        json["architectures"] = ["MistralForSequenceClassification"]
+      let family = model.configuration.family
+      json["architectures"] = [family.classifier(of: json["model_type"] as? String)].compactMap {
+        $0
       }
       for name in ["num_labels", "_num_labels"] { json[name] = nil }
       let names = (0..<labels).map { $0 < labelNames.count ? labelNames[$0] : "LABEL_\($0)" }
@@ -101,10 +96,11 @@ extension TrainableLayout {
       case .base:
         found[segment.name] = segment
         // transformers adds this one where the head is not tied.
-        if segment.name == "cls.predictions.bias", !model.tiesLanguageHead {
-          found["cls.predictions.decoder.bias"] = segment
+        let head = model.configuration.names.languageHead
+        if segment.name == head.bias, let copy = head.biasCopy, !model.tiesLanguageHead {
+          found[copy] = segment
         }
-      case .headWeight, .headBias:
+      case .headDenseWeight, .headDenseBias, .headWeight, .headBias:
         found[segment.modelName] = segment
       }
     }
@@ -115,9 +111,10 @@ extension TrainableLayout {
   /// is trained.
   fileprivate func copiesOfTrained(_ model: PretrainedModel) -> [String] {
     guard adaptation == .full else { return [] }
-    let hasHead = segments.contains { $0.name == "cls.predictions.bias" }
-    return (hasHead ? ["cls.predictions.decoder.bias"] : [])
-      + (model.tiesLanguageHead ? ["lm_head.weight", "cls.predictions.decoder.weight"] : [])
+    let head = model.configuration.names.languageHead
+    let hasBias = segments.contains { $0.name == head.bias }
+    return (hasBias ? [head.biasCopy].compactMap { $0 } : [])
+      + (model.tiesLanguageHead ? [head.output + ".weight"] : [])
   }
 
   /// Adds scale * B A to `weight` if `tensor`, a full name, is the weight of an adapted layer.

@@ -98,6 +98,10 @@ extension TrainableLayout {
         path: model.directory,
         reason: "holds no classification head of \(head.weight.shape[0]) labels")
     }
+    if let dense = head.dense, let values = stored.dense {
+      vector.replaceSubrange(dense.weight.range, with: values.weight)
+      vector.replaceSubrange(dense.bias.range, with: values.bias)
+    }
     vector.replaceSubrange(head.weight.range, with: stored.weight)
     if let bias = head.bias, let values = stored.bias {
       vector.replaceSubrange(bias.range, with: values)

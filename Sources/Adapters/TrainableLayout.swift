@@ -2,7 +2,8 @@
 //
 // Order: for each block ascending, for each group (query, key, value), (attention output),
 // (gate, up), (down): the A's of the group's adapted layers, then their B's; then the same for
-// layers after the blocks (pooler, language head transform); then the head's weight and bias. All
+// layers after the blocks (pooler, language head transform); then the head: its dense layer if it has
+// one, its weight, its bias. All
 // matrices row-major: A is (r, inputs), B is (outputs, r). The A's of layers that share an input
 // are thus one (sum of r, inputs) matrix: one product.
 //
@@ -20,10 +21,22 @@ public struct TrainableSegment: Sendable, Equatable {
     case loraB(LinearRole)
     /// A tensor of the model itself, which full fine-tuning trains.
     case base
+    /// The weight of the classification head's dense layer, (C, C).
+    case headDenseWeight
+    /// The bias of the classification head's dense layer, (C).
+    case headDenseBias
     /// The classification head's weight, (labels, C).
     case headWeight
     /// The classification head's bias, (labels).
     case headBias
+
+    /// True for the tensors of the classification head.
+    package var isOfHead: Bool {
+      switch self {
+      case .loraA, .loraB, .base: false
+      case .headDenseWeight, .headDenseBias, .headWeight, .headBias: true
+      }
+    }
   }
 
   /// The name in PEFT's adapter_model.safetensors, or with full fine-tuning in model.safetensors.
@@ -42,6 +55,27 @@ public struct TrainableSegment: Sendable, Equatable {
     let prefix = TrainableLayout.adapterPrefix
     return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
   }
+}
+
+/// The classification head's part of the vector.
+package struct HeadSegments: Sendable {
+  /// A dense layer with tanh before the product to the labels.
+  package struct Dense: Sendable {
+    /// (C, C).
+    package let weight: TrainableSegment
+    /// (C).
+    package let bias: TrainableSegment
+  }
+
+  /// The dense layer; nil if the family's head has none.
+  package let dense: Dense?
+  /// (labels, C).
+  package let weight: TrainableSegment
+  /// (labels); nil if the family's head has none.
+  package let bias: TrainableSegment?
+
+  /// The first coordinate.
+  package var start: Int { (dense?.weight ?? weight).range.lowerBound }
 }
 
 /// One group's part of the vector: its A's as one matrix, then its B's.
@@ -101,7 +135,8 @@ public struct TrainableLayout: Sendable, Equatable {
     }
     builder.addOutsideBlocks(.pooler, if: head.usesPooler && hasPooler)
     builder.addOutsideBlocks(
-      .languageHead, if: head.usesLanguageHead && configuration.family == .bert)
+      .languageHead,
+      if: head.usesLanguageHead && configuration.names.languageHead.transform != nil)
     if let labels = head.labels { builder.addHead(labels: labels) }
     if case .named(let names) = lora.targets {
       for name in names
@@ -172,10 +207,17 @@ public struct TrainableLayout: Sendable, Equatable {
     return (group.rawValue < inBlock ? layer : layerCount - 1) * inBlock + group.rawValue
   }
 
-  /// The segments of the head's weight and bias.
-  package var head: (weight: TrainableSegment, bias: TrainableSegment?)? {
-    guard let weight = segments.first(where: { $0.kind == .headWeight }) else { return nil }
-    return (weight, segments.first { $0.kind == .headBias })
+  /// The segments of the classification head; nil if there is none.
+  package var head: HeadSegments? {
+    func first(_ kind: TrainableSegment.Kind) -> TrainableSegment? {
+      segments.first { $0.kind == kind }
+    }
+    guard let weight = first(.headWeight) else { return nil }
+    var dense: HeadSegments.Dense?
+    if let weight = first(.headDenseWeight), let bias = first(.headDenseBias) {
+      dense = .init(weight: weight, bias: bias)
+    }
+    return HeadSegments(dense: dense, weight: weight, bias: first(.headBias))
   }
 }
 
@@ -242,19 +284,23 @@ private struct LayoutBuilder {
 }
 
 extension ModelConfiguration {
-  /// The weight of a classification head, and its bias where it has one, from `start` on.
+  /// The tensors of a classification head, from `start` on.
   func headSegments(labels: Int, prefix: String, from start: Int) -> [TrainableSegment] {
-    let name = prefix + classificationHeadName
-    let end = start + labels * channels
-    let weight = TrainableSegment(
-      name: name + ".weight", kind: .headWeight, layer: nil, shape: [labels, channels],
-      range: start..<end)
-    guard classificationHeadHasBias else { return [weight] }
-    return [
-      weight,
-      TrainableSegment(
-        name: name + ".bias", kind: .headBias, layer: nil, shape: [labels],
-        range: end..<end + labels),
-    ]
+    var segments: [TrainableSegment] = []
+    func append(_ name: String, _ kind: TrainableSegment.Kind, _ shape: [Int]) {
+      let first = segments.last?.range.upperBound ?? start
+      segments.append(
+        TrainableSegment(
+          name: prefix + name, kind: kind, layer: nil, shape: shape,
+          range: first..<first + shape.reduce(1, *)))
+    }
+    let head = names.classificationHead
+    if let dense = head.dense {
+      append(dense + ".weight", .headDenseWeight, [channels, channels])
+      append(dense + ".bias", .headDenseBias, [channels])
+    }
+    append(head.module + ".weight", .headWeight, [labels, channels])
+    if head.hasBias { append(head.module + ".bias", .headBias, [labels]) }
+    return segments
   }
 }

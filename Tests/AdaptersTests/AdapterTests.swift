@@ -72,7 +72,8 @@ struct LayoutTests {
         #expect(values.allSatisfy { abs($0) <= bound })
         #expect(values.contains { abs($0) > bound / 2 })
       case .loraB: #expect(values.allSatisfy { $0 == 0 })
-      case .headWeight, .headBias: Issue.record("a language model has no trained head")
+      case .headDenseWeight, .headDenseBias, .headWeight, .headBias:
+        Issue.record("a language model has no trained head")
       case .base: Issue.record("an adapter has no weights of the model")
       }
     }

@@ -160,7 +160,7 @@ struct FullFineTuningTests {
       switch segment.kind {
       case .loraA, .loraB:
         adapter.replaceSubrange(segment.range, with: repeatElement(0, count: segment.range.count))
-      case .headWeight, .headBias:
+      case .headDenseWeight, .headDenseBias, .headWeight, .headBias:
         let own = try #require(full.layout.segments.first { $0.kind == segment.kind })
         adapter.replaceSubrange(segment.range, with: full.weights[own.range])
       case .base: Issue.record("an adapter has no weights of the model")

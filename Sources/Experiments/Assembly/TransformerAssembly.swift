@@ -191,7 +191,7 @@ extension TrainableLayout {
     case .none: return nil
     case .loraA: indices = coordinates { if case .loraA = $0 { false } else { true } }
     case .both:
-      indices = coordinates { $0 == .headWeight || $0 == .headBias }
+      indices = coordinates { $0.isOfHead }
       guard !indices.isEmpty else {
         throw CommandFailure(
           ExitCode.usage,
@@ -208,7 +208,7 @@ extension Experiment {
     if task.kind.needsLabels { try corpus?.requireLabels() }
     let pooling: Pooling =
       switch task.pooling {
-      case .auto: .standard(for: configuration.family)
+      case .auto: configuration.family.pooling
       case .first: .first
       case .last: .last
       case .mean: .mean

@@ -71,7 +71,7 @@ private func modelText(_ path: String) throws -> String {
   let shape = model.configuration
   let rows = [
     ["property", "value"],
-    ["family", shape.family.rawValue],
+    ["family", shape.family.name],
     ["parameters", grouped(model.parameterCount)],
     ["stored", byteText(model.storedBytes)],
     ["blocks", "\(shape.layerCount)"],

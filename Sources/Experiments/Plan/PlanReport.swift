@@ -142,7 +142,7 @@ private struct PlanReport {
   /// Coordinates of the head.
   private var headCount: Int {
     prepared.layout.segments.reduce(0) { sum, segment in
-      segment.kind == .headWeight || segment.kind == .headBias ? sum + segment.range.count : sum
+      segment.kind.isOfHead ? sum + segment.range.count : sum
     }
   }
 

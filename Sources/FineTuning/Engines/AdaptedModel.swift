@@ -43,7 +43,7 @@ package final class AdaptedModel: StepEngine {
     self.layout = layout
     self.task = task
     self.capacity = capacity
-    goesThroughBlocks = firstTrained < layout.head?.weight.range.lowerBound ?? .max
+    goesThroughBlocks = firstTrained < layout.head?.start ?? .max
     adapter =
       switch layout.adaptation {
       case .lora: LoRAAdapter(layout: layout, capacity: capacity)

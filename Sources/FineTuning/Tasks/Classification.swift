@@ -1,6 +1,8 @@
 // Sequence classification: pooling, the pooler with its adapter, the trained head, cross-entropy.
 //
-//   pooled = hidden[first], hidden[last] or mean(hidden); BERT: pooled = tanh(pooler(pooled))
+//   pooled = hidden[first], hidden[last] or mean(hidden)
+//   BERT: pooled = tanh(pooler(pooled)), frozen with an adapter; RoBERTa: pooled = tanh(pooled D^T + d),
+//   trained as a part of the head
 //   logits = pooled W^T + b
 
 package import Adapters
@@ -93,9 +95,7 @@ package struct Classification: Task {
     pooling == .first ? pass.weights.pooler : nil
   }
 
-  private func head(
-    _ pass: HeadPass
-  ) -> (weight: TrainableSegment, bias: TrainableSegment?) {
+  private func head(_ pass: HeadPass) -> HeadSegments {
     guard let head = pass.layout.head else { preconditionFailure("classification without a head") }
     return head
   }
@@ -103,8 +103,8 @@ package struct Classification: Task {
   /// Fills `buffers.pooled` (sequences, C) from `buffers.hidden`.
   private func pool(_ batch: PackedSequences, _ pass: HeadPass) {
     let (buffers, channels) = (pass.buffers, pass.configuration.channels)
-    let pooler = pooler(pass)
-    let target = pooler == nil ? buffers.pooled : buffers.dPooled
+    let (pooler, dense) = (pooler(pass), head(pass).dense)
+    let target = pooler == nil && dense == nil ? buffers.pooled : buffers.dPooled
     if pooling == .mean {
       for index in 0..<batch.count {
         let row = target + index * channels
@@ -118,9 +118,20 @@ package struct Classification: Task {
     } else {
       target.update(from: buffers.hidden, count: batch.count * channels)
     }
-    guard let pooler else { return }
-    pass.linear(
-      pooler, of: .pooler, output: buffers.before, input: target, tokens: batch.count)
+    if let pooler {
+      pass.linear(
+        pooler, of: .pooler, output: buffers.before, input: target, tokens: batch.count)
+    } else if let dense {
+      linearForward(
+        output: buffers.before, input: target,
+        weight: pass.parameters + dense.weight.range.lowerBound, tokens: batch.count,
+        inputs: channels, outputs: channels)
+      addBias(
+        buffers.before, bias: pass.parameters + dense.bias.range.lowerBound, tokens: batch.count,
+        channels: channels)
+    } else {
+      return
+    }
     activationForward(
       out: buffers.pooled, input: buffers.before, count: batch.count * channels, .tanh)
   }
@@ -151,30 +162,63 @@ package struct Classification: Task {
         channels: labels)
     }
     let isPooled = pooler(pass) != nil
-    // `dPooled` holds the pooler's input, which its adapter still needs: `pooled` is free by now.
-    let dPooled = isPooled ? buffers.pooled : buffers.dPooled
+    // `dPooled` holds the input of the pooler or the dense layer, which is still needed: `pooled` is
+    // free by now.
+    let dPooled = isPooled || head.dense != nil ? buffers.pooled : buffers.dPooled
     linearBackwardInput(
       dInput: dPooled, dOutput: buffers.logits,
       weight: pass.parameters + head.weight.range.lowerBound, tokens: count, inputs: channels,
       outputs: labels)
-    if isPooled {
+    if isPooled || head.dense != nil {
       activationBackward(
         dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels, .tanh)
+    }
+    if isPooled {
       pass.engine.backward(
         .pooler, layer: 0, input: Floats(buffers.dPooled), tokens: count,
         dOutputs: [Floats(dPooled)], dInput: buffers.dHidden)
-    } else if pooling == .mean {
-      for index in 0..<count {
-        let factor = 1 / Float(batch.length(of: index))
-        for token in batch.offsets[index]..<batch.offsets[index + 1] {
-          for channel in 0..<channels {
-            buffers.dHidden[token * channels + channel] =
-              dPooled[index * channels + channel] * factor
-          }
+    } else if let dense = head.dense {
+      backward(dense, dOutput: dPooled, count: count, gradient, pass)
+      spread(buffers.before, batch, to: buffers.dHidden, channels: channels)
+    } else {
+      spread(dPooled, batch, to: buffers.dHidden, channels: channels)
+    }
+  }
+
+  /// Adds the gradients of the head's dense layer, and writes that of its input to `buffers.before`.
+  private func backward(
+    _ dense: HeadSegments.Dense, dOutput: MutableFloats, count: Int, _ gradient: MutableFloats,
+    _ pass: HeadPass
+  ) {
+    let (buffers, channels) = (pass.buffers, pass.configuration.channels)
+    linearBackwardWeight(
+      dWeight: gradient + dense.weight.range.lowerBound, dOutput: dOutput,
+      input: buffers.dPooled, tokens: count, inputs: channels, outputs: channels)
+    biasGradient(
+      dBias: gradient + dense.bias.range.lowerBound, dOut: dOutput, tokens: count,
+      channels: channels)
+    linearBackwardInput(
+      dInput: buffers.before, dOutput: dOutput,
+      weight: pass.parameters + dense.weight.range.lowerBound, tokens: count, inputs: channels,
+      outputs: channels)
+  }
+
+  /// Writes the gradient of the hidden states, of which `dVector` (sequences, C) is that of the
+  /// pooled ones.
+  private func spread(
+    _ dVector: MutableFloats, _ batch: PackedSequences, to dHidden: MutableFloats, channels: Int
+  ) {
+    guard pooling == .mean else {
+      dHidden.update(from: dVector, count: batch.count * channels)
+      return
+    }
+    for index in 0..<batch.count {
+      let factor = 1 / Float(batch.length(of: index))
+      for token in batch.offsets[index]..<batch.offsets[index + 1] {
+        for channel in 0..<channels {
+          dHidden[token * channels + channel] = dVector[index * channels + channel] * factor
         }
       }
-    } else {
-      buffers.dHidden.update(from: dPooled, count: count * channels)
     }
   }
 }

@@ -1,6 +1,6 @@
 // The table of tasks: one row here and one file beside this one for each.
 
-package import Adapters
+package import Transformers
 
 /// A kind of task, as an experiment file names it.
 package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {

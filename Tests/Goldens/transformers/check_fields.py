@@ -3,7 +3,8 @@
     python check_fields.py
 
 Reads the configuration classes' source, so that PyTorch is not needed. Exit code 1 and the names where fields are
-missing in Sources/Transformers/ModelConfiguration+Fields.swift or Sources/Adapters/AdapterDescription+Fields.swift.
+missing in Sources/Transformers (Configuration/ModelConfiguration+Fields.swift and Families/) or in
+Sources/Adapters/AdapterDescription+Fields.swift.
 """
 
 import ast
@@ -15,9 +16,10 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parents[3] / "Sources"
 
 
-def listed(path):
-    """All names in quotation marks of a list of fields."""
-    return set(re.findall(r'"([A-Za-z_0-9]+)"', (SOURCES / path).read_text()))
+def listed(*paths):
+    """All names in quotation marks of lists of fields."""
+    texts = [file.read_text() for path in paths for file in SOURCES.glob(path)]
+    return set(re.findall(r'"([A-Za-z_0-9]+)"', "\n".join(texts)))
 
 
 def package(name):
@@ -42,7 +44,10 @@ def main():
     for model in ["llama", "mistral", "qwen2", "bert"]:
         path = transformers / "models" / model / f"configuration_{model}.py"
         written |= fields(path, model.capitalize() + "Config")
-    missing = sorted(written - listed("Transformers/ModelConfiguration+Fields.swift"))
+    missing = sorted(
+        written
+        - listed("Transformers/Configuration/ModelConfiguration+Fields.swift", "Transformers/Families/*.swift")
+    )
     written = fields(peft / "config.py", "PeftConfigMixin") | fields(peft / "config.py", "PeftConfig")
     written |= fields(peft / "tuners" / "lora" / "config.py", "LoraConfig")
     missing += sorted(written - listed("Adapters/AdapterDescription+Fields.swift"))

@@ -1,27 +1,19 @@
-// All fields of config.json that transformers 5.24 writes for the supported families, those that
-// older versions wrote, and the meaning of each. Fields that transformers itself does not read in a
-// family are without effect there.
+// All fields of config.json that transformers 5.24 writes for every model, and those that older
+// versions wrote, with the meaning of each. A family's own fields are in its file (Families/). Fields
+// that transformers itself does not read in a family are without effect there.
 
 internal import Safetensors
 
 /// The lists of fields of config.json.
 enum ModelFields {
-  /// The fields of a `model_type`.
-  static func meanings(of modelType: String) -> [String: FieldMeaning] {
-    let own: [String: FieldMeaning] =
-      switch modelType {
-      case "llama": rotary.merging(llama) { $1 }
-      case "mistral": rotary.merging(mistral) { $1 }
-      case "qwen2": rotary.merging(qwen2) { $1 }
-      case "bert": bert
-      default: [:]
-      }
+  /// The fields of every model, with those of a family.
+  static func all(with own: [String: FieldMeaning]) -> [String: FieldMeaning] {
     var all = common.merging(own) { $1 }
-    for name in withoutEffect + generation { all[name] = .withoutEffect }
+    for name in withoutEffect + generation where own[name] == nil { all[name] = .withoutEffect }
     return all
   }
 
-  private static let falseOnly = FieldMeaning.only([.bool(false)])
+  static let falseOnly = FieldMeaning.only([.bool(false)])
   private static let emptyOnly = FieldMeaning.only([.object([:]), .array([])])
 
   /// Fields of every model (`PreTrainedConfig`).
@@ -40,41 +32,11 @@ enum ModelFields {
   ]
 
   /// Fields of the families with rotary positions.
-  private static let rotary: [String: FieldMeaning] = [
+  static let rotary: [String: FieldMeaning] = [
     "num_key_value_heads": .computed, "head_dim": .computed, "rms_norm_eps": .computed,
     "rope_theta": .computed, "rope_scaling": .computed, "rope_parameters": .computed,
     "original_max_position_embeddings": .computed, "partial_rotary_factor": .only([.number("1")]),
     "layer_types": .computed, "attention_dropout": .withoutEffect, "is_decoder": .withoutEffect,
-  ]
-
-  private static let llama: [String: FieldMeaning] = [
-    "attention_bias": .computed, "mlp_bias": .computed,
-    "pretraining_tp": .only([.number("1")]),
-    // Fields of SmolLM's training framework.
-    "is_llama_config": .withoutEffect, "rope_interleaved": falseOnly,
-  ]
-
-  /// Mistral's layers have no biases, whatever the file says.
-  private static let mistral: [String: FieldMeaning] = [
-    "sliding_window": .computed, "attention_bias": falseOnly, "mlp_bias": falseOnly,
-  ]
-
-  /// Query, key and value have biases and no other layer has, whatever the file says.
-  private static let qwen2: [String: FieldMeaning] = [
-    "sliding_window": .computed, "use_sliding_window": .computed,
-    "max_window_layers": .withoutEffect, "attention_bias": .withoutEffect, "mlp_bias": falseOnly,
-    "use_mrope": falseOnly,
-  ]
-
-  private static let bert: [String: FieldMeaning] = [
-    "type_vocab_size": .computed, "layer_norm_eps": .computed, "is_decoder": .computed,
-    "position_embedding_type": .only([.string("absolute")]),
-    "hidden_dropout_prob": .withoutEffect, "attention_probs_dropout_prob": .withoutEffect,
-    "classifier_dropout": .withoutEffect,
-    // The original BERT checkpoints.
-    "directionality": .withoutEffect, "pooler_fc_size": .withoutEffect,
-    "pooler_num_attention_heads": .withoutEffect, "pooler_num_fc_layers": .withoutEffect,
-    "pooler_size_per_head": .withoutEffect, "pooler_type": .withoutEffect,
   ]
 
   /// Fields of `PreTrainedConfig`, now or earlier, that change no result here.

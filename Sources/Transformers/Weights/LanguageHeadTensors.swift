@@ -17,9 +17,9 @@ struct LanguageHeadTensors {
     _ configuration: ModelConfiguration, directory: String, files: SafetensorsCollection,
     byFullName: [String: TensorDescriptor], used: UsedTensors
   ) throws {
-    let embedding = configuration.tokenEmbeddingName + ".weight"
-    let isBert = configuration.family == .bert
-    let untied = isBert ? "cls.predictions.decoder.weight" : "lm_head.weight"
+    let names = configuration.names.languageHead
+    let embedding = configuration.names.embeddings.tokens + ".weight"
+    let untied = names.output + ".weight"
     var notices: [String] = []
     /// True if the files hold `name` with other values than `other`, whose copy it should be.
     func differs(_ name: String, from other: String) throws -> Bool {
@@ -31,7 +31,7 @@ struct LanguageHeadTensors {
           + " values; \(name) is used, as transformers does")
       return true
     }
-    if isBert, byFullName["cls.predictions.transform.dense.weight"] == nil {
+    if let transform = names.transform, byFullName[transform + ".weight"] == nil {
       output = nil
     } else if configuration.tiesWordEmbeddings {
       output = try differs(untied, from: embedding) ? untied : embedding
@@ -39,8 +39,7 @@ struct LanguageHeadTensors {
       output = byFullName[untied] == nil ? nil : untied
     }
     var aliases: [String: String] = [:]
-    if isBert, output != nil {
-      let (bias, copy) = ("cls.predictions.bias", "cls.predictions.decoder.bias")
+    if output != nil, let bias = names.bias, let copy = names.biasCopy {
       let isTied = configuration.tiesWordEmbeddings
       if byFullName[copy] != nil,
         try differs(copy, from: bias) || !isTied || byFullName[bias] == nil

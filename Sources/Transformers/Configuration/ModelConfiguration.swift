@@ -24,23 +24,16 @@ public enum NormPlacement: Sendable, Equatable {
 public enum PositionKind: Sendable, Equatable {
   /// Rotary embedding of queries and keys (Su et al. 2021).
   case rotary(RotaryConfiguration)
-  /// A learned vector for each position, added to the token's embedding.
-  case learned
-}
-
-/// The module names of a Hugging Face architecture.
-public enum ModelFamily: String, Sendable {
-  /// Llama and its descendants with the same module names (Mistral, Qwen 2, SmolLM).
-  case llama
-  /// BERT and MiniLM.
-  case bert
+  /// A learned vector for each position, added to the token's embedding. The first position has the
+  /// row `offset` of the table.
+  case learned(offset: Int)
 }
 
 /// The shape and the kinds of a transformer's parts.
 ///
 /// Letters used in comments: V vocabulary, C channels, H heads, D head size, I feed-forward width.
 public struct ModelConfiguration: Sendable, Equatable {
-  /// Names of the modules.
+  /// The family in Hugging Face transformers.
   public var family: ModelFamily
   /// Tokens in the vocabulary, V.
   public var vocabularySize: Int
@@ -56,7 +49,7 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var headSize: Int
   /// Width of the feed-forward part, I.
   public var intermediateSize: Int
-  /// Longest sequence.
+  /// Longest sequence, in tokens.
   public var maximumPositions: Int
   /// Kind of norm.
   public var norm: NormKind
@@ -84,6 +77,11 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var tiesWordEmbeddings: Bool
   /// Standard deviation of a fresh classification head.
   public var initializerRange: Float
+
+  /// The row of the first position in a table of learned positions; 0 for rotary positions.
+  var positionOffset: Int {
+    if case .learned(let offset) = positions { offset } else { 0 }
+  }
 
   /// Query channels, H * D.
   public var queryChannels: Int { headCount * headSize }

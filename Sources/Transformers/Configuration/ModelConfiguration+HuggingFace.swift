@@ -39,15 +39,15 @@ struct ConfigurationFile {
     do {
       let fields = try ConfigurationFields(value)
       let type = try fields.string("model_type") ?? ""
-      guard ["llama", "mistral", "qwen2", "bert"].contains(type) else {
+      guard let family = ModelFamily.of(modelType: type) else {
         throw FieldProblem(
-          "model_type \"\(type)\" is not supported; supported: bert, llama, mistral, qwen2")
+          "model_type \"\(type)\" is not supported; supported: "
+            + ModelFamily.modelTypes.joined(separator: ", "))
       }
-      let unknown = try fields.check(against: ModelFields.meanings(of: type))
-      let rope = type == "bert" ? nil : try fields.rope()
+      let unknown = try fields.check(against: ModelFields.all(with: family.fields(type)))
+      let rope = family.hasRotaryFields ? try fields.rope() : nil
       let unknownOfRope = try rope?.check(against: ModelFields.rope) ?? []
-      configuration =
-        type == "bert" ? try fields.bert() : try fields.llama(type, rope: rope)
+      configuration = try family.read(fields, type, rope)
       try configuration.checkSizes()
       labelNames = fields.labelNames()
       notices = Self.notices(path, unknown + unknownOfRope)
@@ -89,7 +89,7 @@ extension ModelConfiguration {
     for (name, value) in sizes where value < 1 || value > 1 << 30 {
       throw FieldProblem("\(name) is \(value); a number from 1 to 2^30 was expected")
     }
-    if positions == .learned, tokenTypeCount < 1 || tokenTypeCount > 1 << 30 {
+    if case .learned = positions, tokenTypeCount < 1 || tokenTypeCount > 1 << 30 {
       throw FieldProblem(
         "type_vocab_size is \(tokenTypeCount); a number from 1 to 2^30 was expected")
     }
@@ -113,12 +113,12 @@ extension ModelConfiguration {
 }
 
 extension ConfigurationFields {
-  fileprivate func required(_ name: String) throws -> Int {
+  func required(_ name: String) throws -> Int {
     guard let value = try integer(name) else { throw FieldProblem("\(name) is missing") }
     return value
   }
 
-  fileprivate func activation(default name: String) throws -> Activation {
+  func activation(default name: String) throws -> Activation {
     let name = try string("hidden_act") ?? name
     switch name {
     case "gelu": return .gelu
@@ -146,76 +146,10 @@ extension ConfigurationFields {
   }
 
   /// C / H where the file does not say the head size.
-  fileprivate func derivedHeadSize(_ channels: Int, _ heads: Int) throws -> Int {
+  func derivedHeadSize(_ channels: Int, _ heads: Int) throws -> Int {
     guard heads > 0, channels % heads == 0 else {
       throw FieldProblem("hidden_size \(channels) is no multiple of num_attention_heads \(heads)")
     }
     return channels / heads
-  }
-
-  /// Refuses attention that does not see all of the past.
-  fileprivate func checkAttention(_ type: String, positions: Int) throws {
-    if case .array(let kinds) = self["layer_types"],
-      let other = kinds.first(where: { $0 != .string("full_attention") })
-    {
-      throw FieldProblem(
-        "layer_types \(other.excerpt) is not supported; supported: \"full_attention\"")
-    }
-    let window: Int?
-    switch type {
-    case "qwen2":
-      window = try bool("use_sliding_window") ?? false ? try integer("sliding_window") : nil
-    case "mistral":
-      // A missing field has transformers' default; null says that there is no window.
-      let isMissing = !names.contains("sliding_window")
-      window = isMissing && positions > 4096 ? 4096 : try integer("sliding_window")
-    default: window = nil
-    }
-    if let window {
-      throw FieldProblem("sliding_window \(window) is not supported; supported: null")
-    }
-  }
-
-  fileprivate func llama(_ type: String, rope: ConfigurationFields?) throws -> ModelConfiguration {
-    let heads = try required("num_attention_heads")
-    let channels = try required("hidden_size")
-    let isQwen = type == "qwen2"
-    let hasBias = type == "llama" ? try bool("attention_bias") ?? false : false
-    let positions =
-      try integer("max_position_embeddings")
-      ?? (type == "llama" ? 2048 : type == "mistral" ? 131_072 : 32768)
-    try checkAttention(type, positions: positions)
-    return ModelConfiguration(
-      family: .llama, vocabularySize: try required("vocab_size"), channels: channels,
-      layerCount: try required("num_hidden_layers"), headCount: heads,
-      keyValueHeadCount: try integer("num_key_value_heads") ?? heads,
-      headSize: try integer("head_dim") ?? derivedHeadSize(channels, heads),
-      intermediateSize: try required("intermediate_size"),
-      maximumPositions: positions, norm: .rootMeanSquare,
-      normEpsilon: try float("rms_norm_eps") ?? 1e-6, normPlacement: .pre,
-      positions: .rotary(try rotary(rope, maximumPositions: positions)),
-      tokenTypeCount: 0, activation: try activation(default: "silu"), isGated: true,
-      isCausal: true, attentionInputBias: isQwen || hasBias, attentionOutputBias: hasBias,
-      feedForwardBias: try bool("mlp_bias") ?? false,
-      tiesWordEmbeddings: try bool("tie_word_embeddings") ?? false,
-      initializerRange: try float("initializer_range") ?? 0.02)
-  }
-
-  fileprivate func bert() throws -> ModelConfiguration {
-    let heads = try required("num_attention_heads")
-    let channels = try required("hidden_size")
-    return ModelConfiguration(
-      family: .bert, vocabularySize: try required("vocab_size"), channels: channels,
-      layerCount: try required("num_hidden_layers"), headCount: heads,
-      keyValueHeadCount: heads, headSize: try derivedHeadSize(channels, heads),
-      intermediateSize: try required("intermediate_size"),
-      maximumPositions: try required("max_position_embeddings"),
-      norm: .layer, normEpsilon: try float("layer_norm_eps") ?? 1e-12, normPlacement: .post,
-      positions: .learned, tokenTypeCount: try integer("type_vocab_size") ?? 2,
-      activation: try activation(default: "gelu"), isGated: false,
-      isCausal: try bool("is_decoder") ?? false, attentionInputBias: true,
-      attentionOutputBias: true, feedForwardBias: true,
-      tiesWordEmbeddings: try bool("tie_word_embeddings") ?? true,
-      initializerRange: try float("initializer_range") ?? 0.02)
   }
 }

@@ -32,13 +32,14 @@ extension TransformerEngine {
         norm, dInput: dSum, dOut: dSum, input: sum, mean: scratch.mean, rstd: scratch.rstd,
         tokens: batch.tokenCount, .overwrite)
     }
+    let offset = configuration.positionOffset
     let dTokens = gradients.place(of: weights.tokenEmbedding)
     for (row, token) in batch.tokens.enumerated() {
       let dRow = dSum + row * channels
       add(dTokens + Int(token) * channels, dRow, count: channels)
       if let positions = weights.positionEmbedding {
         add(
-          gradients.place(of: positions) + Int(batch.positions[row]) * channels, dRow,
+          gradients.place(of: positions) + (offset + Int(batch.positions[row])) * channels, dRow,
           count: channels)
       }
     }
@@ -50,7 +51,7 @@ extension TransformerEngine {
   }
 
   private func sumEmbeddings(into out: MutableFloats) {
-    let channels = configuration.channels
+    let (channels, offset) = (configuration.channels, configuration.positionOffset)
     for (row, token) in batch.tokens.enumerated() {
       precondition(
         token >= 0 && Int(token) < configuration.vocabularySize,
@@ -58,7 +59,7 @@ extension TransformerEngine {
       let target = out + row * channels
       target.update(from: weights.tokenEmbedding + Int(token) * channels, count: channels)
       if let positions = weights.positionEmbedding {
-        add(target, positions + Int(batch.positions[row]) * channels, count: channels)
+        add(target, positions + (offset + Int(batch.positions[row])) * channels, count: channels)
       }
       if let kind = weights.tokenTypeEmbedding { add(target, kind, count: channels) }
     }

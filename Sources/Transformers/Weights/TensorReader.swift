@@ -13,7 +13,7 @@ struct TensorReader {
   private let byFullName: [String: TensorDescriptor]
   /// The tensors that were asked for.
   let used = UsedTensors()
-  /// The tensors of BERT's or Llama's product to the vocabulary.
+  /// The tensors of the product to the vocabulary.
   let languageHead: LanguageHeadTensors
   /// Packed weights by the full name of their tensor.
   private var packedWeights: [String: any FrozenMatrix] = [:]
@@ -134,18 +134,21 @@ struct TensorReader {
     }
     if hasPooler { append(.pooler, layer: 0) }
     if withLanguageHead, let output = languageHead.output {
-      if configuration.family == .bert { append(.languageHeadTransform, layer: 0) }
+      if configuration.names.languageHead.transform != nil {
+        append(.languageHeadTransform, layer: 0)
+      }
       names.append((output, [configuration.vocabularySize, configuration.channels]))
     }
     return names
   }
 
-  /// Whether the files hold BERT's pooler.
-  var hasPooler: Bool { configuration.family == .bert && has("bert.pooler.dense.weight") }
+  /// Whether the files hold the family's pooler.
+  var hasPooler: Bool { configuration.names.pooler.map { has($0 + ".weight") } ?? false }
 
   /// The classification head of the files, where there is one of the expected shape.
   func classificationHead(labelNames: [String]?) throws -> PretrainedModel.StoredHead? {
-    let name = configuration.classificationHeadName
+    let head = configuration.names.classificationHead
+    let name = head.module
     guard let tensor = resolve(name + ".weight"), tensor.shape.count == 2,
       tensor.shape[1] == configuration.channels
     else { return nil }
@@ -157,12 +160,20 @@ struct TensorReader {
       return values
     }
     var bias: [Float]?
-    if configuration.classificationHeadHasBias {
+    if head.hasBias {
       guard let stored = resolve(name + ".bias"), stored.shape == [labels] else { return nil }
       bias = try read(stored)
     }
+    var dense: (weight: [Float], bias: [Float])?
+    if let module = head.dense {
+      let channels = configuration.channels
+      guard let weight = resolve(module + ".weight"), weight.shape == [channels, channels],
+        let bias = resolve(module + ".bias"), bias.shape == [channels]
+      else { return nil }
+      dense = (try read(weight), try read(bias))
+    }
     return .init(
-      weight: try read(tensor), bias: bias, labels: labels,
+      weight: try read(tensor), bias: bias, dense: dense, labels: labels,
       labelNames: labelNames?.count == labels ? labelNames : nil)
   }
 

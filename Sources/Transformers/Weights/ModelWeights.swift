@@ -115,20 +115,24 @@ public struct ModelWeights: @unchecked Sendable {
         bias: configuration.hasBias(role) ? try floats(module + ".bias", [size.outputs]) : nil,
         inputs: size.inputs, outputs: size.outputs)
     }
-    let embedding = configuration.tokenEmbeddingName + ".weight"
+    let names = configuration.names
+    let embedding = names.embeddings.tokens + ".weight"
     let vocabulary = [configuration.vocabularySize, channels]
     tokenEmbedding = try floats(embedding, vocabulary)
-    if case .learned = configuration.positions {
-      positionEmbedding = try floats(
-        "bert.embeddings.position_embeddings.weight", [configuration.maximumPositions, channels])
-      tokenTypeEmbedding = try floats(
-        "bert.embeddings.token_type_embeddings.weight", [configuration.tokenTypeCount, channels])
-      embeddingNorm = try norm("bert.embeddings.LayerNorm")
-    } else {
-      positionEmbedding = nil
-      tokenTypeEmbedding = nil
-      embeddingNorm = nil
+    func table(_ module: String?, rows: Int) throws(Failure) -> Floats? {
+      guard let module else { return nil }
+      return try floats(module + ".weight", [rows, channels])
     }
+    func norm(ifAny module: String?) throws(Failure) -> NormWeights? {
+      guard let module else { return nil }
+      return try norm(module)
+    }
+    positionEmbedding = try table(
+      names.embeddings.positions,
+      rows: configuration.positionOffset + configuration.maximumPositions)
+    tokenTypeEmbedding = try table(
+      names.embeddings.tokenTypes, rows: configuration.tokenTypeCount)
+    embeddingNorm = try norm(ifAny: names.embeddings.norm)
     var blocks: [BlockWeights] = []
     for layer in 0..<configuration.layerCount {
       var linears = [LinearWeights?](repeating: nil, count: LinearRole.allCases.count)
@@ -144,13 +148,16 @@ public struct ModelWeights: @unchecked Sendable {
           linears: linears))
     }
     self.blocks = blocks
-    finalNorm = configuration.normPlacement == .pre ? try norm("model.norm") : nil
+    finalNorm = try norm(ifAny: names.finalNorm)
     pooler = parts.hasPooler ? try linear(.pooler, layer: 0) : nil
     guard let head = parts.languageHead else {
       languageHead = nil
       return
     }
-    let isBert = configuration.family == .bert
+    func headBias() throws(Failure) -> Floats? {
+      guard let bias = names.languageHead.bias else { return nil }
+      return try floats(bias, [vocabulary[0]])
+    }
     let product: any FrozenMatrix
     if let packed = matrix(head) {
       product = packed
@@ -160,11 +167,12 @@ public struct ModelWeights: @unchecked Sendable {
         outputs: vocabulary[0])
     }
     languageHead = LanguageHeadWeights(
-      transform: isBert ? try linear(.languageHeadTransform, layer: 0) : nil,
-      transformNorm: isBert ? try norm("cls.predictions.transform.LayerNorm") : nil,
+      transform: names.languageHead.transform == nil
+        ? nil : try linear(.languageHeadTransform, layer: 0),
+      transformNorm: try norm(ifAny: names.languageHead.transformNorm),
       output: LinearWeights(
         weight: product,
-        bias: isBert ? try floats("cls.predictions.bias", [vocabulary[0]]) : nil,
+        bias: try headBias(),
         inputs: vocabulary[1], outputs: vocabulary[0]))
   }
 }

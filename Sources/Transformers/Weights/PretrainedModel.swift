@@ -52,7 +52,7 @@ public final class PretrainedModel: @unchecked Sendable {
 
   /// True if the language modelling head is the token embedding.
   public var tiesLanguageHead: Bool {
-    parts.languageHead == configuration.tokenEmbeddingName + ".weight"
+    parts.languageHead == configuration.names.embeddings.tokens + ".weight"
   }
 
   /// A classification head as stored.
@@ -61,6 +61,8 @@ public final class PretrainedModel: @unchecked Sendable {
     public let weight: [Float]
     /// (labels), or nil.
     public let bias: [Float]?
+    /// The dense layer before the product, (C, C) and (C); nil if the family has none.
+    package let dense: (weight: [Float], bias: [Float])?
     /// Number of labels.
     public let labels: Int
     /// The names of the labels in the order of the rows; nil where config.json has none.

@@ -1,0 +1,123 @@
+// The families of models. A family is one file beside this one and one row of `ModelFamily.all`: the
+// file says how config.json is read, how tensors and modules are called, and what the family's own
+// sequence classifier looks like. No other file asks for the family.
+
+internal import Safetensors
+
+/// A family of models with one block, one config.json and one set of names in Hugging Face transformers.
+public struct ModelFamily: Sendable, Equatable {
+  /// The family's name, for people.
+  public let name: String
+  /// The values of `model_type`, and the name of each one's sequence classifier in transformers.
+  let classifiers: [String: String]
+  /// The fields of config.json besides those of every model, by `model_type`.
+  let fields: @Sendable (_ modelType: String) -> [String: FieldMeaning]
+  /// True if config.json may describe rotary positions.
+  let hasRotaryFields: Bool
+  /// Reads the configuration.
+  let read:
+    @Sendable (ConfigurationFields, _ modelType: String, _ rope: ConfigurationFields?) throws
+      -> ModelConfiguration
+  /// The names of modules and tensors.
+  package let names: ModuleNames
+  /// The hidden state that the family's own sequence classifier reads.
+  package let pooling: Pooling
+
+  /// All families.
+  static let all: [ModelFamily] = [.bert, .llama]
+
+  /// The values of `model_type` of all families, sorted.
+  static var modelTypes: [String] { all.flatMap { $0.classifiers.keys }.sorted() }
+
+  /// The family of a `model_type`; nil if there is none.
+  static func of(modelType: String) -> ModelFamily? {
+    all.first { $0.classifiers[modelType] != nil }
+  }
+
+  /// The name of the sequence classifier of a `model_type` in transformers.
+  package func classifier(of modelType: String?) -> String? {
+    classifiers[modelType ?? ""] ?? classifiers[name]
+  }
+
+  /// Families are equal if their names are.
+  public static func == (a: ModelFamily, b: ModelFamily) -> Bool { a.name == b.name }
+}
+
+/// The hidden state that stands for a sequence.
+public enum Pooling: String, Sendable, CaseIterable {
+  /// The first token, through the pooler if the model has one (BERT's).
+  case first
+  /// The last token (Llama's).
+  case last
+  /// The mean over all tokens (sentence embedding models), without pooler.
+  case mean
+}
+
+/// The names that Hugging Face gives to modules, and so to tensors and PEFT targets.
+package struct ModuleNames: Sendable {
+  /// The modules that turn tokens into the first block's input.
+  struct Embeddings: Sendable {
+    /// The embedding of tokens.
+    let tokens: String
+    /// The embedding of positions; nil for rotary positions.
+    var positions: String?
+    /// The embedding of token types; nil if there are none.
+    var tokenTypes: String?
+    /// The norm after the sum; nil if there is none.
+    var norm: String?
+  }
+
+  /// The names within a block.
+  struct Block: Sendable {
+    /// The path of the blocks, before the number of a block.
+    let path: String
+    /// The linear layers.
+    let linears: [LinearRole: String]
+    /// The norm before or after attention.
+    let attentionNorm: String
+    /// The norm before or after the feed-forward part.
+    let feedForwardNorm: String
+  }
+
+  /// The product to the vocabulary.
+  package struct LanguageHead: Sendable {
+    /// The module of the product, if it is not tied to the token embedding.
+    package let output: String
+    /// The dense layer before the product; nil if there is none.
+    package var transform: String?
+    /// The norm after that layer.
+    var transformNorm: String?
+    /// The tensor of the product's bias; nil if there is none.
+    package var bias: String?
+    /// A tensor in which files may hold the bias a second time; it is used if it differs.
+    package var biasCopy: String?
+  }
+
+  /// The sequence classifier's product to the labels, and a dense layer with tanh before it.
+  package struct ClassificationHead: Sendable {
+    /// The module of a dense layer, (C, C) with a bias, whose tanh the product reads; nil if there is
+    /// none.
+    package var dense: String?
+    /// The module of the product.
+    package let module: String
+    /// True if the product has a bias.
+    package let hasBias: Bool
+  }
+
+  /// The prefix that checkpoints of the bare model leave out.
+  package let basePrefix: String
+  /// Tokens to the first block's input.
+  let embeddings: Embeddings
+  /// The blocks.
+  let block: Block
+  /// The norm after the last block; nil if there is none.
+  var finalNorm: String?
+  /// The dense layer that some sequence classifiers put after pooling; nil if there is none.
+  var pooler: String?
+  /// The product to the vocabulary.
+  package let languageHead: LanguageHead
+  /// The product to labels.
+  package let classificationHead: ClassificationHead
+  /// The beginnings of tensors outside of the bare model.
+  let outside: [String]
+}
