@@ -15,6 +15,7 @@ struct MergeTests {
     "a merged model gives the adapter's logits",
     arguments: [
       "llama_classification_gqa", "bert_classification", "llama_lm_tied", "qwen2_classification",
+      "roberta_classification",
       "llama_classification_bf16", "llama_classification_sharded",
     ])
   func merged(_ name: String) throws {

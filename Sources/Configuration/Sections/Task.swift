@@ -24,6 +24,6 @@ extension ExperimentKey {
       "task.pooling", \.task.pooling, .choice,
       only: when("task.kind", \.task.kind, is: .classification),
       "the token whose hidden state represents an example; auto: the model family's own, which is"
-        + " first (with pooler) for BERT and last for Llama"),
+        + " first for BERT (with pooler) and RoBERTa, last for Llama"),
   ]
 }

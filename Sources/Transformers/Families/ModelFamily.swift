@@ -24,7 +24,7 @@ public struct ModelFamily: Sendable, Equatable {
   package let pooling: Pooling
 
   /// All families.
-  static let all: [ModelFamily] = [.bert, .llama]
+  static let all: [ModelFamily] = [.bert, .llama, .roberta]
 
   /// The values of `model_type` of all families, sorted.
   static var modelTypes: [String] { all.flatMap { $0.classifiers.keys }.sorted() }

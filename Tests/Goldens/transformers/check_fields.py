@@ -41,9 +41,11 @@ def fields(path, name):
 def main():
     transformers, peft = package("transformers"), package("peft")
     written = fields(transformers / "configuration_utils.py", "PreTrainedConfig")
-    for model in ["llama", "mistral", "qwen2", "bert"]:
+    models = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "bert": "Bert", "roberta": "Roberta",
+              "xlm_roberta": "XLMRoberta"}
+    for model, name in models.items():
         path = transformers / "models" / model / f"configuration_{model}.py"
-        written |= fields(path, model.capitalize() + "Config")
+        written |= fields(path, name + "Config")
     missing = sorted(
         written
         - listed("Transformers/Configuration/ModelConfiguration+Fields.swift", "Transformers/Families/*.swift")

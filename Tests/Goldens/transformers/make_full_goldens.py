@@ -32,6 +32,7 @@ CASES = [
     "llama_lm_llama3_rope",
     "llama_lm_tied",
     "qwen2_classification",
+    "roberta_classification",
 ]
 # transformers ties the two; the file has the first.
 ALIASES = {"cls.predictions.decoder.bias": "cls.predictions.bias"}

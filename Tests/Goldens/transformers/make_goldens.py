@@ -28,6 +28,10 @@ from transformers import (
     LlamaForSequenceClassification,
     Qwen2Config,
     Qwen2ForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
 )
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +53,9 @@ from reference_model import (  # noqa: E402
 
 LENGTHS = [1, 5, 12, 7, 130]
 LLAMA_LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# Those of the blocks: all-linear would take the head's dense layer too.
+ROBERTA_LINEARS = ["query", "key", "value", "attention.output.dense", "intermediate.dense",
+                   "output.dense"]
 
 
 @dataclass
@@ -71,7 +78,9 @@ class Case:
     def pooling(self):
         if self.task != "classification":
             return "none"
-        return "pooler" if self.model is BertForSequenceClassification else "last"
+        if self.model is BertForSequenceClassification:
+            return "pooler"
+        return "first" if self.targets is ROBERTA_LINEARS else "last"
 
 
 def llama(**changes):
@@ -104,6 +113,22 @@ def bert(**changes):
         num_labels=6,
     )
     return BertConfig(**{**values, **changes})
+
+
+def roberta(kind, **changes):
+    values = dict(
+        vocab_size=110,
+        hidden_size=24,
+        intermediate_size=52,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        max_position_embeddings=146,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        pad_token_id=1,
+        num_labels=6,
+    )
+    return kind(**{**values, **changes})
 
 
 LLAMA3_ROPE = dict(
@@ -224,6 +249,19 @@ CASES = {
         bert(),
         targets=["query", "value"],
     ),
+    "roberta_classification": Case(
+        "RoBERTa, positions from pad_token_id + 1 = 2, LoRA on every linear layer of the blocks",
+        RobertaForSequenceClassification,
+        roberta(RobertaConfig),
+        targets=ROBERTA_LINEARS,
+        merged=True,
+    ),
+    "xlm_roberta_classification": Case(
+        "XLM-R, positions from pad_token_id + 1 = 1, two token types of which 0 is used",
+        XLMRobertaForSequenceClassification,
+        roberta(XLMRobertaConfig, pad_token_id=0, type_vocab_size=2, num_labels=3),
+        targets=ROBERTA_LINEARS,
+    ),
     "bert_lm": Case(
         "BERT as a decoder (causal mask), language model, output tied to the embedding plus bias",
         BertLMHeadModel,
@@ -262,9 +300,12 @@ def save_adapter(case: Case, directory: Path, rng):
 
 
 def padded_logits(model, sequences, task):
-    """All sequences as one batch, padded on the right with token 0, which no sequence contains."""
-    tokens = torch.nn.utils.rnn.pad_sequence([s.long() for s in sequences], batch_first=True)
-    logits = model(input_ids=tokens, attention_mask=(tokens != 0).long()).logits
+    """All sequences as one batch, padded on the right with the pad token, which no sequence contains."""
+    pad = model.config.pad_token_id
+    tokens = torch.nn.utils.rnn.pad_sequence(
+        [s.long() for s in sequences], batch_first=True, padding_value=pad
+    )
+    logits = model(input_ids=tokens, attention_mask=(tokens != pad).long()).logits
     if task == "classification":
         return logits
     return torch.cat([row[: len(s)] for row, s in zip(logits, sequences)])
@@ -288,7 +329,8 @@ def make(name: str, case: Case):
     save_adapter(case, directory, rng)
 
     vocabulary = case.config.vocab_size
-    sequences = [torch.randint(1, vocabulary, (n,), generator=rng, dtype=torch.int32)
+    first = case.config.pad_token_id + 1
+    sequences = [torch.randint(first, vocabulary, (n,), generator=rng, dtype=torch.int32)
                  for n in case.lengths]
     labels = None
     if case.task == "classification":
