@@ -29,7 +29,7 @@ public struct PopulationStatistics: Sendable, Equatable {
   }
 
   /// How many different labels each client has; nil without labels.
-  public var labelsPerClient: Spread? { labels?.perClient }
+  package var labelsPerClient: Spread? { labels?.perClient }
 }
 
 extension Population {

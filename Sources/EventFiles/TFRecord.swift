@@ -7,14 +7,14 @@
 /// Records in a sequence of bytes.
 public enum TFRecord {
   /// A record with its frame.
-  public static func framed(_ data: [UInt8]) -> [UInt8] {
+  static func framed(_ data: [UInt8]) -> [UInt8] {
     let length = littleEndian(UInt64(data.count))
     return length + littleEndian(maskedCRC(length[...])) + data + littleEndian(maskedCRC(data[...]))
   }
 
   /// The whole, undamaged records at the beginning of `bytes`, each with the offset of its end; what a
   /// crash cut short at the end is left out.
-  public static func records(in bytes: [UInt8]) -> [(data: ArraySlice<UInt8>, end: Int)] {
+  package static func records(in bytes: [UInt8]) -> [(data: ArraySlice<UInt8>, end: Int)] {
     var found: [(data: ArraySlice<UInt8>, end: Int)] = []
     var start = 0
     while bytes.count - start >= 16 {
@@ -31,7 +31,7 @@ public enum TFRecord {
   }
 
   /// The CRC32C of bytes.
-  public static func crc(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+  package static func crc(_ bytes: ArraySlice<UInt8>) -> UInt32 {
     ~bytes.reduce(~UInt32(0)) { $0 >> 8 ^ table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
   }
 

@@ -7,7 +7,7 @@
 internal import CKernels
 
 /// Most queries of one head whose scores exist at a time.
-public let attentionTile = 128
+let attentionTile = 128
 
 /// One sequence of a packed batch as attention sees it.
 ///

@@ -18,7 +18,7 @@ public final class MPICommunicator: Communicator {
   /// The ranks that can share memory with this one.
   public let node: NodePlace
   /// The most bytes of one MPI call.
-  public let largestTransferBytes: Int
+  package let largestTransferBytes: Int
   private let handle: Int32
 
   init(_ handle: Int32, largestTransferBytes: Int) throws {

@@ -46,7 +46,7 @@ public enum MPIRuntime {
   }
 
   /// Whether MPI was started and has not ended.
-  public static var isRunning: Bool {
+  static var isRunning: Bool {
     var isInitialized: Int32 = 0
     var isFinalized: Int32 = 0
     return cmpi_is_initialized(&isInitialized) == 0 && isInitialized != 0
@@ -66,7 +66,7 @@ public enum MPIRuntime {
   }
 
   /// The version of the MPI standard that the library follows, as "3.1".
-  public static var standardVersion: String {
+  package static var standardVersion: String {
     // int MPI_Get_version(int *version, int *subversion)
     var major: Int32 = 0
     var minor: Int32 = 0

@@ -95,7 +95,7 @@ public enum Selection: Sendable, Equatable {
 /// Computer Programming, volume 2, 3.4.2, algorithm S).
 ///
 /// - Complexity: O(length), a random number for each coordinate.
-public func randomCoordinates(
+package func randomCoordinates(
   of length: Int, count: Int, using generator: inout some RandomNumberGenerator
 ) -> SupportMask {
   precondition((0...length).contains(count), "\(count) of \(length) coordinates")

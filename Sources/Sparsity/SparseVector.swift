@@ -70,10 +70,10 @@ public struct SparseVector: Sendable {
   public var count: Int { values.count }
 
   /// Whether every coordinate is kept.
-  public var isDense: Bool { mask.isAll }
+  package var isDense: Bool { mask.isAll }
 
   /// Kept values whose magnitude is not zero.
-  public var nonzeroCount: Int {
+  package var nonzeroCount: Int {
     values.withUnsafeBufferPointer { values in
       var nonzeros = 0
       for value in values { nonzeros &+= value == 0 ? 0 : 1 }

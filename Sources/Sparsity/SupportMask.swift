@@ -16,7 +16,7 @@ public struct SupportMask: Sendable, Equatable {
   public var indices: [UInt32] { list ?? everyIndex(length) }
 
   /// The longest vector that 32-bit indices and the message header can describe.
-  public static let longestLength = Int(UInt32.max)
+  package static let longestLength = Int(UInt32.max)
 
   /// Makes a mask of the given coordinates.
   ///
@@ -62,7 +62,7 @@ public struct SupportMask: Sendable, Equatable {
   /// The kept coordinates at the positions that `chosen` keeps.
   ///
   /// - Precondition: `chosen` is of as many coordinates as this mask keeps.
-  public func subset(_ chosen: SupportMask) -> SupportMask {
+  func subset(_ chosen: SupportMask) -> SupportMask {
     precondition(chosen.length == count, "a subset of \(chosen.length) of \(count) coordinates")
     if chosen.isAll { return self }
     return SupportMask(length: length, ascending: chosen.indices.map { indices[Int($0)] })

@@ -41,7 +41,7 @@ public enum ValueFormat: String, CaseIterable, Sendable {
   }
 
   /// Whether rounding takes random bits (and values have a scale for each tensor).
-  public var isStochastic: Bool { self == .int8 || self == .int4 }
+  package var isStochastic: Bool { self == .int8 || self == .int4 }
 
   /// The bytes of `count` values of so many tensors, scales included.
   public func bytes(count: Int, tensorCount: Int = 1) -> Int {

@@ -44,7 +44,7 @@ public enum Codec: UInt8, Sendable, CaseIterable {
   case difference = 5
 
   /// Whether writer and reader need the same known support.
-  public var needsKnownSupport: Bool { self == .known || self == .difference }
+  package var needsKnownSupport: Bool { self == .known || self == .difference }
 
   /// The bytes of the header.
   var headerBytes: Int { VectorCodec.headerBytes + (needsKnownSupport ? 4 : 0) }

@@ -106,7 +106,7 @@ public struct FactorStack: Sendable {
 
 extension FactorLayout {
   /// Floats of all base matrices.
-  public var baseCount: Int { pairs.reduce(0) { $0 + $1.inputs * $1.outputs } }
+  package var baseCount: Int { pairs.reduce(0) { $0 + $1.inputs * $1.outputs } }
 
   /// Where each pair's matrix starts among all of them.
   public var baseOffsets: [Int] {

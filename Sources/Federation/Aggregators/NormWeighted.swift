@@ -12,7 +12,7 @@ extension AggregationKind {
 
 extension AggregationRule {
   /// HetLoRA's mean, weighted by the norm of each client's product.
-  public static let normWeighted = AggregationKind.normWeighted.rule
+  package static let normWeighted = AggregationKind.normWeighted.rule
 }
 
 private struct NormWeighted: Aggregator {

@@ -11,7 +11,7 @@ extension AggregationKind {
 
 extension AggregationRule {
   /// FlexLoRA's factors of the mean product, the mean elsewhere.
-  public static let productMean = AggregationKind.productMean.rule
+  package static let productMean = AggregationKind.productMean.rule
 }
 
 private struct ProductMean: Aggregator {

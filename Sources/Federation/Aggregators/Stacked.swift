@@ -17,7 +17,7 @@ extension AggregationKind {
 
 extension AggregationRule {
   /// FLoRA's stacked factors, merged into the base weights; the mean elsewhere.
-  public static let stacked = AggregationKind.stacked.rule
+  package static let stacked = AggregationKind.stacked.rule
 }
 
 private struct Stacked: Aggregator {

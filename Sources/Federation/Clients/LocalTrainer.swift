@@ -36,7 +36,7 @@ public final class LocalTrainer {
   public struct Outcome {
     /// (downloaded) - (trained), n long; valid until the next client trains, and until then the
     /// caller's to change.
-    public let clientDelta: UnsafeMutableBufferPointer<Float>
+    package let clientDelta: UnsafeMutableBufferPointer<Float>
     /// What was trained, n long; valid until the next client trains.
     public let trained: UnsafeBufferPointer<Float>
     /// The sums over all batches, each at the parameters before its step, without
@@ -45,7 +45,7 @@ public final class LocalTrainer {
     /// The local steps made.
     public let steps: Int
     /// The largest |gradient| of them.
-    public let largestGradient: Float
+    let largestGradient: Float
   }
 
   /// Trains `client` on `examples` from `start`.

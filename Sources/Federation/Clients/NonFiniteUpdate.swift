@@ -40,7 +40,7 @@ public struct NonFiniteUpdate: ErrorWithExitCode, Equatable, CustomStringConvert
   /// The local steps of a whole round of this client.
   public var steps: Int
   /// The largest |gradient| of those steps; NaN or infinite where the first one is.
-  public var largestGradient: Float
+  var largestGradient: Float
   /// The tokens computed until then.
   public var tokens: Int
 

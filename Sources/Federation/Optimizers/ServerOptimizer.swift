@@ -45,7 +45,7 @@ public enum ServerOptimizer: Sendable, Equatable {
   }
 
   /// The value with which every coordinate of the second moment starts.
-  public var initialSecondMoment: Float {
+  var initialSecondMoment: Float {
     switch self {
     case .fedAdagrad(_, _, let tau), .fedYogi(_, _, _, let tau), .fedAdam(_, _, _, let tau):
       Float(tau * tau)

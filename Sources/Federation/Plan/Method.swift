@@ -142,11 +142,11 @@ extension Method {
   }
 
   /// Everything travels in both directions.
-  public static let denseLoRA = Method(download: .all, upload: .all)
+  package static let denseLoRA = Method(download: .all, upload: .all)
 
   /// SparseAdapter (He et al. 2022, arXiv 2210.04284) as FLASC compares with it: after one dense round
   /// a support is chosen once; the rest is pruned, and only the support is trained and travels.
-  public static func sparseAdapter(density: Double) -> Method {
+  package static func sparseAdapter(density: Double) -> Method {
     Method(
       download: .topMagnitude(
         .geometric(initial: 1, factor: density, period: 1, minimum: density)),
@@ -155,7 +155,7 @@ extension Method {
 
   /// Adapter-LTH: the support shrinks by `factor` every `period` rounds, down to `minimum`; only it is
   /// trained and travels.
-  public static func adapterLTH(factor: Double, period: Int, minimum: Double = 0) -> Method {
+  package static func adapterLTH(factor: Double, period: Int, minimum: Double = 0) -> Method {
     Method(
       download: .topMagnitude(
         .geometric(initial: 1, factor: factor, period: period, minimum: minimum)),
@@ -164,7 +164,7 @@ extension Method {
 
   /// Federated select (Charles et al. 2022, arXiv 2208.09432) by magnitude: clients train and send
   /// what they received, chosen anew in each round.
-  public static func federatedSelect(density: Double) -> Method {
+  package static func federatedSelect(density: Double) -> Method {
     Method(
       download: .topMagnitude(.constant(density)), upload: .downloaded, trained: .downloaded)
   }

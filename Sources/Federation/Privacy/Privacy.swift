@@ -60,7 +60,7 @@ public struct Privacy: Sendable, Equatable {
   }
 
   /// The clip before round 0 where it changes from round to round; nil where it does not.
-  public var initialAdaptiveClip: Double? {
+  var initialAdaptiveClip: Double? {
     if case .adaptive(let clip) = clipping { clip.initial } else { nil }
   }
 

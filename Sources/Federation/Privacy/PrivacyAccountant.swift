@@ -62,7 +62,7 @@ public struct PrivacyAccountant: Sendable, Equatable {
   }
 
   /// The largest noise multiplier that is looked at for a target.
-  public static let largestSearchedMultiplier = 1e9
+  static let largestSearchedMultiplier = 1e9
 
   /// The smallest noise multiplier, in steps of 0.0001, that keeps `rounds` rounds within `epsilon`;
   /// nil where ``largestSearchedMultiplier`` is not enough.

@@ -6,7 +6,7 @@ public import Sparsity
 
 extension SparseVector {
   /// The L2 norm of the kept values: squares, exact in Double, summed in ascending order.
-  public var euclideanNorm: Double { norm(values) }
+  package var euclideanNorm: Double { norm(values) }
 
   /// The vector, scaled down where its norm is larger than `bound`, so that it is not.
   ///
@@ -65,7 +65,7 @@ extension Privacy {
   /// Without noise it is the sum's mean, bit for bit.
   ///
   /// - Parameter clip: The clip of this round's uploads.
-  public func noisyMean(of sum: FixedPointSum, clip: Double, seed: UInt64, round: Int) -> [Float] {
+  package func noisyMean(of sum: FixedPointSum, clip: Double, seed: UInt64, round: Int) -> [Float] {
     let deviation = noiseDeviation(clip: clip, cohort: sum.totalWeight)
     guard deviation > 0 else { return sum.mean() }
     var stream = normals(.vector, seed: seed, round: round)
@@ -77,7 +77,7 @@ extension Privacy {
   /// - Parameters:
   ///   - clip: The clip of this round.
   ///   - within: The clients of the cohort whose norm was at most the clip.
-  public func nextClip(
+  func nextClip(
     _ clip: Double, within: Int, cohort: Int, seed: UInt64, round: Int
   ) -> Double? {
     guard case .adaptive(let adaptive) = clipping else { return nil }

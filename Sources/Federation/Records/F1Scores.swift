@@ -5,7 +5,7 @@
 /// How often one label was there, was predicted, and both.
 public struct LabelCount: Sendable, Equatable {
   /// Examples that have the label.
-  public var actual: Int
+  var actual: Int
   /// Examples that were predicted to have it.
   public var predicted: Int
   /// Examples of which both is true.

@@ -136,7 +136,7 @@ public struct RoundRecord: Sendable, Equatable {
   /// What privacy did; nil without it.
   public var privacy: PrivacyRecord?
   /// What one message of the whole vector, densely coded, would be: the unit of dense LoRA.
-  public var denseMessage: PayloadSize
+  package var denseMessage: PayloadSize
   /// Wall seconds on rank 0.
   public var seconds: PhaseSeconds
   /// The digest of the server's state after the round, 16 hex digits.
@@ -183,7 +183,7 @@ public struct RoundRecord: Sendable, Equatable {
 /// What became of a round, on one rank.
 public struct RoundEnd: Sendable {
   /// Whether the round was dropped: the state is that before it.
-  public var isDropped: Bool
+  package var isDropped: Bool
   /// Whether any rank was asked to stop; the same on every rank.
   public var isStopRequested: Bool
   /// The record of a round that was played; on rank 0 only.
@@ -217,7 +217,7 @@ public struct RoundProgress: Sendable, Equatable {
   /// Rank 0's work in this stage.
   public var workCount: Int
   /// Wall seconds since this stage began.
-  public var stageSeconds: Double
+  var stageSeconds: Double
 }
 
 /// Where a run ended.

@@ -160,7 +160,7 @@ public final class FederatedRun {
   }
 
   /// The rounds in a row, each with every upload refused, that end a run.
-  public static var refusedRoundsLimit: Int { 3 }
+  static var refusedRoundsLimit: Int { 3 }
 
   /// Why going on makes no sense; nil while it does. The same on every rank.
   public var divergence: FederationError? {

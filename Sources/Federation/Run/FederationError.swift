@@ -10,7 +10,7 @@ public struct FederationError: ErrorWithExitCode, CustomStringConvertible {
   /// What was found, and what is allowed.
   public let reason: String
   /// The error of another part that this one wraps, for callers that tell kinds of errors apart.
-  public let underlying: (any Error)?
+  package let underlying: (any Error)?
   /// The exit code with which the program should end: 64 for a plan that makes no sense, 65 for data
   /// that it cannot work with and for training that diverges, otherwise that of `underlying`.
   public let exitCode: Int32

@@ -29,13 +29,13 @@ extension ServerState {
 
   /// The size of what was merged last, which the clients of the next round have to receive; nil before
   /// the first merge.
-  public internal(set) var lastStack: StackSize? {
+  package internal(set) var lastStack: StackSize? {
     get { StackSize(numbers: integers(.lastStack)) }
     set { self[.lastStack] = newValue.map { .integers($0.numbers) } }
   }
 
   /// The ranks that are left to clients that have pruned some.
-  public internal(set) var clientRanks: [Int: Int] {
+  package internal(set) var clientRanks: [Int: Int] {
     get { Dictionary(rows: integers(.clientRanks)) }
     set { self[.clientRanks] = newValue.isEmpty ? nil : .integers(newValue.rows) }
   }

@@ -110,7 +110,7 @@ public struct ServerState: Sendable, Equatable {
   }
 
   /// Whether it has the moments that `optimizer` keeps, no more and no fewer.
-  public func fits(_ optimizer: ServerOptimizer) -> Bool {
+  package func fits(_ optimizer: ServerOptimizer) -> Bool {
     firstMoment.count == (optimizer.momentCount < 1 ? 0 : vector.count)
       && secondMoment.count == (optimizer.momentCount < 2 ? 0 : vector.count)
   }

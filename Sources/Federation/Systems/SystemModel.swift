@@ -53,7 +53,7 @@ public struct SystemModel: Sendable, Equatable {
   }
 
   /// Whether fewer clients, or others, may count than without it.
-  public var losesClients: Bool {
+  var losesClients: Bool {
     unavailability > 0 || dropout > 0 || deadline != nil || extraClients > 0
   }
 
@@ -79,7 +79,7 @@ public struct SystemModel: Sendable, Equatable {
   /// Which uploads count, and when the round ends.
   public struct Verdict: Sendable, Equatable {
     /// Whether each upload counts.
-    public var isUsed: [Bool]
+    package var isUsed: [Bool]
     /// Seconds from the round's beginning to its end.
     public var seconds: Double
 
@@ -97,7 +97,7 @@ public struct SystemModel: Sendable, Equatable {
   ///   - arrivals: Seconds until each upload is there; equal ones come in their order here.
   ///   - losses: Seconds until each of the other clients is lost.
   ///   - wanted: How many uploads the server waits for; nil for all.
-  public func verdict(arrivals: [Double], losses: [Double], wanted: Int?) -> Verdict {
+  package func verdict(arrivals: [Double], losses: [Double], wanted: Int?) -> Verdict {
     let limit = deadline ?? .infinity
     let order = arrivals.indices.filter { arrivals[$0] <= limit }
       .sorted { (arrivals[$0], $0) < (arrivals[$1], $1) }

@@ -22,7 +22,7 @@ public enum BF16 {
   }
 
   /// The library behind the products, for manifests; nil in a build without it.
-  public static var libraryDescription: String? {
+  static var libraryDescription: String? {
     cdnnl_is_built() == 0 ? nil : "oneDNN " + String(cString: cdnnl_version())
   }
 

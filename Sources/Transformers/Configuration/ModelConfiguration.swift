@@ -56,11 +56,11 @@ public struct ModelConfiguration: Sendable, Equatable {
   /// Epsilon inside the norm's square root.
   public var normEpsilon: Float
   /// Placement of the norms.
-  public var normPlacement: NormPlacement
+  var normPlacement: NormPlacement
   /// How positions enter.
   public var positions: PositionKind
   /// Rows of the token type embedding; 0 where there is none. Every token is of type 0.
-  public var tokenTypeCount: Int
+  var tokenTypeCount: Int
   /// Activation of the feed-forward part.
   public var activation: Activation
   /// Whether the feed-forward part is gated: f(gate) * up.
@@ -68,13 +68,13 @@ public struct ModelConfiguration: Sendable, Equatable {
   /// Whether a token sees only its past.
   public var isCausal: Bool
   /// Whether query, key and value have biases.
-  public var attentionInputBias: Bool
+  package var attentionInputBias: Bool
   /// Whether the attention's output product has a bias.
-  public var attentionOutputBias: Bool
+  var attentionOutputBias: Bool
   /// Whether the feed-forward products have biases.
-  public var feedForwardBias: Bool
+  var feedForwardBias: Bool
   /// Whether the language modelling head is the token embedding.
-  public var tiesWordEmbeddings: Bool
+  package var tiesWordEmbeddings: Bool
   /// Standard deviation of a fresh classification head.
   public var initializerRange: Float
 
@@ -86,10 +86,10 @@ public struct ModelConfiguration: Sendable, Equatable {
   /// Query channels, H * D.
   public var queryChannels: Int { headCount * headSize }
   /// Key (and value) channels.
-  public var keyChannels: Int { keyValueHeadCount * headSize }
+  package var keyChannels: Int { keyValueHeadCount * headSize }
 
   /// The attention kernels' view of the shape.
-  public var attentionShape: AttentionShape {
+  var attentionShape: AttentionShape {
     AttentionShape(
       heads: headCount, keyValueHeads: keyValueHeadCount, headSize: headSize, isCausal: isCausal)
   }

@@ -15,9 +15,9 @@ public struct RotaryConfiguration: Sendable, Equatable {
   }
 
   /// The base of the geometric series of wavelengths ("rope_theta").
-  public var theta: Double
+  package var theta: Double
   /// Scaling of the frequencies.
-  public var scaling: Scaling
+  package var scaling: Scaling
 
   /// Rotary positions with `theta` and `scaling`.
   public init(theta: Double, scaling: Scaling = .none) {

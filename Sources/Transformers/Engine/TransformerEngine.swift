@@ -80,7 +80,7 @@ public final class TransformerEngine {
   }
 
   /// Number of output rows of `batch`, T'.
-  public static func outputCount(_ batch: PackedSequences, _ rows: OutputRows) -> Int {
+  static func outputCount(_ batch: PackedSequences, _ rows: OutputRows) -> Int {
     rows == .all ? batch.tokenCount : batch.count
   }
 

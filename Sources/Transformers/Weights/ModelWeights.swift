@@ -29,9 +29,9 @@ public struct NormWeights: @unchecked Sendable {
 /// The weights of one block.
 public struct BlockWeights: Sendable {
   /// The norm before (or after) attention.
-  public let attentionNorm: NormWeights
+  let attentionNorm: NormWeights
   /// The norm before (or after) the feed-forward part.
-  public let feedForwardNorm: NormWeights
+  let feedForwardNorm: NormWeights
   /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
   var linears: [LinearWeights?]
 
@@ -73,15 +73,15 @@ public struct ModelWeights: @unchecked Sendable {
   /// (V, C).
   public let tokenEmbedding: Floats
   /// (positions, C), or nil for rotary models.
-  public let positionEmbedding: Floats?
+  let positionEmbedding: Floats?
   /// The vector of token type 0, (C), or nil.
-  public let tokenTypeEmbedding: Floats?
+  let tokenTypeEmbedding: Floats?
   /// BERT's norm after the embeddings.
-  public let embeddingNorm: NormWeights?
+  let embeddingNorm: NormWeights?
   /// The blocks in order.
   public internal(set) var blocks: [BlockWeights]
   /// The norm after the last block of a pre-norm model.
-  public let finalNorm: NormWeights?
+  let finalNorm: NormWeights?
   /// BERT's pooler.
   public internal(set) var pooler: LinearWeights?
   /// The language modelling head.
