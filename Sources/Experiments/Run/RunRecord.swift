@@ -65,13 +65,14 @@ final class RunRecord {
     savedRound = existing?.checkpoint?.state.round
     damaged = existing?.damaged ?? []
     tables = try RunTables(
-      directory, evaluatesClients: experiment.evaluation.clients > 0,
-      evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
-      prunesRanks: experiment.method.rankPruning.factor < 1,
-      numbers: numbers,
-      clientName: experiment.partition.kind == .natural
-        ? { [partition = assembly.partition] in partition.name(of: $0) } : nil,
-      keeping: kept)
+      directory,
+      RunTableOptions(
+        evaluatesClients: experiment.evaluation.clients > 0,
+        evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
+        prunesRanks: experiment.method.rankPruning.factor < 1,
+        clientName: experiment.partition.kind == .natural
+          ? { [partition = assembly.partition] in partition.name(of: $0) } : nil),
+      numbers: numbers, keeping: kept)
     let partition = directory.file("partition.csv")
     // Again after a resume: it is a function of the experiment, and may have been cut.
     try assembly.writePartition?(partition)
