@@ -94,10 +94,50 @@ private struct Launch {
       return (experiment, try experiment.federationPlan(assets: assets))
     }
     if !isFirst { watchdog = watch(experiment) }
+    let parts = try prepare(experiment, plan, existing, assemble, progress)
+    let record = try makeRecord(opening, experiment, text, parts, progress)
+    let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
+    let start = try communicator.broadcast(record?.start ?? "", root: 0)
+    watchdog?.use(directory: directory, start: start)
+    do {
+      try parts.residuals?.place(in: directory + "/residuals")
+      return try Interruption.listeningToEndings { try play(parts, record, progress) }
+    } catch let failure as RunFailure where failure.exitCode == ExitCode.stopped {
+      throw failure
+    } catch {
+      progress.clear()
+      if let record {
+        record.fail("\(error)")
+      } else if !(error is RankFailure || error is RunFailure) {
+        // Rank 0 waits in a collective and is about to be ended: it cannot say it.
+        Manifest.markFailed(
+          in: directory, start: start,
+          "rank \(communicator.rank) on \(communicator.hostName): \(error)")
+      }
+      throw error
+    }
+  }
+
+  /// The parts of a run that is ready to play.
+  private struct Parts {
+    let assembly: Assembly
+    /// Counts what the rounds send.
+    let counting: CountingCommunicator
+    /// What clients keep back; nil if they keep nothing.
+    let residuals: ResidualFiles?
+    let federated: FederatedRun
+    let privacy: PrivacyReport?
+  }
+
+  /// Loads the model and the corpus, and makes the federated run from the state of `existing` or from
+  /// the beginning.
+  private func prepare(
+    _ experiment: Experiment, _ plan: FederationPlan, _ existing: ExistingRun?,
+    _ assemble: Assembler, _ progress: ProgressReporter
+  ) throws -> Parts {
     heartbeat.begin("loading the model and the corpus")
     // A rank's threads take a micro-batch each; a product stays on one thread.
     BLAS.setThreads(1)
-
     let began = ContinuousClock.now
     try communicator.requireSameFiles { [heartbeat] in
       heartbeat.beat()
@@ -130,7 +170,16 @@ private struct Launch {
         + "\(assembly.partition.clientCount) clients, "
         + "\(grouped(assembly.objective.parameterCount)) trainable parameters; ready in "
         + durationText((ContinuousClock.now - began) / .seconds(1)))
+    return Parts(
+      assembly: assembly, counting: counting, residuals: residuals, federated: federated,
+      privacy: privacy)
+  }
 
+  /// Makes the record of the run on rank 0; nil on other ranks.
+  private func makeRecord(
+    _ opening: RunOpening?, _ experiment: Experiment, _ text: String, _ parts: Parts,
+    _ progress: ProgressReporter
+  ) throws -> RunRecord? {
     let places = try communicator.gather(
       Manifest.RankPlace(
         rank: communicator.rank, host: communicator.hostName, processor: ProgramVersion.processor))
@@ -140,49 +189,27 @@ private struct Launch {
       return try RunRecord(
         opening, experiment: experiment, yaml: text, output: output,
         host: communicator.hostName,
-        manifest: try manifest(opening.loaded, experiment, text, assembly, places, privacy),
-        assembly: assembly, say: progress.say, onWait: { heartbeat.beat() })
+        manifest: try manifest(
+          opening.loaded, experiment, text, parts.assembly, places, parts.privacy),
+        assembly: parts.assembly, say: progress.say, onWait: { heartbeat.beat() })
     }
     if let record {
-      let from = existing == nil ? "" : ", from round \(federated.round + 1)"
+      let from = opening?.existing == nil ? "" : ", from round \(parts.federated.round + 1)"
       progress.say("writing to \(record.directory.path)\(from)")
     }
-    let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
-    let start = try communicator.broadcast(record?.start ?? "", root: 0)
-    watchdog?.use(directory: directory, start: start)
-    do {
-      try residuals?.place(in: directory + "/residuals")
-      return try Interruption.listeningToEndings {
-        try play(federated, assembly, counting, residuals, record, progress, privacy)
-      }
-    } catch let failure as RunFailure where failure.exitCode == ExitCode.stopped {
-      throw failure
-    } catch {
-      progress.clear()
-      if let record {
-        record.fail("\(error)")
-      } else if !(error is RankFailure || error is RunFailure) {
-        // Rank 0 waits in a collective and is about to be ended: it cannot say it.
-        Manifest.markFailed(
-          in: directory, start: start,
-          "rank \(communicator.rank) on \(communicator.hostName): \(error)")
-      }
-      throw error
-    }
+    return record
   }
 
   /// Plays all rounds; only rank 0 has a record.
   private func play(
-    _ federated: FederatedRun, _ assembly: Assembly, _ counting: CountingCommunicator,
-    _ residuals: ResidualFiles?, _ record: RunRecord?, _ progress: ProgressReporter,
-    _ privacy: PrivacyReport?
+    _ parts: Parts, _ record: RunRecord?, _ progress: ProgressReporter
   ) throws -> RunOutcome? {
-    let plan = federated.plan
-    var before = counting.ledger
+    let (federated, plan) = (parts.federated, parts.federated.plan)
+    var before = parts.counting.ledger
     while !federated.isFinished {
       let end = try federated.advance(
         shouldStop: { isStopWanted(progress) }, onProgress: progress.update)
-      let ledger = counting.ledger
+      let ledger = parts.counting.ledger
       // Book-keeping goes over the communicator that counts nothing.
       let wire = try WireSummary(ledger - before, over: communicator)
       let memory = try MemoryUse(over: communicator)
@@ -194,7 +221,7 @@ private struct Launch {
           try record.add(round, wire: wire, memory: memory, of: plan.rounds)
           for line in record.refusals(round) { progress.warn(line) }
           if !round.evaluation.isEmpty {
-            try save(state, assembly, record, federated.evaluatedSupport)
+            try save(state, parts.assembly, record, federated.evaluatedSupport)
           }
           progress.finished(round, of: plan.rounds)
         }
@@ -210,7 +237,7 @@ private struct Launch {
         try record.saveIfDue(
           state, federated.knowledge, isLast: federated.isFinished, now: isStopping)
       }
-      if let residuals {
+      if let residuals = parts.residuals {
         var saved = record?.checkpointRounds ?? []
         try communicator.broadcast(&saved)
         residuals.keepOnly(for: saved)
@@ -225,8 +252,15 @@ private struct Launch {
           })
       }
     }
-    let final = try federated.finalState()
-    let total = counting.ledger.total
+    return try finish(parts, record, progress)
+  }
+
+  /// Ends a run whose rounds are all played.
+  private func finish(
+    _ parts: Parts, _ record: RunRecord?, _ progress: ProgressReporter
+  ) throws -> RunOutcome? {
+    let final = try parts.federated.finalState()
+    let total = parts.counting.ledger.total
     let places = try communicator.gather(
       Manifest.RankPlace(
         rank: communicator.rank, host: communicator.hostName,
@@ -234,10 +268,10 @@ private struct Launch {
         wireBytesReceived: total.wireBytesReceived))
     progress.clear()
     guard let record, let state = final.state else { return nil }
-    try save(state, assembly, record, federated.evaluatedSupport)
+    try save(state, parts.assembly, record, parts.federated.evaluatedSupport)
     return try record.finish(
       digest: final.digest, ranks: places ?? [],
-      privacy: privacy?.text(rounds: plan.rounds) ?? "")
+      privacy: parts.privacy?.text(rounds: parts.federated.plan.rounds) ?? "")
   }
 
   /// Writes what was trained and what of it was evaluated; whatever fails in that is a failure to

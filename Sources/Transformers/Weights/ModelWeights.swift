@@ -150,30 +150,24 @@ public struct ModelWeights: @unchecked Sendable {
     self.blocks = blocks
     finalNorm = try norm(ifAny: names.finalNorm)
     pooler = parts.hasPooler ? try linear(.pooler, layer: 0) : nil
-    guard let head = parts.languageHead else {
-      languageHead = nil
-      return
-    }
+    languageHead = nil
+    guard let head = parts.languageHead else { return }
     func headBias() throws(Failure) -> Floats? {
       guard let bias = names.languageHead.bias else { return nil }
       return try floats(bias, [vocabulary[0]])
     }
     let product: any FrozenMatrix
-    if let packed = matrix(head) {
-      product = packed
+    if head == embedding, matrix(head) == nil {
+      product = PlainMatrix(tokenEmbedding, inputs: vocabulary[1], outputs: vocabulary[0])
     } else {
-      product = PlainMatrix(
-        head == embedding ? tokenEmbedding : try floats(head, vocabulary), inputs: vocabulary[1],
-        outputs: vocabulary[0])
+      product = try weight(head, vocabulary)
     }
+    let hasTransform = names.languageHead.transform != nil
     languageHead = LanguageHeadWeights(
-      transform: names.languageHead.transform == nil
-        ? nil : try linear(.languageHeadTransform, layer: 0),
+      transform: hasTransform ? try linear(.languageHeadTransform, layer: 0) : nil,
       transformNorm: try norm(ifAny: names.languageHead.transformNorm),
       output: LinearWeights(
-        weight: product,
-        bias: try headBias(),
-        inputs: vocabulary[1], outputs: vocabulary[0]))
+        weight: product, bias: try headBias(), inputs: vocabulary[1], outputs: vocabulary[0]))
   }
 }
 
