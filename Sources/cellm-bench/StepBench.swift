@@ -87,6 +87,16 @@ struct StepBench: ParsableCommand {
       fractions.append(work / found.cpu / rates.last!)
       before = after
     }
+    show(
+      seconds, rates: rates, fractions: fractions, work: work, precision: precision,
+      trainedCount: layout.parameterCount)
+  }
+
+  /// Reports the medians of the repeats.
+  private func show(
+    _ seconds: [Seconds], rates: [Double], fractions: [Double], work: Double,
+    precision: MatrixFormat, trainedCount: Int
+  ) {
     let tokens = Double(batch * length)
     let (wall, cpu) = (median(seconds.map(\.wall)), median(seconds.map(\.cpu)))
     let (rate, fraction) = (median(rates), median(fractions))
@@ -105,7 +115,7 @@ struct StepBench: ParsableCommand {
         ("threads", "1"), ("batch", "\(batch)"), ("length", "\(length)"),
         ("micro_batch_tokens", "\(microBatchTokens)"), ("adapter", adapter.rawValue),
         ("lora_rank", "\(loraRank)"),
-        ("trainable", "\(layout.parameterCount)"),
+        ("trainable", "\(trainedCount)"),
         ("tokens_per_second", short(tokens / wall)),
         ("tokens_per_cpu_second", short(tokens / cpu)),
         ("flop_per_token", "\(Int(work / tokens))"), ("flop_per_second", short(work / cpu)),
