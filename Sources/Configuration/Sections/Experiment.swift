@@ -1,5 +1,5 @@
-// What an experiment file says, as a value: every key that has an effect, with its default.
-// The table in ExperimentKeys.swift binds each property to its key; nothing else reads the file.
+// An experiment file as a value. Each section has its own file beside this one; the table in
+// ExperimentKeys.swift lists the keys of all sections, and nothing else reads the file.
 
 internal import Corpora
 internal import Federation

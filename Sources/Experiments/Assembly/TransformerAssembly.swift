@@ -217,6 +217,18 @@ extension Experiment {
   }
 }
 
+extension PreparedModel {
+  /// The objective over the whole trainable vector, with one engine for each thread.
+  fileprivate func objective(_ experiment: Experiment) -> TransformerObjective {
+    TransformerObjective(
+      models: (0..<experiment.compute.threads).map { _ in
+        AdaptedModel(
+          model: model, layout: layout, task: task, capacity: capacity(experiment),
+          longestSequence: longestSequence, firstTrained: Int(part?.indices.first ?? 0))
+      }, corpus: corpus, maximumLength: experiment.data.maximumLength)
+  }
+}
+
 /// The assembly of a real run.
 package func assembleTransformer(
   _ experiment: Experiment, assets: AssetDirectory, communicator: any Communicator
@@ -232,13 +244,7 @@ package func assembleTransformer(
   return try communicator.agreed {
     let layout = shared.layout
     let configuration = shared.model.configuration
-    let whole = TransformerObjective(
-      models: (0..<experiment.compute.threads).map { _ in
-        AdaptedModel(
-          model: shared.model, layout: layout, task: shared.task,
-          capacity: shared.capacity(experiment), longestSequence: shared.longestSequence,
-          firstTrained: Int(shared.part?.indices.first ?? 0))
-      }, corpus: shared.corpus, maximumLength: experiment.data.maximumLength)
+    let whole = shared.objective(experiment)
     // What is frozen is needed on every rank, the start of what is trained on rank 0 alone.
     let part = shared.part
     let start =
