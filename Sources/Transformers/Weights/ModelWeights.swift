@@ -133,21 +133,7 @@ public struct ModelWeights: @unchecked Sendable {
     tokenTypeEmbedding = try table(
       names.embeddings.tokenTypes, rows: configuration.tokenTypeCount)
     embeddingNorm = try norm(ifAny: names.embeddings.norm)
-    var blocks: [BlockWeights] = []
-    for layer in 0..<configuration.layerCount {
-      var linears = [LinearWeights?](repeating: nil, count: LinearRole.allCases.count)
-      for group in LinearGroup.inBlock {
-        for role in configuration.roles(of: group) {
-          linears[role.rawValue] = try linear(role, layer: layer)
-        }
-      }
-      blocks.append(
-        BlockWeights(
-          attentionNorm: try norm(configuration.attentionNormName(layer: layer)),
-          feedForwardNorm: try norm(configuration.feedForwardNormName(layer: layer)),
-          linears: linears))
-    }
-    self.blocks = blocks
+    blocks = try Self.blocks(configuration, linear: linear(_:layer:), norm: norm(_:))
     finalNorm = try norm(ifAny: names.finalNorm)
     pooler = parts.hasPooler ? try linear(.pooler, layer: 0) : nil
     languageHead = nil
@@ -172,6 +158,29 @@ public struct ModelWeights: @unchecked Sendable {
 }
 
 extension ModelWeights {
+  /// The weights of all blocks, in order.
+  private static func blocks<Failure: Error>(
+    _ configuration: ModelConfiguration,
+    linear: (_ role: LinearRole, _ layer: Int) throws(Failure) -> LinearWeights,
+    norm: (_ module: String) throws(Failure) -> NormWeights
+  ) throws(Failure) -> [BlockWeights] {
+    var blocks: [BlockWeights] = []
+    for layer in 0..<configuration.layerCount {
+      var linears = [LinearWeights?](repeating: nil, count: LinearRole.allCases.count)
+      for group in LinearGroup.inBlock {
+        for role in configuration.roles(of: group) {
+          linears[role.rawValue] = try linear(role, layer)
+        }
+      }
+      blocks.append(
+        BlockWeights(
+          attentionNorm: try norm(configuration.attentionNormName(layer: layer)),
+          feedForwardNorm: try norm(configuration.feedForwardNormName(layer: layer)),
+          linears: linears))
+    }
+    return blocks
+  }
+
   /// One linear layer; `layer` is ignored for layers after the blocks.
   /// - Precondition: the model has the layer.
   func linear(_ role: LinearRole, layer: Int) -> LinearWeights {
