@@ -6,6 +6,18 @@
 
 #include <stdint.h>
 
+// --- Instruction sets (levels.c) ---
+
+/// The instruction sets that kernels are compiled for. The results of all of them have the same bits.
+enum { CK_LEVEL_FMA = 0, CK_LEVEL_AVX2 = 1, CK_LEVEL_AVX512 = 2 };
+
+/// Whether this CPU has it.
+int ck_level_supported(int level);
+/// The one in use: the widest that this CPU has, or what ck_set_level said.
+int ck_level(void);
+/// Uses a supported one from now on; call it before other threads compute.
+void ck_set_level(int level);
+
 // --- Normalization (normalization.c) ---
 
 /// RMSNorm (Zhang & Sennrich 2019): out = in * rstd * weight, rstd = 1 / sqrt(mean(in^2) + epsilon).
