@@ -64,7 +64,7 @@ public final class LoRAAdapter: LinearAdapter {
       && layout.placement(role.group, layer: layer)?.layers.contains { $0.role == role } == true
   }
 
-  /// y = scale * h B^T or y += scale * h B^T for every adapted layer of the group.
+  /// h = scale * x A^T, then y = h B^T or y += h B^T, for every adapted layer of the group.
   public func forward(
     _ group: LinearGroup, layer: Int, input: Floats, tokens: Int, outputs: [MutableFloats],
     _ accumulation: Accumulation
@@ -86,11 +86,13 @@ public final class LoRAAdapter: LinearAdapter {
         output: h, input: input, weight: parameters + placement.aOffset, tokens: tokens,
         inputs: placement.inputs, outputs: placement.rows)
     }
+    // The scale goes into h: it is kept for the gradient of B, and products need no factor.
+    scale(h, by: layout.lora.scale, count: tokens * placement.rows)
     for (index, linear) in placement.layers.enumerated() {
       linearForward(
         output: outputs[linear.index], input: h + index * rank, inputStride: placement.rows,
         weight: parameters + linear.bOffset, tokens: tokens, inputs: rank,
-        outputs: linear.outputs, scale: layout.lora.scale, accumulation)
+        outputs: linear.outputs, accumulation)
     }
   }
 
@@ -102,18 +104,18 @@ public final class LoRAAdapter: LinearAdapter {
     guard let placement = layout.placement(group, layer: layer), let parameters, let gradient
     else { preconditionFailure("no gradient to add to for \(group) of layer \(layer)") }
     let rank = layout.lora.loraRank
-    let scale = layout.lora.scale
     let h = hidden(group, layer)
     for (index, linear) in placement.layers.enumerated() {
       linearBackwardWeight(
         dWeight: gradient + linear.bOffset, dOutput: dOutputs[linear.index],
         input: h + index * rank, inputStride: placement.rows, tokens: tokens, inputs: rank,
-        outputs: linear.outputs, scale: scale)
+        outputs: linear.outputs)
       linearBackwardInput(
         dInput: dHidden + index * rank, dInputStride: placement.rows,
         dOutput: dOutputs[linear.index], weight: parameters + linear.bOffset, tokens: tokens,
-        inputs: rank, outputs: linear.outputs, scale: scale)
+        inputs: rank, outputs: linear.outputs)
     }
+    scale(dHidden, by: layout.lora.scale, count: tokens * placement.rows)
     guard dropoutKey != nil && dropped != nil else {
       linearBackwardWeight(
         dWeight: gradient + placement.aOffset, dOutput: dHidden, input: input, tokens: tokens,

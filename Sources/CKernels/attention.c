@@ -1,5 +1,5 @@
 // The vector parts of attention: softmax over a tile of scores, its backward, rotary positions.
-// The products around them are sgemm calls (Kernels/Attention.swift).
+// The products around them are ck_product calls (Kernels/Attention.swift).
 #include "cellm_kernels.h"
 
 #include <math.h>

@@ -18,23 +18,24 @@ extension FactorLayout {
     guard !pairs.isEmpty else { return nil }
     self.init(
       length: layout.parameterCount, loraRank: layout.lora.loraRank, scale: layout.lora.scale,
-      pairs: pairs, products: BLASProducts())
+      pairs: pairs, products: MatrixFactorProducts())
   }
 }
 
-/// Products of factors by OpenBLAS, sums of them by its LAPACK.
-package struct BLASProducts: FactorProducts {
+/// Products of factors by the kernels' `matmul`, sums of them by `LowRankSum`.
+package struct MatrixFactorProducts: FactorProducts {
   /// The products.
   package init() {}
 
-  /// One sgemm.
+  /// One product, with the scale in B.
   package func addProduct(
     b: UnsafePointer<Float>, a: UnsafePointer<Float>, ranks: Int, scale: Float,
     outputs: Int, inputs: Int, to matrix: UnsafeMutablePointer<Float>
   ) {
+    let scaled = (0..<(outputs * ranks)).map { b[$0] * scale }
     matmul(
-      matrix, stride: inputs, rows: outputs, columns: inputs, inner: ranks, b, strideA: ranks, a,
-      strideB: inputs, alpha: scale, .add)
+      matrix, stride: inputs, rows: outputs, columns: inputs, inner: ranks, scaled, strideA: ranks,
+      a, strideB: inputs, .add)
   }
 
   /// The truncated singular value decomposition of the sum, which is never formed.

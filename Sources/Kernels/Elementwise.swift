@@ -17,6 +17,11 @@ public func add(_ x: MutableFloats, _ y: Floats, count: Int) {
   ck_add(x, y, Int64(count))
 }
 
+/// Multiplies `count` elements of `x` by `factor`.
+public func scale(_ x: MutableFloats, by factor: Float, count: Int) {
+  for index in 0..<count { x[index] *= factor }
+}
+
 /// Whether all of `count` elements are finite.
 public func allFinite(_ x: Floats, count: Int) -> Bool {
   ck_all_finite(x, Int64(count)) != 0

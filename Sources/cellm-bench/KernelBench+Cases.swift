@@ -73,7 +73,7 @@ extension KernelBench {
       product("dB", outputs) { b in
         linearBackwardWeight(
           dWeight: b[4], dOutput: b[1], input: b[2], tokens: tokens, inputs: rank,
-          outputs: outputs, scale: 1e-9)
+          outputs: outputs)
       },
       product("dHidden", outputs) { b in
         linearBackwardInput(
@@ -83,12 +83,12 @@ extension KernelBench {
       product("dA", inputs) { b in
         linearBackwardWeight(
           dWeight: b[3], dOutput: b[2], input: b[0], tokens: tokens, inputs: inputs,
-          outputs: rank, scale: 1e-9)
+          outputs: rank)
       },
       product("dInput", inputs) { b in
         linearBackwardInput(
           dInput: b[0], dOutput: b[2], weight: b[3], tokens: tokens, inputs: inputs,
-          outputs: rank, scale: 1e-9, .add)
+          outputs: rank, .add)
       },
     ]
   }

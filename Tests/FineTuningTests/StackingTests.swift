@@ -22,7 +22,7 @@ struct StackingTests {
       FactorLayout.Pair(aOffset: 58, bOffset: 58 + 5 * 6, inputs: 6, outputs: 9),
     ]
     let layout = FactorLayout(
-      length: 133, loraRank: 5, pairs: pairs, products: BLASProducts())
+      length: 133, loraRank: 5, pairs: pairs, products: MatrixFactorProducts())
     let ranks = [1, 5, 3]
     let weights: [Double] = [2, 7, 1]
     let clients = ranks.indices.map { client in
@@ -195,7 +195,7 @@ struct RankPruningTests {
   private let factors = FactorLayout(
     length: 40, loraRank: 4,
     pairs: [FactorLayout.Pair(aOffset: 1, bOffset: 21, inputs: 5, outputs: 4)],
-    products: BLASProducts())
+    products: MatrixFactorProducts())
 
   @Test("the penalty's gradient is its derivative, and nothing outside of the last ranks")
   func gradient() {

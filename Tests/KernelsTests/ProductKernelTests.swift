@@ -17,17 +17,16 @@ struct LinearTests {
     let dY = values.array(tokens * outputs)
     var y = start
     linearForward(
-      output: &y, input: x, weight: w, tokens: tokens, inputs: inputs, outputs: outputs,
-      scale: 0.5, .add)
+      output: &y, input: x, weight: w, tokens: tokens, inputs: inputs, outputs: outputs, .add)
     var expected = start.map(Double.init)
     var dX = [Double](repeating: 0, count: x.count)
     var dW = w.map(Double.init)
     for t in 0..<tokens {
       for o in 0..<outputs {
         for i in 0..<inputs {
-          expected[t * outputs + o] += 0.5 * Double(x[t * inputs + i]) * Double(w[o * inputs + i])
-          dX[t * inputs + i] += 0.5 * Double(dY[t * outputs + o]) * Double(w[o * inputs + i])
-          dW[o * inputs + i] += 0.5 * Double(dY[t * outputs + o]) * Double(x[t * inputs + i])
+          expected[t * outputs + o] += Double(x[t * inputs + i]) * Double(w[o * inputs + i])
+          dX[t * inputs + i] += Double(dY[t * outputs + o]) * Double(w[o * inputs + i])
+          dW[o * inputs + i] += Double(dY[t * outputs + o]) * Double(x[t * inputs + i])
         }
       }
     }
@@ -35,13 +34,11 @@ struct LinearTests {
     #expect(difference(y, expected) < bound)
     var gotX = [Float](repeating: .nan, count: x.count)
     linearBackwardInput(
-      dInput: &gotX, dOutput: dY, weight: w, tokens: tokens, inputs: inputs, outputs: outputs,
-      scale: 0.5)
+      dInput: &gotX, dOutput: dY, weight: w, tokens: tokens, inputs: inputs, outputs: outputs)
     #expect(difference(gotX, dX) < bound)
     var gotW = w
     linearBackwardWeight(
-      dWeight: &gotW, dOutput: dY, input: x, tokens: tokens, inputs: inputs, outputs: outputs,
-      scale: 0.5)
+      dWeight: &gotW, dOutput: dY, input: x, tokens: tokens, inputs: inputs, outputs: outputs)
     #expect(difference(gotW, dW) < bound)
   }
 }

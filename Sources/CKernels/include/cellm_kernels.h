@@ -74,16 +74,14 @@ void ck_row_dots(float *delta, const float *a, const float *b, int64_t stride, i
 void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t *positions,
                int64_t T, int64_t heads, int64_t D, float direction);
 
-// --- Products with a small dimension (products.c) ---
+// --- Products (products.c) ---
 
-/// Whether this CPU has vectors for which ck_small_product is worth calling.
-int ck_has_small_product(void);
-/// out (rows, columns) = alpha * a b, or added to what it holds: a's element (r, k) is at
-/// r * aRow + k * aInner, b is (inner, columns), or (columns, inner) where transposeB is set.
-/// No operand is packed: meant for products in which one dimension is small.
-void ck_small_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64_t inner,
-                      const float *a, int64_t aRow, int64_t aInner, const float *b,
-                      int64_t bStride, int transposeB, float alpha, int add);
+/// out (rows, columns) = a b, or added to what it holds: a's element (r, k) is at
+/// r * aRow + k * aInner, one of which is 1; b is (inner, columns), or (columns, inner) where transposeB
+/// is set. Each output is one chain of fused multiply-adds in ascending k, from 0 or from what out holds.
+void ck_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64_t inner,
+                const float *a, int64_t aRow, int64_t aInner, const float *b, int64_t bStride,
+                int transposeB, int add);
 
 // --- Losses (losses.c) ---
 

@@ -41,7 +41,7 @@ package struct MatrixFormat: RawRepresentable, CaseIterable, Equatable, Sendable
 
   /// Every format.
   package static let allCases: [MatrixFormat] = [.fp32, .bf16]
-  /// Row-major fp32; products by `cblas_sgemm`.
+  /// Row-major fp32.
   package static let fp32 = PlainMatrix.format
   /// Factors in bf16, sums and results in fp32. Needs AVX512-BF16 and a build with oneDNN.
   package static let bf16 = BF16Matrix.format

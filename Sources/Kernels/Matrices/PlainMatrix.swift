@@ -17,7 +17,7 @@ package struct PlainMatrix: FrozenMatrix, @unchecked Sendable {
   /// The matrix itself.
   package var floats: Floats? { values }
 
-  /// One sgemm.
+  /// One product.
   package func forward(
     output: MutableFloats, input: Floats, tokens: Int, _ accumulation: Accumulation
   ) {
@@ -26,7 +26,7 @@ package struct PlainMatrix: FrozenMatrix, @unchecked Sendable {
       outputs: outputs, accumulation)
   }
 
-  /// One sgemm.
+  /// One product.
   package func backwardInput(
     dInput: MutableFloats, dOutput: Floats, tokens: Int, _ accumulation: Accumulation
   ) {

@@ -35,13 +35,13 @@ struct MatrixProductTests {
                 * Double(b[transposeB ? c * strideB + k : k * strideB + c])
             }
             expected[r * stride + c] =
-              (accumulation == .add ? expected[r * stride + c] : 0) + 0.5 * sum
+              (accumulation == .add ? expected[r * stride + c] : 0) + sum
           }
         }
         var out = start
         matmul(
           &out, stride: stride, rows: rows, columns: columns, inner: inner, a, strideA: strideA,
-          transposeA: transposeA, b, strideB: strideB, transposeB: transposeB, alpha: 0.5,
+          transposeA: transposeA, b, strideB: strideB, transposeB: transposeB,
           accumulation)
         #expect(difference(out, expected) < Double(inner + 2) * epsilon)
       }
