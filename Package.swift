@@ -85,7 +85,7 @@ let package = Package(
     .executableTarget(
       name: "cellm-mpi",
       dependencies: [
-        "Experiments", "RunFiles", "Configuration", "Files", "Federation", "Corpora",
+        "Experiments", "RunFiles", "Configuration", "Files", "Federation", "Corpora", "Kernels",
         "MPICommunication",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

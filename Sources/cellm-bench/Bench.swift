@@ -1,8 +1,9 @@
 // Measures the parts that decide the simulator's speed. Each subcommand prints a line for people
-// and a self-describing CSV line; rates are fractions of what the machine's own sgemm does in the
-// same process, just before.
+// and a self-describing CSV line; rates are fractions of what OpenBLAS's sgemm does in the same
+// process, just before. CELLM_ISA and OPENBLAS_CORETYPE choose the instructions of the two.
 
 import ArgumentParser
+import Foundation
 import Kernels
 
 @main
@@ -14,4 +15,13 @@ struct Bench: ParsableCommand {
       KernelBench.self, StepBench.self, TopKBench.self, CodecBench.self, LinkBench.self,
       CollectivesBench.self,
     ])
+
+  static func main() {
+    if let name = ProcessInfo.processInfo.environment[InstructionSet.variable],
+      let problem = InstructionSet.use(named: name)
+    {
+      exit(withError: ValidationError(problem))
+    }
+    main(nil)
+  }
 }

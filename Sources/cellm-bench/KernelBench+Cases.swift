@@ -17,7 +17,7 @@ extension KernelBench {
     all += layers.flatMap { name, inputs, outputs in
       lora(name, inputs: inputs, outputs: outputs)
     }
-    let rows = min(64, tokens)
+    let rows = min(128, tokens)
     all.append(
       Product(
         name: "vocabulary_forward", operations: 2 * Double(rows * channels * vocabulary),
@@ -191,7 +191,7 @@ extension KernelBench {
     let (tokens, channels, heads, headSize) = (tokens, channels, heads, headSize)
     let (vocabulary, length) = (vocabulary, length)
     let all = tokens * channels
-    let rows = min(64, tokens)
+    let rows = min(128, tokens)
     let positions = (0..<tokens).map { Int32($0 % length) }
     let targets = (0..<rows).map { Int32(($0 * 7919) % vocabulary) }
     var predictions = [Int32](repeating: 0, count: rows)

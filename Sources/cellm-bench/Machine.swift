@@ -12,6 +12,7 @@ func machineColumns() -> [(String, String)] {
   return [
     ("cpu", model ?? "unknown"), ("blas", words.prefix(2).joined(separator: " ")),
     ("blas_core", words.last.map(String.init) ?? "unknown"),
+    ("products", ProductLibrary.current.rawValue), ("isa", InstructionSet.current.rawValue),
   ]
 }
 
@@ -52,9 +53,12 @@ func triadBandwidth(bytes: Int, repeats: Int = 9) -> Double {
   return rate
 }
 
-/// Floating point operations a second of sgemm on `weight^T`-shaped products.
+/// Floating point operations a second of OpenBLAS's sgemm on `weight^T`-shaped products.
 func productRate(rows: Int, columns: Int, inner: Int, repeats: Int = 7) -> Double {
   var rate = 0.0
+  let library = ProductLibrary.current
+  ProductLibrary.current = .openblas
+  defer { ProductLibrary.current = library }
   withFloats([rows * inner, columns * inner, rows * columns]) { buffers in
     let timing = Timing(warmUps: 2, repeats: repeats) {
       linearForward(

@@ -9,6 +9,7 @@ import Kernels
 import Transformers
 
 extension MatrixFormat: ExpressibleByArgument {}
+extension ProductLibrary: ExpressibleByArgument {}
 
 /// What the step trains beside the head.
 enum TrainedPart: String, ExpressibleByArgument, CaseIterable { case lora, full }
@@ -29,6 +30,8 @@ struct StepBench: ParsableCommand {
   @Option(help: "Counted repeats.") var repeats = 5
   @Option(help: "What frozen products are computed in: fp32 or bf16.")
   var precision = MatrixFormat.fp32
+  @Option(help: "What multiplies fp32 matrices: own or openblas.")
+  var products = ProductLibrary.own
   @Option(help: "What is trained: lora or full.") var adapter = TrainedPart.lora
 
   func run() throws {
@@ -36,6 +39,7 @@ struct StepBench: ParsableCommand {
       throw ValidationError("--adapter full trains the weights that bf16 would pack; give fp32")
     }
     BLAS.setThreads(1)
+    ProductLibrary.current = products
     let pretrained = try PretrainedModel(
       directory: model, precision: precision, packsLanguageHead: false)
     let configuration = pretrained.configuration

@@ -4,6 +4,7 @@ import Configuration
 import Experiments
 import Files
 import Foundation
+import Kernels
 import RunFiles
 
 // If a standard stream is closed, the next file that is opened gets its number, and messages would go
@@ -17,5 +18,13 @@ where fcntl(descriptor, F_GETFD) == -1 {
 // A closed pipe or a file size limit is an error of the write, not the end of the process.
 signal(SIGPIPE, SIG_IGN)
 signal(SIGXFSZ, SIG_IGN)
+
+// Before MPI starts: the instruction set belongs to the process, and its results to none.
+if let name = ProcessInfo.processInfo.environment[InstructionSet.variable], !name.isEmpty,
+  let problem = InstructionSet.use(named: name)
+{
+  FileHandle.standardError.write(Data("cellm-mpi: \(problem)\n".utf8))
+  exit(EX_USAGE)
+}
 
 exit(Command.main(Array(CommandLine.arguments.dropFirst())))

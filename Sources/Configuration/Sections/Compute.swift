@@ -11,6 +11,8 @@ extension Experiment {
     package var microBatchTokens: Int?
     /// Number format of the computation.
     package var precision = MatrixFormat.fp32
+    /// The library that computes products of fp32 matrices.
+    package var products = ProductLibrary.own
   }
 }
 
@@ -29,5 +31,9 @@ extension ExperimentKey {
       "compute.precision", \.compute.precision, .choice,
       "precision of matrix products with frozen weights; bf16 needs a build with the trait oneDNN"
         + " and a CPU with AVX512-BF16"),
+    ExperimentKey(
+      "compute.products", \.compute.products, .choice,
+      "library of fp32 matrix products; own: part of this program, with the same digest on every"
+        + " CPU; openblas: another digest, which depends on the CPU"),
   ]
 }

@@ -138,6 +138,7 @@ private struct Launch {
     heartbeat.begin("loading the model and the corpus")
     // A rank's threads take a micro-batch each; a product stays on one thread.
     BLAS.setThreads(1)
+    ProductLibrary.current = experiment.compute.products
     let began = ContinuousClock.now
     try communicator.requireSameFiles { [heartbeat] in
       heartbeat.beat()
@@ -348,7 +349,9 @@ private struct Launch {
       data: assets.resolve(experiment.data.path),
       configSha256: SHA256.hexDigits(of: Array(text.utf8)),
       inputs: try experiment.inputFiles(assets) { heartbeat.beat() },
-      software: Manifest.Software(mpi: environment.mpiLibrary, blas: BLAS.description),
+      software: Manifest.Software(
+        mpi: environment.mpiLibrary, blas: BLAS.description,
+        instructionSet: InstructionSet.current.rawValue),
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,

@@ -1,6 +1,6 @@
 // Causal language modelling: the loss of each next token, over chunks of rows.
 //
-// A chunk holds the logits of 64 tokens over the whole vocabulary: softmax, loss and gradient are
+// A chunk holds the logits of 128 tokens over the whole vocabulary: softmax, loss and gradient are
 // done at once and nothing is computed twice, and the (tokens, V) matrix never exists. (Chunks of
 // columns would bound the memory as well, but need the product a second time for the gradient.)
 
@@ -12,7 +12,7 @@ package import Transformers
 /// The next token of each token, by the model's own head, which LoRA leaves frozen.
 package struct LanguageModelling: Task {
   /// Rows of the vocabulary's logits that exist at a time.
-  private static let logitRows = 64
+  private static let logitRows = 128
 
   /// Language modelling, which has no values.
   package init() {}

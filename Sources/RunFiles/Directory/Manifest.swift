@@ -39,7 +39,7 @@ package struct RunEnvironment: Sendable {
   /// The variables that decide where and how fast a run computes.
   package var essentials: [String: String] {
     let names: Set<String> = [
-      "CELLM_HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",
+      "CELLM_HOME", "CELLM_ISA", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",
       "CUDA_VISIBLE_DEVICES",
     ]
     let prefixes = [
@@ -58,14 +58,17 @@ package struct Manifest: Codable, Sendable, Equatable {
     var compiler = ProgramVersion.compiler
     package var mpi: String?
     package var blas: String?
+    /// The instruction set of rank 0's kernels; nil in manifests before version 1.1.
+    package var instructionSet: String?
     package var system = ProgramVersion.system
     /// The executable.
     package var program = ProgramVersion.program
 
     /// This program with an MPI library and a BLAS, as they describe themselves.
-    package init(mpi: String?, blas: String?) {
+    package init(mpi: String?, blas: String?, instructionSet: String?) {
       self.mpi = mpi
       self.blas = blas
+      self.instructionSet = instructionSet
     }
   }
 
