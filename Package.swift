@@ -114,7 +114,7 @@ let package = Package(
       dependencies: ["CommunicationConformance", "MPICommunication"],
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
 
-    tests("Kernels"),
+    tests("Kernels", ["COpenBLAS"]),
     tests("Safetensors", ["TestSupport"]),
     tests("RandomStreams"),
     tests("Transformers"),

@@ -1,5 +1,6 @@
 // The factors of a sum of products against the sum itself, formed in Double.
 
+import COpenBLAS
 import Kernels
 import Testing
 
@@ -61,6 +62,70 @@ struct LowRankSumTests {
     let expectedB: [Float] = [0, 0, -5, 0, 0, 0, 0, 3]
     let expectedA: [Float] = [0, 1, 0, 0, 0, 0, 0, 1]
     for (x, y) in zip(b + a, expectedB + expectedA) { #expect(abs(x - y) < 1e-6) }
+  }
+
+  /// LAPACK's dgesdd on the sum itself is the independent reference.
+  @Test(
+    "the kept part is that of LAPACK's decomposition",
+    arguments: [(40, 60, 4, 6, 3), (60, 40, 4, 12, 8), (33, 17, 8, 5, 16), (9, 30, 16, 3, 9)])
+  func lapack(_ outputs: Int, _ inputs: Int, _ loraRank: Int, _ terms: Int, _ kept: Int) {
+    var sum = LowRankSum(outputs: outputs, inputs: inputs)
+    var matrix = [Double](repeating: 0, count: outputs * inputs)
+    for term in 0..<terms {
+      let b = numbers(outputs * loraRank, seed: UInt32(7 + term))
+      let a = numbers(loraRank * inputs, seed: UInt32(70 + term))
+      sum.add(b: b, a: a, loraRank: loraRank, scale: 0.5)
+      for (i, x) in product(b, a, outputs, inputs).enumerated() { matrix[i] += 0.5 * x }
+    }
+    var b = [Float](repeating: .nan, count: outputs * kept)
+    var a = [Float](repeating: .nan, count: kept * inputs)
+    sum.truncate(toB: &b, a: &a, loraRank: kept)
+    let (expected, singular) = lapackTruncation(matrix, outputs, inputs, kept: kept)
+    for (x, y) in zip(product(b, a, outputs, inputs), expected) {
+      #expect(abs(x - y) <= 2e-6 * singular[0])
+    }
+    for rank in 0..<kept {
+      let norm = (0..<outputs).reduce(0.0) {
+        $0 + Double(b[$1 * kept + rank]) * Double(b[$1 * kept + rank])
+      }
+      #expect(abs(norm.squareRoot() - singular[rank]) <= 2e-6 * singular[0])
+      for other in 0...rank {
+        let dot = (0..<inputs).reduce(0.0) {
+          $0 + Double(a[rank * inputs + $1]) * Double(a[other * inputs + $1])
+        }
+        #expect(abs(dot - (other == rank ? 1 : 0)) < 1e-6)
+      }
+    }
+  }
+
+  /// The matrix's part of rank `kept` and the singular values, by LAPACK.
+  private func lapackTruncation(_ matrix: [Double], _ outputs: Int, _ inputs: Int, kept: Int) -> (
+    [Double], [Double]
+  ) {
+    // Row-major (outputs, inputs) is column-major (inputs, outputs): its left vectors are V.
+    let least = min(outputs, inputs)
+    var copy = matrix
+    var singular = [Double](repeating: 0, count: least)
+    var left = [Double](repeating: 0, count: inputs * least)
+    var right = [Double](repeating: 0, count: least * outputs)
+    var job = CChar(UInt8(ascii: "S"))
+    var (m, n, k) = (blasint(inputs), blasint(outputs), blasint(least))
+    var (leadingA, leadingU) = (m, m)
+    var length = blasint(100_000)
+    var work = [Double](repeating: 0, count: Int(length))
+    var integers = [blasint](repeating: 0, count: 8 * least)
+    var status = blasint(0)
+    dgesdd_(
+      &job, &m, &n, &copy, &leadingA, &singular, &left, &leadingU, &right, &k, &work, &length,
+      &integers, &status)
+    precondition(status == 0)
+    let part = (0..<outputs * inputs).map { index in
+      let (output, input) = (index / inputs, index % inputs)
+      return (0..<kept).reduce(0.0) {
+        $0 + singular[$1] * left[$1 * inputs + input] * right[output * least + $1]
+      }
+    }
+    return (part, singular)
   }
 
   @Test("a sum of nothing has factors of zeros")

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Short runs have one digest for every instruction set of this CPU, number of ranks and number of threads:
+# the one in Tests/MPI/levels.digests, which was found on other CPUs too.
+# Usage: Tests/MPI/levels.sh [BINARY_DIRECTORY]. Prints one line a check and, last, "N passed, N failed,
+# N skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. Tests/MPI/checks.bash
+bin=$(program_directory cellm-mpi "${1:-}") || exit 1
+program=$bin/cellm-mpi
+
+# experiment NAME GOLDEN: a short run of a tiny model; further lines of YAML come from standard input.
+experiment() {
+  local golden=$PWD/Tests/Goldens/federation/$2
+  {
+    echo "model: {path: $golden/model}"
+    echo "data: {path: $golden/corpus, max_length: 16}"
+    cat
+  } > "$scratch/$1.yaml"
+}
+# Draws of all kinds: a Dirichlet partition, lognormal devices, dropout, noise of privacy.
+experiment llama llama_adam_w << 'YAML'
+partition: {kind: dirichlet, clients: 6, alpha: 0.3}
+adapter: {lora_rank: 2, alpha: 8, dropout: 0.1}
+method: {download: {density: 0.25}, upload: {density: 0.125}, residual: kept}
+federation: {rounds: 4, cohort_size: 4, server: {optimizer: adam_w, learning_rate: 0.005}}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.2, momentum: 0.9}
+evaluation: {every: 2, splits: [test]}
+system: {kind: drawn, download: {median: 2000, sigma: 0.5}, upload: 1000, latency: 0.1,
+  tokens_per_second: {median: 100, sigma: 0.75}, unavailability: 0.1, dropout: 0.2, deadline: 3}
+YAML
+experiment private bert_adam_w << 'YAML'
+partition: {kind: iid, clients: 6}
+adapter: {lora_rank: 4, alpha: 4}
+method: {kind: ffa_lora}
+federation: {rounds: 3, cohort_size: 4, server: {optimizer: sgd, learning_rate: 0.5}}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.1}
+privacy: {clip: 0.05, noise_multiplier: 1.2}
+evaluation: {every: 3, splits: [test]}
+YAML
+experiment flex flex_lora << 'YAML'
+partition: {kind: dirichlet, clients: 6, alpha: 1}
+adapter: {lora_rank: 4, alpha: 4}
+method: {aggregation: factor_svd}
+federation: {rounds: 3, cohort_size: 4, server: {optimizer: sgd, learning_rate: 1}}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.1}
+evaluation: {every: 3, splits: [test]}
+YAML
+experiment language llama_lm << 'YAML'
+task: {kind: language_modelling}
+partition: {kind: iid, clients: 4}
+adapter: {kind: full}
+method: {upload: {density: 0.25, values: int8}}
+federation: {rounds: 3, cohort_size: 4, server: {optimizer: adam_w, learning_rate: 0.001}}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.1, optimizer: adam_w}
+evaluation: {every: 3, splits: [test]}
+YAML
+
+# plays NAME LEVEL RANKS THREADS: prints the digest.
+plays() {
+  local launcher=()
+  [ "$3" = 1 ] || launcher=(mpirun -np "$3")
+  CELLM_ISA=$2 digest_of "$scratch/$1-$2-$3-$4" "${launcher[@]}" "$program" run "$scratch/$1.yaml" \
+    --set "compute.threads=$4"
+}
+for name in llama private flex language; do
+  sed -nE "s/^$name //p" Tests/MPI/levels.digests > "$scratch/expected"
+  for level in fma avx2 avx512; do
+    if ! CELLM_ISA=$level "$program" keys > /dev/null 2>&1; then
+      skip "$name: this CPU has no $level"
+      continue
+    fi
+    plays $name $level 1 1 > "$scratch/found"
+    check "$name: $level, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+  done
+  plays $name "" 2 1 > "$scratch/found"
+  check "$name: 2 ranks, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+  plays $name "" 3 2 > "$scratch/found"
+  check "$name: 3 ranks of 2 threads, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+done
+ends "an unknown instruction set is refused" 64 'CELLM_ISA=sse: unknown instruction set; this CPU has fma' 20 \
+  env CELLM_ISA=sse "$program" keys
+plays llama fma 1 1 > "$scratch/found"
+digest_of "$scratch/blas" "$program" run "$scratch/llama.yaml" --set compute.products=openblas > "$scratch/blas.digest"
+check "openblas gives a digest of its own" test -s "$scratch/blas.digest"
+finish
