@@ -63,10 +63,18 @@ package final class OutputFile {
   /// Replaces a file as a whole: it has the old content or the new one, never a part.
   ///
   /// - Parameter onlyIfNew: Throws where the file exists.
+  /// - Parameter isWanted: Asked right before the replacement; if the answer is no, the old content
+  ///   stays.
+  /// - Returns: Whether the content is the new one.
   /// - Throws: `CommandFailure` (74).
-  package static func replace(_ path: String, with text: String, onlyIfNew: Bool = false) throws {
+  @discardableResult
+  package static func replace(
+    _ path: String, with text: String, onlyIfNew: Bool = false, onlyIf isWanted: () -> Bool = { true }
+  ) throws -> Bool {
     do {
-      try writeAtomically(to: path, onlyIfNew: onlyIfNew) { file in try file.append(text) }
+      return try writeAtomically(to: path, onlyIfNew: onlyIfNew, onlyIf: isWanted) { file in
+        try file.append(text)
+      }
     } catch let error as SafetensorsError {
       throw CommandFailure(ExitCode.inputOutput, "\(error)")
     }

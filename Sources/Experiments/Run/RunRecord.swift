@@ -142,15 +142,26 @@ final class RunRecord {
   }
 
   /// Writes the manifest while the run goes on: where another rank said there that the run failed, before it
-  /// ended the job, that stays.
+  /// ended the job, that stays. This process may have been stopped within the writing, so that is looked up
+  /// when the new file is on the disk.
   private func writeManifest() throws {
-    // Where it cannot be read for a moment, the run goes on.
-    if let found = try? Manifest.ofRun(directory), found.status == "failed",
-      found.start == manifest.start
-    {
-      (manifest.status, manifest.failure, manifest.end) = (found.status, found.failure, found.end)
+    var failed: Manifest?
+    let isWritten = try manifest.write(to: directory) {
+      failed = failureOfAnotherRank
+      return failed == nil
     }
+    guard !isWritten, let failed else { return }
+    (manifest.status, manifest.failure, manifest.end) = (failed.status, failed.failure, failed.end)
     try manifest.write(to: directory)
+  }
+
+  /// The manifest on the disk, where another rank said there that this start failed.
+  private var failureOfAnotherRank: Manifest? {
+    // Where it cannot be read for a moment, the run goes on.
+    guard let found = try? Manifest.ofRun(directory), found.status == "failed",
+      found.start == manifest.start
+    else { return nil }
+    return found
   }
 
   /// Ends a run that was asked to stop and is saved.
@@ -212,7 +223,7 @@ final class RunRecord {
     manifest.status = "failed"
     manifest.failure = reason
     close()
-    try? manifest.write(to: directory)
+    _ = try? manifest.write(to: directory)
   }
 
   private func close() {

@@ -257,13 +257,20 @@ package struct Manifest: Codable, Sendable, Equatable {
   }
 
   /// Writes manifest.json as a whole.
-  package func write(to directory: RunDirectory) throws {
+  ///
+  /// - Parameter isWanted: Asked right before the file is replaced; if the answer is no, it stays.
+  /// - Returns: Whether it was written.
+  @discardableResult
+  package func write(
+    to directory: RunDirectory, onlyIf isWanted: () -> Bool = { true }
+  ) throws -> Bool {
     let encoder = JSONEncoder.ofAnyNumber
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.keyEncodingStrategy = .convertToSnakeCase
     let data = try encoder.encode(self)
-    try OutputFile.replace(
-      directory.file("manifest.json"), with: String(decoding: data, as: UTF8.self) + "\n")
+    return try OutputFile.replace(
+      directory.file("manifest.json"), with: String(decoding: data, as: UTF8.self) + "\n",
+      onlyIf: isWanted)
   }
 
   /// Says in the manifest of another rank's run that it failed, as far as that can be done.
@@ -283,7 +290,7 @@ package struct Manifest: Codable, Sendable, Equatable {
       let text = try? JSONSerialization.data(
         withJSONObject: manifest, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
     else { return }
-    try? OutputFile.replace(path, with: String(decoding: text, as: UTF8.self) + "\n")
+    _ = try? OutputFile.replace(path, with: String(decoding: text, as: UTF8.self) + "\n")
   }
 }
 

@@ -35,11 +35,16 @@ public struct AtomicFile: ~Copyable {
 ///
 /// - Parameter onlyIfNew: Throws where the file exists (`errorNumber` is EEXIST), also where another
 ///   process makes it at the same time.
+/// - Parameter isWanted: Asked when the new file is on the disk, right before it takes the place of
+///   the old one, which stays if the answer is no.
+/// - Returns: Whether the file is the new one.
 /// - Throws: `SafetensorsError` naming `path` and errno's text, or what `body` throws; the
 ///   temporary file is removed.
+@discardableResult
 public func writeAtomically(
-  to path: String, onlyIfNew: Bool = false, _ body: (borrowing AtomicFile) throws -> Void
-) throws {
+  to path: String, onlyIfNew: Bool = false, onlyIf isWanted: () -> Bool = { true },
+  _ body: (borrowing AtomicFile) throws -> Void
+) throws -> Bool {
   let slash = path.lastIndex(of: "/")
   let folder = slash.map { String(path[...$0]) } ?? "./"
   let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
@@ -58,6 +63,10 @@ public func writeAtomically(
     isOpen = false
     // EINTR: Linux has closed it all the same.
     guard close(descriptor) == 0 || errno == EINTR else { throw systemError("cannot close", path) }
+    guard isWanted() else {
+      unlink(temporary)
+      return false
+    }
     try onlyIfNew ? linkAsNew(temporary, path) : replace(path, by: temporary)
   } catch {
     if isOpen { close(descriptor) }
@@ -65,6 +74,7 @@ public func writeAtomically(
     throw error
   }
   try synchronize(folder: folder, of: path)
+  return true
 }
 
 private func replace(_ path: String, by temporary: String) throws {
