@@ -69,7 +69,8 @@ package final class OutputFile {
   /// - Throws: `CommandFailure` (74).
   @discardableResult
   package static func replace(
-    _ path: String, with text: String, onlyIfNew: Bool = false, onlyIf isWanted: () -> Bool = { true }
+    _ path: String, with text: String, onlyIfNew: Bool = false,
+    onlyIf isWanted: () -> Bool = { true }
   ) throws -> Bool {
     do {
       return try writeAtomically(to: path, onlyIfNew: onlyIfNew, onlyIf: isWanted) { file in

@@ -1,12 +1,12 @@
 // LoRA's factors as the federation sees them, and the matrix library that multiplies them.
 
-internal import Adapters
+package import Adapters
 package import Federation
 internal import Kernels
 
 extension FactorLayout {
   /// The pairs of an adapter; nil if nothing is adapted.
-  init?(_ layout: TrainableLayout) {
+  package init?(_ layout: TrainableLayout) {
     let pairs = layout.segments.compactMap { a -> Pair? in
       guard case .loraA(let role) = a.kind,
         let b = layout.segments.first(where: { $0.kind == .loraB(role) && $0.layer == a.layer })

@@ -8,7 +8,12 @@ import Testing
 struct AggregationFormTests {
   private func read(_ aggregation: String) throws -> Experiment {
     try Experiment.read(
-      text: "model: {path: m}\ndata: {path: d}\nmethod: {aggregation: \(aggregation)}\n",
+      text: """
+        model: {path: m}
+        data: {path: d}
+        method: {download: {select: all}, aggregation: \(aggregation)}
+        federation: {server: {optimizer: sgd}}
+        """,
       name: "x.yaml", directory: "/base", settings: [], settingsDirectory: "/here"
     ).experiment
   }

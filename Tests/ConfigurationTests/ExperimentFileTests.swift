@@ -359,12 +359,12 @@ struct ExperimentProblemTests {
     #expect(
       problems(minimal + "partition: {clients: 5}\nfederation: {cohort_size: 6}\n") == [
         "x.yaml:4: federation.cohort_size: 6 is not allowed; give an integer from 1 to 5,"
-          + " as partition.clients is 5"
+          + " as the population is 5"
       ])
     #expect(
       problems(minimal + "partition: {clients: 5}\n") == [
-        "x.yaml:3: partition.clients: 5 is not allowed; give an integer of at least 10,"
-          + " as federation.cohort_size is 10"
+        "x.yaml:3: federation.cohort_size: 10 is not allowed; give an integer from 1 to 5,"
+          + " as the population is 5"
       ])
     #expect(problems(minimal + "partition: {kind: natural}\nfederation: {cohort_size: 999}") == [])
   }

@@ -150,7 +150,7 @@ struct NumbersTests {
         text: "model: {path: m}\ndata: {path: d}\n", name: "x.yaml", directory: "/"
       ).experiment.federationPlan(assets: AssetDirectory(environment: [:]))
       change(&plan)
-      return plan.problems(population: 350).joined()
+      return plan.problems(population: 350).map(\.description).joined()
     }
     #expect(try problems { _ in }.isEmpty)
     #expect(

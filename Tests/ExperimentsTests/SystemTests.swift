@@ -90,7 +90,7 @@ struct SystemTests {
     #expect(
       problems(minimal, ["system.kind=drawn", "system.extra_clients=4"]) == [
         "--set system.extra_clients=4: 4 is not allowed; give an integer from 0 to 3, as"
-          + " partition.clients is 6 and federation.cohort_size is 3"
+          + " the population is 6 and federation.cohort_size is 3"
       ])
     #expect(
       problems(minimal, ["system.kind=drawn", "system.tier_speeds=[1, 2]"]) == [

@@ -224,10 +224,10 @@ struct MethodTests {
   @Test("a method that makes no sense is refused in a sentence")
   func problems() {
     var method = Method(download: .downloaded, upload: .all)
-    #expect(method.problems.contains { $0.contains("only an upload can follow the download") })
+    #expect(method.problems.contains { $0.text.contains("only an upload can follow the download") })
     method = .sparseAdapter(density: 0.5)
     method.tiers = [Tier(), Tier()]
-    #expect(method.problems.contains { $0.contains("allows no tiers") })
+    #expect(method.problems.contains { $0.text.contains("allows no tiers") })
     method = .denseLoRA
     method.tiers = [Tier(share: 0, loraRank: 0, downloadDensity: 2)]
     #expect(method.problems.count == 3)

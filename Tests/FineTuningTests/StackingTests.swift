@@ -159,7 +159,7 @@ struct StackingTests {
     ) {
       var method = method
       change(&method)
-      #expect(method.problems.contains { $0.contains(text) }, comment)
+      #expect(method.problems.contains { $0.text.contains(text) }, comment)
     }
     expect(stacked, "must be all") { $0.download = .topMagnitude(.constant(0.5)) }
     expect(stacked, "must be all") { $0.tiers = [Tier(downloadDensity: 0.5)] }
@@ -172,13 +172,13 @@ struct StackingTests {
     expect(pruned, "never be sent") { $0.residual = .kept }
     expect(pruned, "write download indices complete") { $0.downloadIndices = .difference }
     expect(pruned, "between 0 and 1") { $0.rankPruning?.factor = 1.5 }
-    expect(pruned, "it must be 0, or from 1.5e-45") { $0.rankPruning?.penalty = -1 }
+    expect(pruned, "give 0 or a number of at least 1.5e-45") { $0.rankPruning?.penalty = -1 }
     var plan = try ReferenceRun("flora").plan
     plan.server = .fedAdam(learningRate: 0.1)
-    #expect(plan.problems(population: 8).contains { $0.contains("must be sgd") })
+    #expect(plan.problems(population: 8).contains { $0.text.contains("must be sgd") })
     plan = try ReferenceRun("rank_pruning").plan
     plan.privacy = Privacy(clipping: .fixed(1), noise: .multiplier(1), delta: 1e-5)
-    #expect(plan.problems(population: 8).contains { $0.contains("allow no privacy") })
+    #expect(plan.problems(population: 8).contains { $0.text.contains("allow no privacy") })
     let reference = try ReferenceRun("flora")
     var start = reference.initial
     start[try #require(reference.objective().factors).pairs[0].bOffset] = 1

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Inputs that are there and cannot be read (links to themselves): exit code 74 with the file and the cause, not 66 as for one
-# that is missing; and partition.csv, which is whole at any time. Usage: Tests/MPI/inputs.sh [BINARY_DIRECTORY]
+# that is missing; settings that make no sense together; and partition.csv, which is whole at any time.
+# Usage: Tests/MPI/inputs.sh [BINARY_DIRECTORY]
 # Prints one line a check and, last, "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -91,6 +92,71 @@ ends "a run that goes on" 0 digest 20 "$program" run "$yaml" --set federation.ro
 check "partition.csv is another file" test "$before" != "$(stat -c %i "$outputs/partition.csv")"
 check "with the same content" same_text "$scratch/partition.csv" "$outputs/partition.csv"
 ends "plan does not replace a partition" 64 'exists; give a new file' 10 "$program" plan "$yaml" --partition "$outputs/partition.csv"
+
+# Settings that make no sense together: plan and run refuse them in the same lines, which name the file's line or the
+# setting, and the key.
+# refused LABEL LINE SETTING...: both end with 64, and LINE begins one of the lines.
+refused() {
+  local label=$1 line=$2 settings=() setting what
+  shift 2
+  for setting in "$@"; do settings+=(--set "$setting"); done
+  ends "$label: plan" 64 "cellm-mpi: $line" 10 "$program" plan "$yaml" "${settings[@]}"
+  grep '^cellm-mpi: ' "$scratch/log" > "$scratch/expected"
+  for what in "" "mpirun -np 2"; do
+    # shellcheck disable=SC2086
+    ends "$label: ${what:+$what }run" 64 "cellm-mpi: $line" 10 \
+      $what "$program" run "$yaml" "${settings[@]}" --output "$scratch/refused"
+    grep '^cellm-mpi: ' "$scratch/log" > "$scratch/found"
+    check "$label: ${what:+$what }run in the same lines" same_text "$scratch/expected" "$scratch/found"
+  done
+}
+uniform='federation.cohort={kind: uniform}'
+private='privacy={clipping: fixed, clip: 1, noise_multiplier: 1}'
+refused "a nested download with tiers" \
+  '--set method.persistence=nested: a nested download has one support for all clients; it allows no tiers' \
+  method.persistence=nested 'method.tiers=[{share: 1}, {share: 2}]'
+refused "a kept residual of what is not trained" "$yaml:5: method.residual: a kept residual lies outside" method.trainable=downloaded
+refused "stacking of a part" '--set method.aggregation=stacked: stacked sends the whole stack to everybody' \
+  method.aggregation=stacked
+refused "stacking with moments" "$yaml:6: federation.server.optimizer: aggregation stacked adds the mean product" \
+  method.aggregation=stacked method.residual=dropped method.download.select=all
+refused "stacking over packed weights" '--set compute.precision=bf16: bf16 is not allowed with method.aggregation: stacked' \
+  compute.precision=bf16 method.aggregation=stacked
+refused "stacking from an adapter" "--set adapter.initial=$outputs/adapter: merging factors starts from the base model" \
+  "adapter.initial=$outputs/adapter" method.aggregation=stacked method.residual=dropped method.download.select=all 'federation.server={optimizer: sgd}'
+refused "a warm-up that does not end" \
+  '--set federation.server.schedule.warmup_rounds=3: 3 is not allowed; give an integer from 0 to 2, as federation.rounds is 3' \
+  federation.server.schedule.warmup_rounds=3
+refused "weights with privacy" '--set federation.weighting=examples: examples is not allowed with privacy; give uniform' \
+  federation.weighting=examples "$private"
+refused "losses with privacy" '--set system={kind: drawn, dropout: 0.5}: system.dropout: is not allowed with privacy.clipping: fixed' \
+  "$private" 'system={kind: drawn, dropout: 0.5}'
+refused "pruning with privacy" '--set method.rank_pruning.factor=0.5: the ranks that clients prune say something' \
+  "$private" method.residual=dropped method.rank_pruning.factor=0.5
+refused "noise for a cohort beyond the population" \
+  '--set privacy.noise_cohort_size=100: 100 is not allowed; give an integer from 1 to 8, as the population is 8' \
+  "$private" privacy.noise_cohort_size=100
+refused "a count that takes all of the privacy" "--set $private: privacy.clip_count_deviation: 0.2 is not allowed; give a number above 0.5" \
+  "$private" privacy.clipping=adaptive
+refused "an epsilon out of reach" '--set privacy.target_epsilon=1e-9: 1e-09 at delta 1e-30 is not allowed; give more' \
+  'privacy={clipping: fixed, clip: 1}' privacy.target_epsilon=1e-9 privacy.delta=1e-30
+refused "a cohort beyond the population" \
+  '--set federation.cohort_size=9: 9 is not allowed; give an integer from 1 to 8, as the population is 8' \
+  "$uniform" federation.cohort_size=9
+refused "a cohort file that is too short" "$yaml:6: federation.cohort.path: the cohort file has" federation.rounds=1000
+refused "clients beyond a cohort file" '--set system.extra_clients=1: has no effect with federation.cohort.kind: file' \
+  system.kind=drawn system.extra_clients=1
+refused "speeds of tiers that are not there" '--set system.tier_speeds=[1, 2]: 2 numbers are not allowed' \
+  system.kind=drawn 'system.tier_speeds=[1, 2]'
+refused "sums where each upload is needed" '--set federation.uploads=host_sums: host_sums adds uploads up on their way' \
+  federation.uploads=host_sums method.aggregation=product_mean
+refused "ranks that the adapter does not have" '--set method.tiers=[{lora_rank: 3}, {share: 1}]: lora_rank: 3 is not allowed' \
+  'method.tiers=[{lora_rank: 3}, {share: 1}]'
+refused "products without factors" '--set method.aggregation=product_mean: product_mean is not allowed with adapter.frozen: lora_a' \
+  method.aggregation=product_mean adapter.frozen=lora_a
+refused "several problems" "$yaml:5: method.residual: a kept residual lies outside" \
+  method.trainable=downloaded federation.rounds=1000 federation.weighting=examples "$private"
+check "nothing was made there" test ! -e "$scratch/refused"
 
 # Files that need not be there: without them another number would come out, without a word.
 python3 - "$inputs/corpus" <<'PY'

@@ -10,6 +10,8 @@ extension Experiment {
     package let experiment: Experiment
     /// Remarks, one line each.
     package let notices: [String]
+    /// Where its values are given.
+    package let source: ExperimentSource
   }
 
   /// Reads an experiment.
@@ -41,36 +43,22 @@ package struct ExperimentReader {
   /// Stands before a setting in messages: `--set `, or the file that has it.
   package var settingPrefix = "--set "
 
-  /// Where something was given; ordered as the user wrote it.
-  package enum Place {
-    case line(Int)
-    case setting(String, order: Int)
-
-    package var order: Int {
-      switch self {
-      case .line(let line): line
-      case .setting(_, let order): 1_000_000_000 + order
-      }
-    }
-  }
+  private typealias Place = ExperimentSource.Place
 
   private struct Given {
-    package let node: Node
-    package let place: Place
+    let node: Node
+    let place: Place
     /// Whether the `--set` argument names this very key, so that a message need not.
     let isNamedByPlace: Bool
   }
 
   private var given: [String: Given] = [:]
-  private var problems: [(order: Int, problem: Problem)] = []
+  private var problems: [ExperimentSource.Ordered] = []
   private var notices: [String] = []
   private var settingCount = 0
   private var unknownCount = 0
   /// With a file that is no YAML, missing keys are no news.
   private var isUnreadable = false
-
-  /// The most problems that are listed.
-  private static let mostProblems = 100
 
   private static let keys = Dictionary(
     uniqueKeysWithValues: ExperimentKey.all.map { ($0.path, $0) })
@@ -213,24 +201,18 @@ package struct ExperimentReader {
     }
     for key in ExperimentKey.all
     where key.isRequired && given[key.path] == nil && key.counts(in: experiment) && !isUnreadable {
-      append(
-        2_000_000_000,
-        Problem(location: name, key: key.path, text: "is missing; give \(key.allowed)")
-      )
+      problems.append(source.problem(key.path, "is missing; give \(key.allowed)"))
     }
     checkTogether(experiment, misread: misread)
-    guard problems.isEmpty else {
-      let sorted = problems.enumerated().sorted {
-        ($0.element.order, $0.offset) < ($1.element.order, $1.offset)
-      }
-      var shown = sorted.prefix(Self.mostProblems).map(\.element.problem)
-      if sorted.count > shown.count {
-        shown.append(
-          Problem(location: name, key: nil, text: "\(sorted.count - shown.count) more problems"))
-      }
-      throw ExperimentProblems(problems: shown)
-    }
-    return Experiment.Reading(experiment: experiment, notices: notices)
+    try ExperimentProblems.check(problems, of: name)
+    return Experiment.Reading(experiment: experiment, notices: notices, source: source)
+  }
+
+  /// Where what was read so far is given.
+  private var source: ExperimentSource {
+    ExperimentSource(
+      name: name, settingPrefix: settingPrefix,
+      keys: given.mapValues { .init(place: $0.place, isNamedByPlace: $0.isNamedByPlace) })
   }
 
   /// Gives a key its default again.
@@ -242,48 +224,15 @@ package struct ExperimentReader {
     _ = key.read(node, fileContext, &experiment)
   }
 
-  /// The rules that hold between keys.
+  /// The rules that hold between keys; those that look at a key that was misread are left out.
   private mutating func checkTogether(_ experiment: Experiment, misread: Set<String>) {
-    checkPrivacy(experiment)
-    for (path, text) in experiment.systemProblems + experiment.adapterProblems
-    where !misread.contains(path) {
-      if let key = Self.keys[path], let item = given[path] { report(item, key: key, text) }
+    let source = source
+    for problem in experiment.planProblems
+    where misread.isDisjoint(with: [problem.key] + problem.others) {
+      problems.append(source.problem(problem))
     }
-    let involved = ["partition.clients", "federation.cohort_size"]
-    guard misread.isDisjoint(with: involved + ["partition.kind", "federation.cohort.kind"]) else {
-      return
-    }
-    let population = experiment.partition.clients
-    let cohort = experiment.federation.cohortSize
-    if let size = Self.keys[involved[1]], let clients = Self.keys[involved[0]],
-      size.counts(in: experiment), clients.counts(in: experiment), cohort > population
-    {
-      let text =
-        "\(cohort) is not allowed; give an integer from 1 to \(population), as partition.clients is "
-        + String(population)
-      if let item = given[size.path] {
-        report(item, key: size, text)
-      } else if let item = given[clients.path] {
-        report(
-          item, key: clients,
-          "\(population) is not allowed; give an integer of at least \(cohort), as"
-            + " federation.cohort_size is \(cohort)")
-      }
-    }
-  }
-
-  /// The noise is for a mean of clients that count alike.
-  private mutating func checkPrivacy(_ experiment: Experiment) {
-    guard experiment.privacy.clipping != .none else { return }
-    for (path, value, allowed) in [
-      ("federation.weighting", experiment.federation.weighting.rawValue, "uniform"),
-      ("method.aggregation", experiment.method.aggregation.name, "mean"),
-    ] where value != allowed {
-      guard let key = Self.keys[path], let item = given[path] else { continue }
-      report(
-        item, key: key,
-        "\(value) is not allowed with privacy; give \(allowed), for the noise is for a mean of"
-          + " clients that count alike")
+    if let (key, text) = experiment.packingProblem, !misread.contains(key) {
+      problems.append(source.problem(key, text))
     }
   }
 
@@ -334,22 +283,13 @@ package struct ExperimentReader {
     }
   }
 
-  private mutating func append(_ order: Int, _ problem: Problem) {
-    problems.append((order, problem))
-  }
-
   private mutating func report(_ item: Given, key: ExperimentKey, _ text: String) {
     report(at: item.place, key: item.isNamedByPlace ? nil : key.path, text)
   }
 
   private mutating func report(at place: Place, key: String?, _ text: String) {
-    let location: String
-    switch place {
-    case .line(let line): location = "\(name):\(line)"
-    case .setting(let setting, _): location = settingPrefix + clipped(setting, to: 200)
-    }
-    append(
-      place.order, Problem(location: location, key: key.map { clipped($0, to: 200) }, text: text))
+    let source = ExperimentSource(name: name, settingPrefix: settingPrefix, keys: [:])
+    problems.append(source.problem(at: place, key: key, text))
   }
 }
 

@@ -22,6 +22,27 @@ package struct Problem: Sendable, Equatable, CustomStringConvertible {
 package struct ExperimentProblems: Error, Sendable, CustomStringConvertible {
   /// In the order of the file.
   package let problems: [Problem]
+  /// The most problems that are listed.
+  private static let most = 100
+
+  /// These problems in the order of the file, or the first of them.
+  init(_ found: [ExperimentSource.Ordered], of name: String) {
+    let sorted = found.enumerated().sorted {
+      ($0.element.order, $0.offset) < ($1.element.order, $1.offset)
+    }
+    var shown = sorted.prefix(Self.most).map(\.element.problem)
+    if sorted.count > shown.count {
+      shown.append(
+        Problem(location: name, key: nil, text: "\(sorted.count - shown.count) more problems"))
+    }
+    problems = shown
+  }
+
+  /// Throws where there are any.
+  static func check(_ found: [ExperimentSource.Ordered], of name: String) throws {
+    if !found.isEmpty { throw ExperimentProblems(found, of: name) }
+  }
+
   /// The problems, one line each.
   package var description: String { problems.map(\.description).joined(separator: "\n") }
 }

@@ -7,8 +7,8 @@ internal import Yams
 extension ValueForm where Value == DensitySchedule {
   /// A share, or a schedule of shares that changes by a factor every so many rounds.
   static var density: ValueForm {
-    let share = ValueForm<Double>.number(above: 0, atMost: 1)
-    let least = ValueForm<Double>.number(atLeast: 0, atMost: 1)
+    let share = ValueForm<Double>.number(.positiveShare)
+    let least = ValueForm<Double>.number(.share)
     let period = ValueForm<Int>.integer(atLeast: 1)
     return ValueForm(
       allowed: share.allowed + ", or {initial: 1, factor: 0.5, period: 10} with initial and factor"
@@ -41,8 +41,8 @@ extension ValueForm where Value == DensitySchedule {
 extension ValueForm where Value == [Tier] {
   /// A list of tiers, each a mapping of what differs.
   static var tiers: ValueForm {
-    let share = ValueForm<Double>.number(above: 0)
-    let density = ValueForm<Double>.number(above: 0, atMost: 1)
+    let share = ValueForm<Double>.number(.positive)
+    let density = ValueForm<Double>.number(.positiveShare)
     let loraRank = ValueForm<Int>.integer(atLeast: 1, atMost: 4096)
     return ValueForm(
       allowed:

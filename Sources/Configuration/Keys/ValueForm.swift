@@ -1,7 +1,7 @@
 // How the value of a key is read from YAML, written to YAML and described: one form per kind of
 // value. A form accepts a value or it does not; the sentence about it is made in one place.
 
-internal import Federation
+package import Federation
 internal import Foundation
 package import Yams
 
@@ -42,54 +42,16 @@ extension ValueForm where Value == UInt64 {
 }
 
 extension ValueForm where Value == Double {
-  /// A number in an interval, whose ends are or are not part of it.
-  package static func number(
-    above: Double? = nil, atLeast: Double? = nil, below: Double? = nil, atMost: Double? = nil
-  ) -> ValueForm {
-    var limits: [String] = []
-    if let above { limits.append("above \(short(above))") }
-    if let atLeast { limits.append("of at least \(short(atLeast))") }
-    if let below { limits.append("below \(short(below))") }
-    if let atMost { limits.append("of at most \(short(atMost))") }
-    return ValueForm(
-      allowed: "a number " + limits.joined(separator: " and "),
+  /// A number in a range.
+  package static func number(_ range: NumberRange) -> ValueForm {
+    ValueForm(
+      allowed: range.text,
       read: { node, _ in
-        guard let value = numberValue(of: node) else { return nil }
-        if let above, !(value > above) { return nil }
-        if let atLeast, !(value >= atLeast) { return nil }
-        if let below, !(value < below) { return nil }
-        if let atMost, !(value <= atMost) { return nil }
-        return value
-      }, write: short)
-  }
-}
-
-extension ValueForm where Value == Double {
-  /// A positive number that is computed with as a Float, where it must be neither 0 nor infinite.
-  static var positiveFloat: ValueForm {
-    .number(atLeast: FloatRange.smallest, atMost: FloatRange.largest)
-  }
-
-  /// A positive number that is divided by an adapter's rank as a Float.
-  static var numerator: ValueForm { .number(atLeast: 1e-40, atMost: FloatRange.largest) }
-
-  /// A positive number of which the square is computed with as a Float, too.
-  static var rootFloat: ValueForm {
-    .number(atLeast: FloatRange.smallestRoot, atMost: FloatRange.largestRoot)
-  }
-
-  /// A number of at least 0 that is computed with as a Float, where only 0 is 0.
-  package static var float: ValueForm { orZero(FloatRange.largest) }
-
-  /// A number of at least 0 and below 1, as a Float, too.
-  static var floatShare: ValueForm { orZero(FloatRange.largestShare) }
-
-  private static func orZero(_ largest: Double) -> ValueForm {
-    let form = number(atLeast: FloatRange.smallest, atMost: largest)
-    return ValueForm(
-      allowed: "0 or " + form.allowed,
-      read: { node, context in numberValue(of: node) == 0 ? 0 : form.read(node, context) },
-      write: form.write)
+        guard let value = numberValue(of: node), range.contains(value) else { return nil }
+        // Without the sign of -0.
+        return value == 0 ? 0 : value
+      },
+      write: short)
   }
 }
 
@@ -211,12 +173,6 @@ private func decimal(_ text: Substring) -> Double? {
     text.utf8.allSatisfy({ (48...57).contains($0) || "+-.eE".utf8.contains($0) })
   else { return nil }
   return Double(text)
-}
-
-/// The shortest decimal text that reads back as the same number, without a trailing `.0`.
-package func short(_ value: Double) -> String {
-  let text = value.description
-  return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
 }
 
 /// `a`, `a or b`, `a, b or c`.

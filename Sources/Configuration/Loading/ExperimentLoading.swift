@@ -28,6 +28,8 @@ package struct ExperimentRequest: Sendable {
     package let name: String
     /// Remarks for the user.
     package let notices: [String]
+    /// Where the values are given.
+    package let source: ExperimentSource
   }
 
   /// Reads the experiment.
@@ -38,13 +40,14 @@ package struct ExperimentRequest: Sendable {
         text: Experiment.BuiltIn.text, name: "built-in experiment", directory: ".",
         settings: settings, settingsDirectory: settingsDirectory)
       return Loaded(
-        experiment: reading.experiment, name: Experiment.BuiltIn.name, notices: reading.notices)
+        experiment: reading.experiment, name: Experiment.BuiltIn.name, notices: reading.notices,
+        source: reading.source)
     }
     let reading = try ExperimentFile(path: path, settingsDirectory: settingsDirectory)
       .reading(settings: settings)
     return Loaded(
       experiment: reading.experiment, name: Self.name(ofFile: path),
-      notices: reading.notices)
+      notices: reading.notices, source: reading.source)
   }
 
   /// The name of runs of an experiment file: its own, or, for the config.yaml of a run, that run's

@@ -1,7 +1,8 @@
-// The section `adapter`, the value that it makes, and the values of other sections that it does not allow: some
-// need LoRA's factors or frozen weights.
+// The section `adapter`, the value that it makes, and what the rules of other sections ask of it: some need LoRA's
+// factors or frozen weights.
 
 package import Adapters
+internal import Federation
 internal import Kernels
 
 extension Experiment {
@@ -44,13 +45,13 @@ extension ExperimentKey {
       "adapter.lora_rank", \.adapter.loraRank, .integer(atLeast: 1, atMost: 4096), only: isLoRA,
       "rank of the two factors that are added to each adapted matrix"),
     ExperimentKey(
-      "adapter.alpha", \.adapter.alpha, .numerator, only: isLoRA,
+      "adapter.alpha", \.adapter.alpha, .number(alphas), only: isLoRA,
       "the product of the two factors is scaled by alpha / lora_rank"),
     ExperimentKey(
       "adapter.targets", \.adapter.targets, .either("all_linear", or: .names), only: isLoRA,
       "the adapted matrices, by the last part of their names"),
     ExperimentKey(
-      "adapter.dropout", \.adapter.dropout, .floatShare, only: isLoRA,
+      "adapter.dropout", \.adapter.dropout, .number(.floatShare), only: isLoRA,
       "dropout probability of an adapter's input during training"),
     ExperimentKey(
       "adapter.initial", optional: \.adapter.initial, only: isLoRA,
@@ -61,75 +62,35 @@ extension ExperimentKey {
         + " task's head is trained"),
   ]
 
+  /// Positive numbers that are divided by an adapter's rank as Floats.
+  private static let alphas = NumberRange(atLeast: 1e-40, atMost: FloatRange.largest)
+
   private static let isLoRA = when("adapter.kind", \.adapter.kind, is: .lora)
 }
 
 extension Experiment {
-  /// Problems of values that the adapter does not allow, with the key to be named.
-  var adapterProblems: [(key: String, text: String)] {
-    var found: [(key: String, text: String)] = []
-    if compute.precision.packing != nil {
-      if adapter.kind == .full {
-        found.append(
-          (
-            "compute.precision",
-            "\(compute.precision.rawValue) is not allowed with adapter.kind: full; give fp32, for only frozen weights are"
-              + " packed"
-          ))
-      } else if method.aggregation.kind.factors == .asStack {
-        found.append(
-          (
-            "compute.precision",
-            "\(compute.precision.rawValue) is not allowed with method.aggregation:"
-              + " \(method.aggregation.name); give fp32, for factors are merged into base weights"
-              + " that are not packed"
-          ))
-      }
-    }
-    guard let reason = reasonWithoutFactors else { return found + tierRankProblems }
-    if method.aggregation.kind.needsFactors {
-      found.append(
-        (
-          "method.aggregation",
-          "\(method.aggregation.name) is not allowed with \(reason); give mean, for there"
-            + " are no factors"
-        ))
-    }
-    if method.tiers.contains(where: { $0.loraRank != nil }) {
-      found.append(
-        (
-          "method.tiers",
-          "lora_rank is not allowed with \(reason); give densities, for there are no factors"
-        ))
-    }
-    if method.rankPruning.factor < 1 {
-      found.append(
-        (
-          "method.rank_pruning.factor",
-          "\(short(method.rankPruning.factor)) is not allowed with \(reason); give 1, for there are"
-            + " no factors"
-        ))
-    }
-    return found
+  /// What the adapter has, for the rules of the method.
+  var adapterTraits: AdapterTraits {
+    let key: String? =
+      adapter.kind == .full ? "adapter.kind" : adapter.frozen == .none ? nil : "adapter.frozen"
+    let factors =
+      key.map { key -> AdapterTraits.Factors in
+        let value = key == "adapter.kind" ? adapter.kind.rawValue : adapter.frozen.rawValue
+        return .missing(reason: "\(key): \(value)", keys: [key])
+      } ?? .both(loraRank: adapter.loraRank)
+    return AdapterTraits(
+      factors: factors,
+      packing: compute.precision.packing == nil ? nil : compute.precision.rawValue)
   }
 
-  /// The key and value because of which the trained vector does not have both factors; nil where it has.
-  private var reasonWithoutFactors: String? {
-    if adapter.kind == .full { return "adapter.kind: full" }
-    return adapter.frozen == .none ? nil : "adapter.frozen: \(adapter.frozen.rawValue)"
-  }
-
-  /// Ranks of tiers that the adapter does not have.
-  private var tierRankProblems: [(key: String, text: String)] {
-    let largest = method.tiers.compactMap(\.loraRank).max() ?? 0
-    guard largest > adapter.loraRank else { return [] }
-    return [
-      (
-        "method.tiers",
-        "lora_rank: \(largest) is not allowed; give at most \(adapter.loraRank), as"
-          + " adapter.lora_rank is \(adapter.loraRank)"
-      )
-    ]
+  /// What is wrong with weights that are packed and trained.
+  var packingProblem: (key: String, text: String)? {
+    guard compute.precision.packing != nil, adapter.kind == .full else { return nil }
+    return (
+      "compute.precision",
+      "\(compute.precision.rawValue) is not allowed with adapter.kind: full; give fp32, for only frozen weights are"
+        + " packed"
+    )
   }
 }
 

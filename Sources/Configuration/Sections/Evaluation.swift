@@ -56,7 +56,7 @@ extension ExperimentKey {
       "evaluate this many clients that took part so far, and as many that did not, each on its"
         + " own examples; 0: none"),
     ExperimentKey(
-      "evaluation.holdout", \.evaluation.holdout, .number(atLeast: 0, below: 1),
+      "evaluation.holdout", \.evaluation.holdout, .number(.partialShare),
       only: Condition(
         path: "evaluation.clients", values: ["1 or more"],
         current: { $0.evaluation.clients > 0 ? "1 or more" : "0" }),

@@ -50,29 +50,30 @@ extension ExperimentKey {
       "local.optimizer", \.local.optimizer, .choice,
       "the clients' optimizer, as in PyTorch; its moments start at zero for each client and round"),
     ExperimentKey(
-      "local.learning_rate", \.local.learningRate, .positiveFloat, "the clients' step size"),
+      "local.learning_rate", \.local.learningRate, .number(.positiveFloat), "the clients' step size"
+    ),
     ExperimentKey(
-      "local.momentum", \.local.momentum, .floatShare,
+      "local.momentum", \.local.momentum, .number(.floatShare),
       only: when("local.optimizer", \.local.optimizer, is: .sgd),
       "the clients' momentum; it starts at zero for each client and round"),
     ExperimentKey(
-      "local.beta1", \.local.beta1, .floatShare,
+      "local.beta1", \.local.beta1, .number(.floatShare),
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "decay of AdamW's first moment"),
     ExperimentKey(
-      "local.beta2", \.local.beta2, .floatShare,
+      "local.beta2", \.local.beta2, .number(.floatShare),
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "decay of AdamW's second moment"),
     ExperimentKey(
-      "local.epsilon", \.local.epsilon, .positiveFloat,
+      "local.epsilon", \.local.epsilon, .number(.positiveFloat),
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "added to the root of AdamW's second moment"),
     ExperimentKey(
-      "local.weight_decay", \.local.weightDecay, .float,
+      "local.weight_decay", \.local.weightDecay, .number(.float),
       only: when("local.optimizer", \.local.optimizer, is: .adamW),
       "AdamW's decoupled weight decay"),
     ExperimentKey(
-      "local.proximal", \.local.proximal, .float,
+      "local.proximal", \.local.proximal, .number(.float),
       "FedProx's mu (Li et al. 2020): the local loss gets mu / 2 times the squared distance from"
         + " the downloaded vector"),
     ExperimentKey(

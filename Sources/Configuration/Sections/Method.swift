@@ -115,11 +115,11 @@ extension ExperimentKey {
       "method.tier_assignment", \.method.tierAssignment, .choice,
       "the tier of a client: its number modulo the number of tiers, or drawn by the tiers' shares"),
     ExperimentKey(
-      "method.rank_pruning.factor", \.method.rankPruning.factor, .number(above: 0, atMost: 1),
+      "method.rank_pruning.factor", \.method.rankPruning.factor, .number(.positiveShare),
       "share of its ranks that a client keeps if the last ranks shrink during its training"
         + " (HetLoRA's gamma); 1: no pruning"),
     ExperimentKey(
-      "method.rank_pruning.penalty", \.method.rankPruning.penalty, .float,
+      "method.rank_pruning.penalty", \.method.rankPruning.penalty, .number(.float),
       only: ExperimentKey.Condition(
         path: "method.rank_pruning.factor", values: ["below 1"],
         current: { $0.method.rankPruning.factor < 1 ? "below 1" : "1" }),

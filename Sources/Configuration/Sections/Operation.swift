@@ -1,5 +1,7 @@
 // The sections `checkpoint`, `watchdog` and `output`, which change no result.
 
+internal import Federation
+
 extension Experiment {
   /// When the state is saved; changes no result.
   package struct CheckpointSection: Sendable, Equatable {
@@ -34,7 +36,7 @@ extension ExperimentKey {
       "checkpoint.every_rounds", \.checkpoint.everyRounds, .integer(atLeast: 0, atMost: 1 << 31),
       "rounds between two checkpoints; 0: no checkpoints by rounds"),
     ExperimentKey(
-      "checkpoint.every_minutes", \.checkpoint.everyMinutes, .number(atLeast: 0),
+      "checkpoint.every_minutes", \.checkpoint.everyMinutes, .number(.notNegative),
       "save a checkpoint at the end of a round if this many minutes have passed since the last"
         + " one; 0: none by time"),
     ExperimentKey(
@@ -45,7 +47,7 @@ extension ExperimentKey {
 
   static let watchdogKeys: [ExperimentKey] = [
     ExperimentKey(
-      "watchdog.minutes", \.watchdog.minutes, .number(atLeast: 0, atMost: 1_000_000),
+      "watchdog.minutes", \.watchdog.minutes, .number(NumberRange(atLeast: 0, atMost: 1_000_000)),
       "minutes without progress after which a rank that hangs ends the run (exit code 76); 0:"
         + " never; it is off under a debugger")
   ]

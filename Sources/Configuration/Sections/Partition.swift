@@ -47,7 +47,7 @@ extension ExperimentKey {
       only: partitionIs(.dirichlet, .iid, .shards, .quantitySkew, .virtual),
       "number of clients in the population"),
     ExperimentKey(
-      "partition.alpha", \.partition.alpha, .number(above: 0),
+      "partition.alpha", \.partition.alpha, .number(.positive),
       only: partitionIs(.dirichlet, .virtual),
       "concentration of the Dirichlet distribution; a small value gives very different clients"),
     ExperimentKey(
@@ -59,7 +59,7 @@ extension ExperimentKey {
       .integer(atLeast: 1, atMost: 1 << 31), only: partitionIs(.virtual),
       "median of the log-normal client sizes"),
     ExperimentKey(
-      "partition.sigma", \.partition.sigma, .number(atLeast: 0, atMost: 20),
+      "partition.sigma", \.partition.sigma, .number(.sigma),
       only: partitionIs(.quantitySkew, .virtual),
       "standard deviation of the logarithm of client sizes; 0: all clients have one size"),
     ExperimentKey(
@@ -68,7 +68,7 @@ extension ExperimentKey {
       only: partitionIs(.dirichlet, .quantitySkew, .virtual),
       "each client owns at least this many training examples"),
     ExperimentKey(
-      "partition.iid_mix", \.partition.iidMix, .number(atLeast: 0, atMost: 1),
+      "partition.iid_mix", \.partition.iidMix, .number(.share),
       only: partitionIs(.dirichlet, .natural, .shards, .file),
       "share of each client's examples that is shuffled among all clients (FLASC's iid-mix); 1:"
         + " IID except for sizes"),

@@ -38,28 +38,28 @@ extension ExperimentKey {
       "how uploads are clipped in L2 norm: not at all (no privacy), to a fixed norm (McMahan et"
         + " al. 2018), or to an adaptive norm (Andrew et al. 2021)"),
     ExperimentKey(
-      "privacy.clip", \.privacy.clip, .positiveFloat, required: true,
+      "privacy.clip", \.privacy.clip, .number(.positiveFloat), required: true,
       only: clipping(.fixed, .adaptive),
       "the largest L2 norm of an upload; with adaptive clipping the norm of the first round"),
     ExperimentKey(
-      "privacy.clip_quantile", \.privacy.clipQuantile, .number(above: 0, below: 1),
+      "privacy.clip_quantile", \.privacy.clipQuantile, .number(.innerShare),
       only: clipping(.adaptive),
       "the target share of clients whose uploads are not clipped"),
     ExperimentKey(
-      "privacy.clip_learning_rate", \.privacy.clipLearningRate, .number(above: 0),
+      "privacy.clip_learning_rate", \.privacy.clipLearningRate, .number(.positive),
       only: clipping(.adaptive), "step size of the logarithm of the clip in a round"),
     ExperimentKey(
       "privacy.clip_count_deviation", \.privacy.clipCountDeviation,
-      .either("auto", or: .number(atLeast: 0)), only: clipping(.adaptive),
+      .either("auto", or: .number(.notNegative)), only: clipping(.adaptive),
       "standard deviation of the noise on the count of unclipped clients; auto: a twentieth of"
         + " the cohort size"),
     ExperimentKey(
-      "privacy.target_epsilon", \.privacy.targetEpsilon, .either("none", or: .number(above: 0)),
+      "privacy.target_epsilon", \.privacy.targetEpsilon, .either("none", or: .number(.positive)),
       only: clipping(.fixed, .adaptive),
       "the epsilon that all rounds together must not exceed; the program finds the noise"
         + " multiplier"),
     ExperimentKey(
-      "privacy.noise_multiplier", \.privacy.noiseMultiplier, .float, required: true,
+      "privacy.noise_multiplier", \.privacy.noiseMultiplier, .number(.float), required: true,
       only: clipping(.fixed, .adaptive),
       and: Condition(
         path: "privacy.target_epsilon", values: ["none"],
@@ -67,7 +67,7 @@ extension ExperimentKey {
       "standard deviation of the noise on each coordinate of the cohort's sum, as a multiple of"
         + " the clip"),
     ExperimentKey(
-      "privacy.delta", \.privacy.delta, .number(above: 0, below: 1),
+      "privacy.delta", \.privacy.delta, .number(.innerShare),
       only: clipping(.fixed, .adaptive),
       "delta of the guarantee; choose it well below 1 / population"),
     ExperimentKey(

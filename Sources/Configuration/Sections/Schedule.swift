@@ -36,8 +36,8 @@ extension ValueForm where Value == Int {
 }
 
 extension ValueForm where Value == Double {
-  static var finalShare: ValueForm { .number(atLeast: 0, atMost: 1) }
-  static var shrinkage: ValueForm { .number(above: 0, atMost: 1) }
+  static var finalShare: ValueForm { .number(.share) }
+  static var shrinkage: ValueForm { .number(.positiveShare) }
 }
 
 extension Experiment.Schedule {

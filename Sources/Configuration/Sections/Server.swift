@@ -9,28 +9,28 @@ extension ExperimentKey {
       "the server's optimizer: sgd, fed_avgm (Hsu et al. 2019), fed_adagrad, fed_yogi, fed_adam"
         + " (Reddi et al. 2021), or adam_w (as in PyTorch)"),
     ExperimentKey(
-      "federation.server.learning_rate", \.federation.server.learningRate, .positiveFloat,
+      "federation.server.learning_rate", \.federation.server.learningRate, .number(.positiveFloat),
       "the server's step size"),
     ExperimentKey(
-      "federation.server.momentum", \.federation.server.momentum, .floatShare,
+      "federation.server.momentum", \.federation.server.momentum, .number(.floatShare),
       only: serverIs(.fedAvgM), "decay of FedAvgM's moment, the sum of past pseudo-gradients"),
     ExperimentKey(
-      "federation.server.beta1", \.federation.server.beta1, .floatShare,
+      "federation.server.beta1", \.federation.server.beta1, .number(.floatShare),
       only: serverIs(.fedAdagrad, .fedYogi, .fedAdam, .adamW),
       "decay of the first moment; with fed_adagrad the default is 0"),
     ExperimentKey(
-      "federation.server.beta2", \.federation.server.beta2, .floatShare,
+      "federation.server.beta2", \.federation.server.beta2, .number(.floatShare),
       only: serverIs(.fedYogi, .fedAdam, .adamW),
       "decay of the second moment; with adam_w the default is 0.999"),
     ExperimentKey(
-      "federation.server.tau", \.federation.server.tau, .rootFloat,
+      "federation.server.tau", \.federation.server.tau, .number(.rootFloat),
       only: serverIs(.fedAdagrad, .fedYogi, .fedAdam),
       "adaptivity of FedAdagrad, FedYogi and FedAdam; the second moment starts at tau squared"),
     ExperimentKey(
-      "federation.server.epsilon", \.federation.server.epsilon, .positiveFloat,
+      "federation.server.epsilon", \.federation.server.epsilon, .number(.positiveFloat),
       only: serverIs(.adamW), "added to the root of AdamW's second moment"),
     ExperimentKey(
-      "federation.server.weight_decay", \.federation.server.weightDecay, .float,
+      "federation.server.weight_decay", \.federation.server.weightDecay, .number(.float),
       only: serverIs(.adamW), "AdamW's decoupled weight decay"),
     ExperimentKey(
       "federation.server.schedule.kind", \.federation.server.schedule.kind, .choice,

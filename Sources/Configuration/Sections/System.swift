@@ -1,7 +1,7 @@
 // The section `system`: clients' devices and links, who is there and who is in time; its keys, and
 // what the federation makes of them (docs/system-model.md).
 
-internal import Federation
+package import Federation
 internal import Foundation
 internal import Yams
 
@@ -45,59 +45,13 @@ extension Experiment {
     }
   }
 
-  /// What is wrong between the keys of `system` and others, with the key to be named.
-  var systemProblems: [(key: String, text: String)] {
-    guard system.kind != .none else { return [] }
-    var found: [(key: String, text: String)] = []
-    if system.extraClients > 0 {
-      let clients = partition.clients
-      switch federation.cohort.kind {
-      case .file:
-        found.append(
-          (
-            "system.extra_clients",
-            "has no effect with federation.cohort.kind: file, which lists all clients; leave it out"
-          ))
-      case .uniform
-      where ExperimentKey.partitionClients?.counts(in: self) == true
-        && federation.cohortSize <= clients
-        && system.extraClients > clients - federation.cohortSize:
-        found.append(
-          (
-            "system.extra_clients",
-            "\(system.extraClients) is not allowed; give an integer from 0 to"
-              + " \(clients - federation.cohortSize), as partition.clients is \(clients) and"
-              + " federation.cohort_size is \(federation.cohortSize)"
-          ))
-      case .uniform: break
-      }
-    }
-    if !system.tierSpeeds.isEmpty, system.tierSpeeds.count != method.tiers.count {
-      found.append(
-        (
-          "system.tier_speeds",
-          "\(system.tierSpeeds.count) numbers are not allowed; give one for each of the"
-            + " \(method.tiers.count) tiers of method.tiers"
-        ))
-    }
-    if privacy.clipping != .none {
-      for (key, isLoss) in [
-        ("unavailability", system.unavailability > 0), ("dropout", system.dropout > 0),
-        ("deadline", system.deadline != nil), ("extra_clients", system.extraClients > 0),
-      ] where isLoss {
-        found.append(
-          (
-            "system." + key,
-            "is not allowed with privacy.clipping: \(privacy.clipping.rawValue), whose noise is for"
-              + " cohorts of one size; leave it out"
-          ))
-      }
-    }
-    return found
-  }
-
   /// The model that the federation plays by; nil where no clock runs.
   func systemModel(assets: AssetDirectory) throws -> SystemModel? {
+    try systemModel { .trace(try SystemTrace.read(assets.resolve(system.path ?? ""))) }
+  }
+
+  /// The model with devices of this trace where they come from one.
+  func systemModel(trace: () throws -> ClientSystems) rethrows -> SystemModel? {
     let clients: ClientSystems
     switch system.kind {
     case .none: return nil
@@ -105,8 +59,7 @@ extension Experiment {
       clients = .drawn(
         download: system.download.plan, upload: system.upload.plan, latency: system.latency.plan,
         tokensPerSecond: system.tokensPerSecond.plan)
-    case .trace:
-      clients = .trace(try SystemTrace.read(assets.resolve(system.path ?? "")))
+    case .trace: clients = try trace()
     }
     return SystemModel(
       clients: clients, tierSpeeds: system.tierSpeeds, unavailability: system.unavailability,
@@ -137,30 +90,30 @@ extension ExperimentKey {
       "CSV or JSON file with client, download, upload, latency and tokens_per_second; if the"
         + " population is larger, the file's clients repeat"),
     ExperimentKey(
-      "system.download", \.system.download, .spread(above: 0), only: systemIsDrawn,
+      "system.download", \.system.download, .spread(.positive), only: systemIsDrawn,
       "bytes per second from the server to a client"),
     ExperimentKey(
-      "system.upload", \.system.upload, .spread(above: 0), only: systemIsDrawn,
+      "system.upload", \.system.upload, .spread(.positive), only: systemIsDrawn,
       "bytes per second from a client to the server"),
     ExperimentKey(
-      "system.latency", \.system.latency, .spread(atLeast: 0), only: systemIsDrawn,
+      "system.latency", \.system.latency, .spread(.notNegative), only: systemIsDrawn,
       "seconds before a message arrives, in each direction"),
     ExperimentKey(
-      "system.tokens_per_second", \.system.tokensPerSecond, .spread(above: 0),
+      "system.tokens_per_second", \.system.tokensPerSecond, .spread(.positive),
       only: systemIsDrawn, "training speed of a client"),
     ExperimentKey(
       "system.tier_speeds", \.system.tierSpeeds, .rates, only: systemIsOn,
       "factors on the three rates for the clients of each tier; []: none"),
     ExperimentKey(
-      "system.unavailability", \.system.unavailability, .number(atLeast: 0, below: 1),
+      "system.unavailability", \.system.unavailability, .number(.partialShare),
       only: systemIsOn,
       "probability that a client is unavailable in a round; cohorts are drawn from the available"
         + " clients"),
     ExperimentKey(
-      "system.dropout", \.system.dropout, .number(atLeast: 0, atMost: 1), only: systemIsOn,
+      "system.dropout", \.system.dropout, .number(.share), only: systemIsOn,
       "probability that a client drops out of a round after its download"),
     ExperimentKey(
-      "system.deadline", \.system.deadline, .either("none", or: .number(above: 0)),
+      "system.deadline", \.system.deadline, .either("none", or: .number(.positive)),
       only: systemIsOn, "modelled seconds after which a round ends without the missing uploads"),
     ExperimentKey(
       "system.extra_clients", \.system.extraClients, .integer(atLeast: 0, atMost: 1 << 31),
@@ -168,7 +121,7 @@ extension ExperimentKey {
       "clients that are drawn in addition to federation.cohort_size; the round ends after"
         + " cohort_size uploads, and the other uploads do not count"),
     ExperimentKey(
-      "system.server_time", \.system.serverTime, .number(atLeast: 0), only: systemIsOn,
+      "system.server_time", \.system.serverTime, .number(.notNegative), only: systemIsOn,
       "modelled seconds that the server adds to each round"),
   ]
 
@@ -183,9 +136,9 @@ extension ExperimentKey {
 
 extension ValueForm where Value == Experiment.SystemSection.Spread {
   /// A constant, or the median and the spread of a log-normal distribution.
-  package static func spread(above: Double? = nil, atLeast: Double? = nil) -> ValueForm {
-    let number = ValueForm<Double>.number(above: above, atLeast: atLeast)
-    let width = ValueForm<Double>.number(atLeast: 0, atMost: 20)
+  package static func spread(_ medians: NumberRange) -> ValueForm {
+    let number = ValueForm<Double>.number(medians)
+    let width = ValueForm<Double>.number(.sigma)
     return ValueForm(
       allowed: number.allowed + ", or {median: 2.5e6, sigma: 1} with the median in the same range"
         + " and sigma, the standard deviation of the logarithm, from 0 to 20",
@@ -208,7 +161,7 @@ extension ValueForm where Value == Experiment.SystemSection.Spread {
 extension ValueForm where Value == [Double] {
   /// A list of numbers above 0.
   package static var rates: ValueForm {
-    let number = ValueForm<Double>.number(above: 0)
+    let number = ValueForm<Double>.number(.positive)
     return ValueForm(
       allowed: "a list of numbers above 0, as [0.5, 1]",
       read: { node, context in

@@ -3,6 +3,7 @@
 internal import Adapters
 package import Configuration
 internal import Corpora
+internal import Federation
 package import Files
 internal import Foundation
 internal import RunFiles

@@ -35,18 +35,20 @@ package func planReport(
   prepared.widenedCount = try PretrainedModel.widenedCount(
     directory: directory, precision: loaded.experiment.compute.precision,
     packsLanguageHead: loaded.experiment.task.kind.usesLanguageHead)
-  let problems = plan.problems(population: prepared.partition.clientCount)
-  guard problems.isEmpty else {
-    throw CommandFailure(ExitCode.usage, problems.joined(separator: "\n"))
-  }
+  try loaded.source.check(plan.problems(population: prepared.partition.clientCount))
   if let problem = prepared.partition.problem(exampleCount: prepared.corpus.train.count) {
     throw CommandFailure(ExitCode.data, problem)
   }
   let population = prepared.partition.clientCount
-  plan = try plan.settlingNoise(population: population)
+  do { plan = try plan.settlingNoise(population: population) } catch {
+    throw loaded.source.located(error)
+  }
   let privacy = PrivacyReport(plan, population: population)
   try prepared.model.checkFinite()
-  _ = try prepared.initialVector(loaded.experiment, assets: assets)
+  try loaded.source.check(
+    plan.problems(
+      ofStart: prepared.initialVector(loaded.experiment, assets: assets),
+      factors: FactorLayout(prepared.layout)))
   let report = PlanReport(
     experiment: loaded.experiment, plan: plan, prepared: prepared, ranks: ranks,
     ranksPerNode: min(ranks, ranksPerNode))

@@ -94,7 +94,7 @@ private struct Launch {
       return (experiment, try experiment.federationPlan(assets: assets))
     }
     if !isFirst { watchdog = watch(experiment) }
-    let parts = try prepare(experiment, plan, existing, assemble, progress)
+    let parts = try prepare(experiment, plan, opening, assemble, progress)
     let record = try makeRecord(opening, experiment, text, parts, progress)
     let directory = try communicator.broadcast(record?.directory.path ?? "", root: 0)
     let start = try communicator.broadcast(record?.start ?? "", root: 0)
@@ -129,10 +129,10 @@ private struct Launch {
     let privacy: PrivacyReport?
   }
 
-  /// Loads the model and the corpus, and makes the federated run from the state of `existing` or from
-  /// the beginning.
+  /// Loads the model and the corpus, and makes the federated run from the state of the run that goes
+  /// on or from the beginning.
   private func prepare(
-    _ experiment: Experiment, _ plan: FederationPlan, _ existing: ExistingRun?,
+    _ experiment: Experiment, _ plan: FederationPlan, _ opening: RunOpening?,
     _ assemble: Assembler, _ progress: ProgressReporter
   ) throws -> Parts {
     heartbeat.begin("loading the model and the corpus")
@@ -151,16 +151,18 @@ private struct Launch {
     let counting = CountingCommunicator(communicator)
     let residuals = plan.method.residual == .kept ? ResidualFiles() : nil
     let federated: FederatedRun
+    let checkpoint = opening?.existing?.checkpoint
     do {
       federated = try FederatedRun(
         plan: plan, partition: assembly.partition, objective: assembly.objective,
         state: isFirst
-          ? existing?.checkpoint?.state
+          ? checkpoint?.state
             ?? plan.initialState(assembly.initialVector) : nil,
-        knowledge: existing?.checkpoint?.knowledge ?? ClientKnowledge(), residuals: residuals,
+        knowledge: checkpoint?.knowledge ?? ClientKnowledge(), residuals: residuals,
         communicator: counting)
     } catch {
-      throw RunFailure(agreed: error, communicator: communicator)
+      throw RunFailure(
+        agreed: opening?.loaded.source.located(error) ?? error, communicator: communicator)
     }
     federated.onActivity = { [heartbeat] in heartbeat.begin("\($0)") }
     let privacy = PrivacyReport(federated.plan, population: assembly.partition.clientCount)

@@ -4,6 +4,7 @@
 // densities it plays at most 2 (r + d) - 4 of the r d points, and the first.
 
 internal import Configuration
+internal import Federation
 
 /// Which points of a grid of ranks and densities are to be played next.
 struct PairwiseSearch: Sendable, Equatable {

@@ -14,6 +14,8 @@ struct SweepPoints {
   let directory: String
   /// The experiment of each point.
   let experiments: [Experiment]
+  /// Where the values of each are given.
+  private let sources: [ExperimentSource]
 
   /// Reads a sweep and the experiments of its points.
   /// - Parameter output: The sweep's directory; nil for `runs/NAME`.
@@ -24,10 +26,10 @@ struct SweepPoints {
     let file = try ExperimentFile(
       path: sweep.experiment, settingsDirectory: sweep.directory, settingPrefix: "\(path): ")
     var problems = PointProblems()
-    var experiments: [Experiment] = []
+    var readings: [Experiment.Reading] = []
     for point in sweep.points {
       do {
-        experiments.append(try file.reading(settings: point.settings).experiment)
+        readings.append(try file.reading(settings: point.settings))
       } catch let error as ExperimentProblems {
         for problem in error.problems {
           problems.add("\(problem)", code: ExitCode.usage, point: point.name)
@@ -35,7 +37,8 @@ struct SweepPoints {
       }
     }
     try problems.check()
-    self.experiments = experiments
+    experiments = readings.map(\.experiment)
+    sources = readings.map(\.source)
   }
 
   /// The number of the one point that is played, checked.
@@ -131,13 +134,12 @@ struct SweepPoints {
   func checkInputs(_ assets: AssetDirectory, ranks: Int?) throws -> [String] {
     var problems = PointProblems()
     var notices = PointProblems()
-    for (point, experiment) in zip(sweep.points, experiments) {
+    for ((point, source), experiment) in zip(zip(sweep.points, sources), experiments) {
       do {
         try experiment.checkInputs(assets)
         let plan = try experiment.federationPlan(assets: assets)
         if ExperimentKey.partitionClients?.counts(in: experiment) == true {
-          let found = plan.problems(population: experiment.partition.clients)
-          for problem in found { problems.add(problem, code: ExitCode.usage, point: point.name) }
+          try source.check(plan.problems(population: experiment.partition.clients))
         }
         if let ranks, let notice = plan.idleRanksNotice(ranks: ranks) {
           notices.add(notice, code: 0, point: point.name)

@@ -1,6 +1,7 @@
 // The parts of a sweep file.
 
 internal import Configuration
+internal import Federation
 internal import Files
 import Foundation
 internal import RandomStreams

@@ -24,13 +24,14 @@ enum AbsentValues: String, CaseIterable {
   }
 
   /// What a plan of such an aggregation cannot have.
-  func problems(of plan: FederationPlan, _ name: String) -> [String] {
-    plan.weighting == .uniform
-      ? []
-      : [
-        "aggregation \(name) counts every client alike; the weighting is \(plan.weighting.rawValue), "
-          + "it must be uniform"
-      ]
+  func problems(of plan: FederationPlan, _ name: String) -> [PlanProblem] {
+    guard plan.weighting != .uniform else { return [] }
+    return [
+      PlanProblem(
+        "federation.weighting",
+        "\(plan.weighting.rawValue) is not allowed with method.aggregation: \(name), which counts every"
+          + " client alike; give uniform", with: ["method.aggregation"])
+    ]
   }
 
   /// Each coordinate's values in ascending order, reduced to one.

@@ -7,11 +7,14 @@ internal import Sparsity
 /// Results depend on the arguments only, down to the last bit, and so are the same on any number of
 /// ranks.
 protocol Aggregator: Sendable {
-  /// What is wrong with a method of this aggregation, one line each; empty if nothing is.
-  func problems(of method: Method) -> [String]
+  /// What is wrong with a method of this aggregation.
+  func problems(of method: Method) -> [PlanProblem]
 
-  /// What is wrong with a plan of this aggregation besides its method, one line each.
-  func problems(of plan: FederationPlan) -> [String]
+  /// What is wrong with a plan of this aggregation besides its method.
+  func problems(of plan: FederationPlan) -> [PlanProblem]
+
+  /// What is wrong with a vector that training starts from.
+  func problems(ofStart vector: [Float], _ factors: FactorLayout) -> [PlanProblem]
 
   /// Checks the objective, and the state on rank 0, before the first round.
   ///
@@ -56,8 +59,9 @@ protocol Aggregator: Sendable {
 }
 
 extension Aggregator {
-  func problems(of method: Method) -> [String] { [] }
-  func problems(of plan: FederationPlan) -> [String] { [] }
+  func problems(of method: Method) -> [PlanProblem] { [] }
+  func problems(of plan: FederationPlan) -> [PlanProblem] { [] }
+  func problems(ofStart vector: [Float], _ factors: FactorLayout) -> [PlanProblem] { [] }
   func check(_ objective: any LocalObjective, _ server: ServerState?) throws {}
   func restore(_ server: inout ServerState?, in context: RoundContext) throws {}
   func writeStart(

@@ -19,7 +19,7 @@ extension AggregationKind {
 private struct CoordinateMedian: Aggregator {
   let absent: AbsentValues
 
-  func problems(of plan: FederationPlan) -> [String] {
+  func problems(of plan: FederationPlan) -> [PlanProblem] {
     absent.problems(of: plan, AggregationKind.coordinateMedian.name)
   }
 

@@ -23,68 +23,76 @@ extension AggregationRule {
 private struct Stacked: Aggregator {
   private var name: String { AggregationKind.stacked.name }
 
-  func problems(of method: Method) -> [String] {
-    var found: [String] = []
-    func refuse(_ isPresent: Bool, _ what: String) {
-      if isPresent { found.append("aggregation \(name) \(what)") }
+  func problems(of method: Method) -> [PlanProblem] {
+    var checks = ValueChecks("method")
+    func refuse(_ isPresent: Bool, with others: String..., text: String) {
+      if isPresent {
+        checks.refuse("aggregation", "\(name) \(text)", with: others.map { "method.\($0)" })
+      }
     }
     refuse(
       method.download != .all || method.tiers.contains { $0.downloadDensity != nil },
-      "sends the whole stack to everybody: download select must be all, without a density in tiers")
+      with: "download.select", "tiers",
+      text: "sends the whole stack to everybody: download select must be all, without a density in"
+        + " tiers")
     refuse(
-      method.persistence == .nested,
-      "starts each round from new factors, which cannot stay pruned")
+      method.persistence == .nested, with: "persistence",
+      text: "starts each round from new factors, which cannot stay pruned")
     refuse(
-      method.trained == .downloaded,
-      "starts each round from new factors, which nobody downloads; train all")
+      method.trained == .downloaded, with: "trainable",
+      text: "starts each round from new factors, which nobody downloads; train all")
     refuse(
       method.upload == .downloaded
         && (method.tiers.isEmpty || method.tiers.contains { $0.uploadDensity == nil }),
-      "starts each round from new factors, which nobody downloads; upload select cannot be downloaded"
-    )
+      with: "upload.select", "tiers",
+      text: "starts each round from new factors, which nobody downloads; upload select cannot be"
+        + " downloaded")
     refuse(
-      method.residual == .kept,
-      "starts each round from new factors, for which a kept residual means nothing")
+      method.residual == .kept, with: "residual",
+      text: "starts each round from new factors, for which a kept residual means nothing")
     refuse(
-      method.downloadIndices == .difference,
-      "has no indices in its downloads; write them complete")
+      method.downloadIndices == .difference, with: "download.indices",
+      text: "has no indices in its downloads; write them complete")
     if method.rankPruning != nil {
-      found.append(
+      checks.refuse(
+        "rank_pruning.factor",
         "rank_pruning compares ranks with those that were received; aggregation \(name) starts from "
-          + "new factors")
+          + "new factors", with: ["method.aggregation"])
     }
-    return found
+    return checks.problems
   }
 
-  func problems(of plan: FederationPlan) -> [String] {
+  func problems(of plan: FederationPlan) -> [PlanProblem] {
     guard plan.server.momentCount > 0 else { return [] }
     return [
-      "aggregation \(name) adds the mean product to the base weights, without "
-        + "moments; the server's optimizer must be sgd (learning_rate 1 is the mean itself)"
+      PlanProblem(
+        "federation.server.optimizer",
+        "aggregation \(name) adds the mean product to the base weights, without "
+          + "moments; the server's optimizer must be sgd (learning_rate 1 is the mean itself)",
+        with: ["method.aggregation"])
     ]
   }
 
   func check(_ objective: any LocalObjective, _ server: ServerState?) throws {
-    guard let factors = objective.factors, objective.baseMatrices != nil else {
-      throw FederationError(
-        reason: "merging factors needs base weights in fp32; these are packed for other products",
-        exitCode: 64)
-    }
-    guard let server else { return }
+    guard let server, let factors = objective.factors else { return }
     guard [0, factors.baseCount].contains(server.mergedBase.count) else {
       throw FederationError(
         reason: "the server's state has \(server.mergedBase.count) merged base weights; "
           + "the adapted layers have \(factors.baseCount)")
     }
-    let vector = server.vector
-    for pair in factors.pairs {
-      let b = vector[pair.bOffset..<(pair.bOffset + pair.outputs * factors.loraRank)]
-      guard b.allSatisfy({ $0 == 0 }) else {
-        throw FederationError(
-          reason: "merging factors starts from the base model; the initial adapter has a B that is "
-            + "not zero: merge it into a model first (export --merge)", exitCode: 64)
-      }
+  }
+
+  func problems(ofStart vector: [Float], _ factors: FactorLayout) -> [PlanProblem] {
+    let isZero = factors.pairs.allSatisfy { pair in
+      vector[pair.bOffset..<(pair.bOffset + pair.outputs * factors.loraRank)].allSatisfy { $0 == 0 }
     }
+    if isZero { return [] }
+    return [
+      PlanProblem(
+        "adapter.initial",
+        "merging factors starts from the base model; the initial adapter has a B that is "
+          + "not zero: merge it into a model first (export --merge)", with: ["method.aggregation"])
+    ]
   }
 
   /// Takes up the merged weights of a saved state; nothing if it has none.

@@ -22,7 +22,7 @@ private struct TrimmedMean: Aggregator {
   let trim: Double
   let absent: AbsentValues
 
-  func problems(of plan: FederationPlan) -> [String] {
+  func problems(of plan: FederationPlan) -> [PlanProblem] {
     absent.problems(of: plan, AggregationKind.trimmedMean.name)
   }
 

@@ -25,11 +25,11 @@ public enum LocalOptimizer: Sendable, Equatable {
     }
   }
 
-  /// What is wrong with its values, one line each; empty when nothing is.
-  public var problems: [String] {
+  /// What is wrong with its values.
+  public var problems: [PlanProblem] {
     var checks = ValueChecks("local")
     switch self {
-    case .sgd(let momentum): checks.requireDecay("momentum", Double(momentum))
+    case .sgd(let momentum): checks.require("momentum", Double(momentum), in: .floatShare)
     case .adamW(let beta1, let beta2, let epsilon, let weightDecay):
       checks.requireAdamW(beta1, beta2, epsilon, weightDecay)
     }
@@ -79,15 +79,14 @@ public struct LocalTraining: Sendable, Equatable {
       optimizer: .sgd(momentum: momentum), shuffle: shuffle)
   }
 
-  /// What is wrong with its values, one line each; empty when nothing is.
-  public var problems: [String] {
+  /// What is wrong with its values.
+  public var problems: [PlanProblem] {
     var checks = ValueChecks("local")
-    checks.requirePositiveFloat("learning_rate", Double(learningRate))
-    checks.requireFloat("proximal", Double(proximal))
-    var found: [String] = []
-    if epochs < 1 { found.append("local epochs is \(epochs); it must be at least 1") }
-    if batchSize < 1 { found.append("local batch_size is \(batchSize); it must be at least 1") }
-    return found + checks.problems + optimizer.problems
+    checks.require("epochs", epochs, atLeast: 1)
+    checks.require("batch_size", batchSize, atLeast: 1)
+    checks.require("learning_rate", Double(learningRate), in: .positiveFloat)
+    checks.require("proximal", Double(proximal), in: .float)
+    return checks.problems + optimizer.problems
   }
 
   /// The local steps of a client with `examples` examples.

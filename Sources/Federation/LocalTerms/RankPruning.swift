@@ -30,27 +30,27 @@ public struct RankPruning: Sendable, Equatable {
 }
 
 extension RankPruning {
-  /// What is wrong with its values and with a method that prunes ranks, one line each.
-  func problems(of method: Method) -> [String] {
-    var found: [String] = []
-    func refuse(_ isPresent: Bool, _ what: String) { if isPresent { found.append(what) } }
+  /// What is wrong with its values and with a method that prunes ranks.
+  func problems(of method: Method) -> [PlanProblem] {
+    var checks = ValueChecks("method")
+    checks.require(
+      factor > 0 && factor < 1, "rank_pruning.factor", short(factor),
+      give: "a number between 0 and 1, or 1 for no pruning")
+    checks.require("rank_pruning.penalty", penalty, in: .float)
+    func refuse(_ isPresent: Bool, _ name: String, _ text: String) {
+      if isPresent { checks.refuse(name, text, with: ["method.rank_pruning.factor"]) }
+    }
     refuse(
-      !(factor > 0 && factor < 1), "rank_pruning factor is \(factor); it must be between 0 and 1")
-    refuse(
-      !(penalty == 0 || (penalty >= FloatRange.smallest && penalty <= FloatRange.largest)),
-      "rank_pruning penalty is \(penalty); it must be 0, or from \(FloatRange.smallest) to "
-        + "\(FloatRange.largest)")
-    refuse(
-      method.persistence == .nested,
+      method.persistence == .nested, "persistence",
       "a nested download has one support for all clients; it allows no rank_pruning")
     refuse(
-      method.residual == .kept,
+      method.residual == .kept, "residual",
       "a kept residual of ranks that were pruned would never be sent; drop it")
     refuse(
-      method.downloadIndices == .difference,
+      method.downloadIndices == .difference, "download.indices",
       "with rank_pruning clients of one round have different supports; write download indices "
         + "complete")
-    return found
+    return checks.problems
   }
 }
 

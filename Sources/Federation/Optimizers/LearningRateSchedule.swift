@@ -60,25 +60,27 @@ public struct LearningRateSchedule: Sendable, Equatable {
     }
   }
 
-  /// What is wrong with its values for a run of so many rounds, one line each; empty when nothing
-  /// is.
+  /// What is wrong with its values for a run of so many rounds.
   ///
-  /// - Parameter owner: Whose rate it is: server or local.
-  public func problems(_ owner: String, rounds: Int) -> [String] {
-    var checks = ValueChecks(owner)
+  /// - Parameter section: The section of whose rate it is: `federation.server` or `local`.
+  public func problems(_ section: String, rounds: Int) -> [PlanProblem] {
+    var checks = ValueChecks("\(section).schedule")
+    let run = ["federation.rounds"]
     checks.require(
-      warmupRounds >= 0 && (warmupRounds == 0 || warmupRounds < rounds),
-      "schedule warmup_rounds", warmupRounds, "at least 0 and below the rounds, \(rounds)")
+      warmupRounds >= 0 && (warmupRounds == 0 || warmupRounds < rounds), "warmup_rounds",
+      warmupRounds,
+      give: "an integer from 0 to \(max(1, rounds) - 1), as federation.rounds is \(rounds)",
+      with: run)
     switch decay {
     case .constant: break
     case .linear(let final, let length), .cosine(let final, let length):
-      checks.require((0...1).contains(final), "schedule final", final, "at least 0 and at most 1")
+      checks.require("final", final, in: .share)
       checks.require(
-        length >= rounds, "schedule rounds", length, "at least the run's, \(rounds)")
+        length >= rounds, "kind", "an end after \(length) rounds",
+        give: "at least the run's, \(rounds)", with: run)
     case .exponential(let factor, let period):
-      checks.require(
-        factor > 0 && factor <= 1, "schedule factor", factor, "greater than 0 and at most 1")
-      checks.require(period >= 1, "schedule period", period, "at least 1")
+      checks.require("factor", factor, in: .positiveShare)
+      checks.require("period", period, atLeast: 1)
     }
     return checks.problems
   }

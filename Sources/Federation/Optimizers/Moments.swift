@@ -73,62 +73,14 @@ struct AdamWStep {
   }
 }
 
-/// Collects what is wrong with an optimizer's values, one line each.
-struct ValueChecks {
-  /// Whose values these are: server or local.
-  let owner: String
-  private(set) var problems: [String] = []
-
-  init(_ owner: String) { self.owner = owner }
-
-  mutating func require(
-    _ condition: Bool, _ name: String, _ value: some CustomStringConvertible, _ allowed: String
-  ) {
-    if !condition { problems.append("\(owner) \(name) is \(value); it must be \(allowed)") }
-  }
-
-  mutating func requirePositive(_ name: String, _ value: Double) {
-    require(value > 0 && value.isFinite, name, value, "greater than 0")
-  }
-
-  mutating func requireNotNegative(_ name: String, _ value: Double) {
-    require(value >= 0 && value.isFinite, name, value, "at least 0")
-  }
-
-  /// Of a value that is computed with as a Float: it is neither 0 nor infinite then.
-  mutating func requirePositiveFloat(_ name: String, _ value: Double) {
-    require(
-      value >= FloatRange.smallest && value <= FloatRange.largest, name, value,
-      "from \(FloatRange.smallest) to \(FloatRange.largest)")
-  }
-
-  /// Of a value that is computed with as a Float: it is infinite in no case, and 0 only where it is 0 itself.
-  mutating func requireFloat(_ name: String, _ value: Double) {
-    require(
-      value == 0 || (value >= FloatRange.smallest && value <= FloatRange.largest), name, value,
-      "0, or from \(FloatRange.smallest) to \(FloatRange.largest)")
-  }
-
-  /// Of a value whose square is computed with as a Float, too.
-  mutating func requireRootFloat(_ name: String, _ value: Double) {
-    require(
-      value >= FloatRange.smallestRoot && value <= FloatRange.largestRoot, name, value,
-      "from \(FloatRange.smallestRoot) to \(FloatRange.largestRoot)")
-  }
-
-  /// Of a factor that is below 1 as a Float, too.
-  mutating func requireDecay(_ name: String, _ value: Double) {
-    require(
-      value == 0 || (value >= FloatRange.smallest && value <= FloatRange.largestShare), name, value,
-      "0, or from \(FloatRange.smallest) to \(FloatRange.largestShare)")
-  }
-
+extension ValueChecks {
+  /// The values of AdamW, the server's or the clients'.
   mutating func requireAdamW(
     _ beta1: Double, _ beta2: Double, _ epsilon: Double, _ weightDecay: Double
   ) {
-    requireDecay("beta1", beta1)
-    requireDecay("beta2", beta2)
-    requirePositiveFloat("epsilon", epsilon)
-    requireFloat("weight_decay", weightDecay)
+    require("beta1", beta1, in: .floatShare)
+    require("beta2", beta2, in: .floatShare)
+    require("epsilon", epsilon, in: .positiveFloat)
+    require("weight_decay", weightDecay, in: .float)
   }
 }

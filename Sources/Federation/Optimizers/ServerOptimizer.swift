@@ -62,27 +62,27 @@ public enum ServerOptimizer: Sendable, Equatable {
     }
   }
 
-  /// What is wrong with its values, one line each; empty when nothing is.
-  public var problems: [String] {
-    var checks = ValueChecks("server")
+  /// What is wrong with its values.
+  public var problems: [PlanProblem] {
+    var checks = ValueChecks("federation.server")
     switch self {
     case .sgd(let learningRate):
-      checks.requirePositiveFloat("learning_rate", learningRate)
+      checks.require("learning_rate", learningRate, in: .positiveFloat)
     case .fedAvgM(let learningRate, let momentum):
-      checks.requirePositiveFloat("learning_rate", learningRate)
-      checks.requireDecay("momentum", momentum)
+      checks.require("learning_rate", learningRate, in: .positiveFloat)
+      checks.require("momentum", momentum, in: .floatShare)
     case .fedAdagrad(let learningRate, let beta1, let tau):
-      checks.requirePositiveFloat("learning_rate", learningRate)
-      checks.requireDecay("beta1", beta1)
-      checks.requireRootFloat("tau", tau)
+      checks.require("learning_rate", learningRate, in: .positiveFloat)
+      checks.require("beta1", beta1, in: .floatShare)
+      checks.require("tau", tau, in: .rootFloat)
     case .fedYogi(let learningRate, let beta1, let beta2, let tau),
       .fedAdam(let learningRate, let beta1, let beta2, let tau):
-      checks.requirePositiveFloat("learning_rate", learningRate)
-      checks.requireDecay("beta1", beta1)
-      checks.requireDecay("beta2", beta2)
-      checks.requireRootFloat("tau", tau)
+      checks.require("learning_rate", learningRate, in: .positiveFloat)
+      checks.require("beta1", beta1, in: .floatShare)
+      checks.require("beta2", beta2, in: .floatShare)
+      checks.require("tau", tau, in: .rootFloat)
     case .adamW(let learningRate, let beta1, let beta2, let epsilon, let weightDecay):
-      checks.requirePositiveFloat("learning_rate", learningRate)
+      checks.require("learning_rate", learningRate, in: .positiveFloat)
       checks.requireAdamW(beta1, beta2, epsilon, weightDecay)
     }
     return checks.problems

@@ -71,22 +71,18 @@ public struct EvaluationPlan: Sendable, Equatable {
     return HoldoutPopulation(population, share: holdout, side: .heldOut, seed: seed)
   }
 
-  /// What is wrong with its values, one line each; empty when nothing is.
-  var problems: [String] {
-    var found: [String] = []
-    if every < 1 { found.append("evaluation every is \(every); it must be at least 1") }
-    if let maximum = maximumExamples, maximum < 1 {
-      found.append("evaluation maximum_examples is \(maximum); it must be at least 1, or all")
-    }
-    if Set(splits).count < splits.count { found.append("evaluation splits has a split twice") }
-    if vectors.isEmpty || Set(vectors).count < vectors.count {
-      found.append("evaluation vectors are \(vectors.map(\.rawValue)); each can be there once")
-    }
-    if clients < 0 { found.append("evaluation clients is \(clients); it must be at least 0") }
-    if !(0..<1).contains(holdout) {
-      found.append("evaluation holdout is \(holdout); it must be at least 0 and below 1")
-    }
-    return found
+  /// What is wrong with its values.
+  var problems: [PlanProblem] {
+    var checks = ValueChecks("evaluation")
+    checks.require("every", every, atLeast: 1)
+    if let maximumExamples { checks.require("maximum_examples", maximumExamples, atLeast: 1) }
+    if Set(splits).count < splits.count { checks.refuse("splits", "has a split twice") }
+    checks.require(
+      !vectors.isEmpty && Set(vectors).count == vectors.count, "masked",
+      "\(vectors.map(\.rawValue))", give: "one vector or both")
+    checks.require("clients", clients, atLeast: 0)
+    checks.require("holdout", holdout, in: .partialShare)
+    return checks.problems
   }
 }
 

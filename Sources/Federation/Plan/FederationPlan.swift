@@ -37,29 +37,34 @@ public enum CohortPlan: Sendable, Equatable {
     }
   }
 
-  /// What is wrong with it for so many rounds over so many clients, one line each.
-  public func problems(rounds: Int, population: Int) -> [String] {
-    switch self {
-    case .uniform(let size):
-      guard !(1...max(population, 1)).contains(size) else { return [] }
-      return [
-        "cohort_size is \(size); it must be at least 1 and at most the population, \(population)"
-      ]
-    case .file(let cohorts):
-      if cohorts.count < rounds {
-        return ["the cohort file has \(cohorts.count) rounds; the run has \(rounds)"]
+  /// What is wrong with a size that is drawn among so many clients.
+  func problems(population: Int) -> [PlanProblem] {
+    guard case .uniform(let size) = self, size > max(population, 1) else { return [] }
+    return [
+      PlanProblem(
+        "federation.cohort_size", size,
+        give: "an integer from 1 to \(population), as the population is \(population)",
+        with: PlanProblem.populationKeys)
+    ]
+  }
+
+  /// What is wrong with cohorts of a file for so many rounds over so many clients.
+  func fileProblems(rounds: Int, population: Int) -> [PlanProblem] {
+    guard case .file(let cohorts) = self else { return [] }
+    func problem(_ text: String) -> PlanProblem {
+      PlanProblem("federation.cohort.path", "the cohort file \(text)", with: ["federation.rounds"])
+    }
+    if cohorts.count < rounds {
+      return [problem("has \(cohorts.count) rounds; the run has \(rounds)")]
+    }
+    return cohorts.prefix(max(0, rounds)).enumerated().compactMap { round, cohort in
+      if cohort.isEmpty { return problem("has no client for round \(round + 1)") }
+      if let stranger = cohort.first(where: { !(0..<population).contains($0) }) {
+        return problem(
+          "has client \(stranger) in round \(round + 1); clients are 0 to \(population - 1)")
       }
-      return cohorts.prefix(max(0, rounds)).enumerated().compactMap { round, cohort in
-        if cohort.isEmpty { return "the cohort file has no client for round \(round + 1)" }
-        if let stranger = cohort.first(where: { !(0..<population).contains($0) }) {
-          return "the cohort file has client \(stranger) in round \(round + 1); "
-            + "clients are 0 to \(population - 1)"
-        }
-        if Set(cohort).count < cohort.count {
-          return "the cohort file has a client twice in round \(round + 1)"
-        }
-        return nil
-      }
+      return Set(cohort).count < cohort.count
+        ? problem("has a client twice in round \(round + 1)") : nil
     }
   }
 }
@@ -124,41 +129,56 @@ public struct FederationPlan: Sendable, Equatable {
     ServerState(vector: vector, optimizer: server, clip: privacy?.initialAdaptiveClip)
   }
 
-  /// What is wrong with its values over a population of so many clients, one line each; empty when
-  /// nothing is.
-  public func problems(population: Int) -> [String] {
-    var found: [String] = []
-    if rounds < 1 { found.append("rounds is \(rounds); it must be at least 1") }
-    if population < 1 { found.append("the population is \(population) clients") }
-    found += cohort.problems(rounds: rounds, population: population)
-    found += method.problems
-    found += method.aggregation.aggregator.problems(of: self)
-    if method.rankPruning != nil, privacy != nil {
-      found.append("the ranks that clients prune say something of their data; allow no privacy")
+  /// What is wrong with its values for any population, cohort file and trace.
+  package var problems: [PlanProblem] {
+    var checks = ValueChecks("federation")
+    checks.require("rounds", rounds, atLeast: 1)
+    if case .uniform(let size) = cohort { checks.require("cohort_size", size, atLeast: 1) }
+    if uploads.addsUp && method.aggregation.kind.needs == .each {
+      checks.refuse(
+        "uploads",
+        "\(uploads.rawValue) adds uploads up on their way; the aggregation needs each client's",
+        with: ["method.aggregation"])
     }
+    var found = checks.problems + method.problems
+    found += method.aggregation.aggregator.problems(of: self)
     found += server.problems
-    found += serverSchedule.problems("server", rounds: rounds)
+    found += serverSchedule.problems("federation.server", rounds: rounds)
     found += local.problems
     found += local.schedule.problems("local", rounds: rounds)
-    if let privacy {
-      found += privacy.problems(
-        cohort: cohort, weighting: weighting, aggregation: method.aggregation.kind,
-        population: population)
-    }
+    found += privacy?.problems(in: self) ?? []
     found += evaluation.problems
-    if uploads.addsUp && method.aggregation.kind.needs == .each {
-      found.append(
-        "uploads: \(uploads.rawValue) adds uploads up on their way; the aggregation needs each client's"
-      )
-    }
-    if let system {
-      found += system.problems(
-        cohort: cohort, tiers: method.tiers.count, population: population)
-      if privacy != nil, system.losesClients {
-        found.append(
-          "the system loses clients of a cohort; the noise of privacy is for cohorts of one size")
-      }
-    }
+    found += system?.problems(in: self) ?? []
     return found
+  }
+
+  /// What does not fit a population of so many clients, whatever input files say.
+  package func fitProblems(population: Int) -> [PlanProblem] {
+    var checks = ValueChecks("partition")
+    checks.require("clients", population, atLeast: 1)
+    return checks.problems + cohort.problems(population: population)
+      + (privacy?.problems(cohort: cohort, population: population) ?? [])
+      + (system?.problems(cohort: cohort, population: population) ?? [])
+  }
+
+  /// All that is wrong with its values over a population of so many clients.
+  public func problems(population: Int) -> [PlanProblem] {
+    problems + fitProblems(population: population)
+      + cohort.fileProblems(rounds: rounds, population: population)
+      + (system?.clients.traceProblems ?? [])
+  }
+
+  /// What is wrong with a vector that training starts from.
+  ///
+  /// - Parameter factors: LoRA's factors in it; nil if it does not have both of every pair.
+  package func problems(ofStart vector: [Float], factors: FactorLayout?) -> [PlanProblem] {
+    factors.map { method.aggregation.aggregator.problems(ofStart: vector, $0) } ?? []
+  }
+
+  /// Refuses values that make no sense over a population of so many clients.
+  ///
+  /// - Throws: `FederationError` with all problems.
+  func check(population: Int) throws {
+    try FederationError.check(problems(population: population))
   }
 }

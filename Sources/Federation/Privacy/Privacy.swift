@@ -118,64 +118,139 @@ public struct AdaptiveClip: Sendable, Equatable {
 }
 
 extension Privacy {
-  /// What is wrong with its values for such a federation, one line each; empty when nothing is.
-  func problems(
-    cohort: CohortPlan, weighting: Weighting, aggregation: AggregationKind, population: Int
-  ) -> [String] {
+  /// What is wrong with its values, and with those of a plan that has it.
+  func problems(in plan: FederationPlan) -> [PlanProblem] {
     var checks = ValueChecks("privacy")
-    switch clipping {
-    case .fixed(let clip):
-      checks.require(
-        clip >= FloatRange.smallest, "clip", clip, "at least \(FloatRange.smallest)")
-    case .adaptive(let clip):
-      checks.requirePositiveFloat("clip", clip.initial)
-      checks.require(
-        clip.quantile > 0 && clip.quantile < 1, "clip_quantile", clip.quantile, "between 0 and 1")
-      checks.requirePositive("clip_learning_rate", clip.learningRate)
-      if let deviation = clip.countDeviation {
-        checks.requireNotNegative("clip_count_deviation", deviation)
-      }
-    }
+    checks.require(clipping)
     switch noise {
     case .multiplier(let multiplier):
-      checks.requireNotNegative("noise_multiplier", multiplier)
+      checks.require("noise_multiplier", multiplier, in: .float)
       if case .fixed(let clip) = clipping, clip == .infinity {
-        checks.require(multiplier == 0, "noise_multiplier", multiplier, "0 without a clip")
+        checks.require(
+          multiplier == 0, "noise_multiplier", short(multiplier), give: "0 without a clip")
       }
-    case .targetEpsilon(let epsilon): checks.requirePositive("target_epsilon", epsilon)
+    case .targetEpsilon(let epsilon): checks.require("target_epsilon", epsilon, in: .positive)
     }
-    checks.require(delta > 0 && delta < 1, "delta", delta, "between 0 and 1")
-    checks.require(
-      weighting == .uniform, "weighting", weighting.rawValue,
-      "uniform: the noise is for clients that count alike")
-    checks.require(
-      aggregation.allowsNoise, "aggregation", aggregation.name,
-      "\(Aggregators.namesWithNoise): the noise is for the mean of the uploads")
+    checks.require("delta", delta, in: .innerShare)
+    if let population { checks.require("population", population, atLeast: 1) }
+    if let noiseCohortSize {
+      checks.require("noise_cohort_size", noiseCohortSize, atLeast: 1)
+    }
+    return checks.problems + countProblems(plan.cohort) + meanProblems(plan)
+      + lossProblems(plan.system)
+  }
+
+  /// What is wrong with it for a population of so many clients.
+  func problems(cohort: CohortPlan, population: Int) -> [PlanProblem] {
     let assumed = self.population ?? population
-    checks.require(assumed >= 1, "population", assumed, "at least 1")
+    let others = ["privacy.population"] + PlanProblem.populationKeys
     if let size = noiseCohortSize {
-      checks.require(
-        (1...max(1, assumed)).contains(size), "noise_cohort_size", size,
-        "at least 1 and at most the population, \(assumed)")
-    } else if case .uniform(let size) = cohort, size > assumed {
-      checks.require(false, "population", assumed, "at least the cohort_size, \(size)")
+      guard size > max(1, assumed) else { return [] }
+      return [
+        PlanProblem(
+          "privacy.noise_cohort_size", size,
+          give: "an integer from 1 to \(assumed), as the population is \(assumed)", with: others)
+      ]
     }
-    return checks.problems + countProblems(cohort)
+    guard self.population != nil, case .uniform(let size) = cohort, size > assumed else {
+      return []
+    }
+    return [
+      PlanProblem(
+        "privacy.population", assumed,
+        give: "an integer of at least \(size), as federation.cohort_size is \(size)",
+        with: ["federation.cohort_size"])
+    ]
+  }
+
+  /// The noise is for the mean of clients that count alike.
+  private func meanProblems(_ plan: FederationPlan) -> [PlanProblem] {
+    let kind = plan.method.aggregation.kind
+    var found: [PlanProblem] = []
+    func refuse(_ key: String, _ value: String, give allowed: String) {
+      found.append(
+        PlanProblem(
+          key,
+          "\(value) is not allowed with privacy; give \(allowed), for the noise is for a mean of"
+            + " clients that count alike", with: ["privacy.clipping"]))
+    }
+    if plan.weighting != .uniform {
+      refuse("federation.weighting", plan.weighting.rawValue, give: Weighting.uniform.rawValue)
+    }
+    if !kind.allowsNoise {
+      refuse("method.aggregation", kind.name, give: Aggregators.namesWithNoise)
+    }
+    if plan.method.rankPruning != nil {
+      found.append(
+        PlanProblem(
+          "method.rank_pruning.factor",
+          "the ranks that clients prune say something of their data; allow no privacy",
+          with: ["privacy.clipping"]))
+    }
+    return found
+  }
+
+  /// The noise is for cohorts of one size.
+  private func lossProblems(_ system: SystemModel?) -> [PlanProblem] {
+    (system?.losses ?? []).map { name in
+      PlanProblem(
+        "system." + name,
+        "is not allowed with privacy.clipping: \(clipping.name), whose noise is for cohorts of one"
+          + " size; leave it out", with: ["privacy.clipping"])
+    }
   }
 
   /// The count of the clients within the clip cannot take more of the privacy than there is.
-  private func countProblems(_ cohort: CohortPlan) -> [String] {
-    guard case .adaptive(let clip) = clipping, let z = noiseMultiplier, z > 0 else { return [] }
-    let smallest =
-      switch cohort {
-      case .uniform(let size): size
-      case .file(let cohorts): cohorts.map(\.count).min() ?? 1
-      }
-    let deviation = clip.countDeviation(cohort: simulatedCohort(smallest))
+  private func countProblems(_ cohort: CohortPlan) -> [PlanProblem] {
+    guard case .adaptive(let clip) = clipping, let z = noiseMultiplier, z > 0,
+      let size = simulatedSize(cohort)
+    else { return [] }
+    let deviation = clip.countDeviation(cohort: size)
     guard !(2 * deviation > z) else { return [] }
     return [
-      "privacy clip_count_deviation is \(deviation); it must be greater than \(z / 2), half of the"
-        + " noise multiplier, for the count takes its part of the privacy"
+      PlanProblem(
+        "privacy.clip_count_deviation", short(deviation),
+        give:
+          "a number above \(short(z / 2)), half of the noise multiplier, for the count takes its"
+          + " part of the privacy",
+        with: [
+          "privacy.noise_multiplier", "federation.cohort_size", "privacy.noise_cohort_size",
+          "privacy.target_epsilon",
+        ])
     ]
+  }
+
+  /// The smallest cohort whose noise is simulated; nil for cohorts of a file that was not read yet.
+  private func simulatedSize(_ cohort: CohortPlan) -> Int? {
+    switch cohort {
+    case .uniform(let size): simulatedCohort(size)
+    case .file(let cohorts): cohorts.map(\.count).min().map { simulatedCohort($0) }
+    }
+  }
+}
+
+extension Privacy.Clipping {
+  /// The value of `privacy.clipping`.
+  var name: String {
+    switch self {
+    case .fixed: "fixed"
+    case .adaptive: "adaptive"
+    }
+  }
+}
+
+extension ValueChecks {
+  /// The values of a bound on uploads make sense.
+  fileprivate mutating func require(_ clipping: Privacy.Clipping) {
+    switch clipping {
+    case .fixed(let clip): if clip != .infinity { require("clip", clip, in: .positiveFloat) }
+    case .adaptive(let clip):
+      require("clip", clip.initial, in: .positiveFloat)
+      require("clip_quantile", clip.quantile, in: .innerShare)
+      require("clip_learning_rate", clip.learningRate, in: .positive)
+      if let deviation = clip.countDeviation {
+        require("clip_count_deviation", deviation, in: .notNegative)
+      }
+    }
   }
 }

@@ -48,18 +48,17 @@ extension FederationPlan {
         targetEpsilon: epsilon, delta: privacy.delta,
         samplingRate: samplingRate(privacy, population: population), rounds: rounds)
     else {
-      throw FederationError(
-        reason:
-          "privacy target_epsilon is \(epsilon) at delta \(privacy.delta); no noise multiplier up to "
-          + "\(Int(PrivacyAccountant.largestSearchedMultiplier)) reaches it",
-        exitCode: 64)
+      throw FederationError([
+        PlanProblem(
+          "privacy.target_epsilon",
+          "\(short(epsilon)) at delta \(privacy.delta) is not allowed; give more, for no noise multiplier up"
+            + " to \(Int(PrivacyAccountant.largestSearchedMultiplier)) reaches it",
+          with: ["privacy.delta"])
+      ])
     }
     var settled = self
     settled.privacy?.noise = .multiplier(multiplier)
-    let problems = settled.problems(population: population)
-    guard problems.isEmpty else {
-      throw FederationError(reason: problems.joined(separator: "; "), exitCode: 64)
-    }
+    try settled.check(population: population)
     return settled
   }
 }

@@ -175,12 +175,9 @@ public final class FederatedRun {
     _ plan: FederationPlan, _ partition: any Population, _ objective: any LocalObjective,
     _ state: ServerState?
   ) throws {
-    let problems =
+    try FederationError.check(
       plan.problems(population: partition.clientCount)
-      + plan.method.problems(factors: objective.factors)
-    guard problems.isEmpty else {
-      throw FederationError(reason: problems.joined(separator: "; "), exitCode: 64)
-    }
+        + plan.method.problems(of: AdapterTraits(objective)))
     try plan.method.aggregation.aggregator.check(objective, state)
     if let problem = partition.problem(exampleCount: objective.exampleCount(.train)) {
       throw FederationError(reason: problem)
@@ -224,6 +221,7 @@ public final class FederatedRun {
         reason: "the server's vector is \(state.vector[index]) at coordinate \(index); "
           + "every coordinate must be finite")
     }
+    try FederationError.check(plan.problems(ofStart: state.vector, factors: objective.factors))
   }
 }
 

@@ -1,6 +1,6 @@
 public import Communication
 
-/// Why a federated run cannot start or go on, in one line that names the round and the client where
+/// Why a federated run cannot start or go on, in one line (a plan's problems: a line each) that names the round and the client where
 /// there are such.
 public struct FederationError: ErrorWithExitCode, CustomStringConvertible {
   /// The round in which it happened; nil before the first.
@@ -14,6 +14,8 @@ public struct FederationError: ErrorWithExitCode, CustomStringConvertible {
   /// The exit code with which the program should end: 64 for a plan that makes no sense, 65 for data
   /// that it cannot work with and for training that diverges, otherwise that of `underlying`.
   public let exitCode: Int32
+  /// The problems of a plan that is refused; empty for other errors.
+  package let problems: [PlanProblem]
 
   /// An error of the run as a whole, of a round, or of a client in a round.
   public init(
@@ -26,6 +28,20 @@ public struct FederationError: ErrorWithExitCode, CustomStringConvertible {
     self.underlying = underlying
     let code = underlying.map { ($0 as? any ErrorWithExitCode)?.exitCode ?? 70 }
     self.exitCode = code ?? exitCode
+    problems = []
+  }
+
+  /// Refuses a plan that has problems, with all of them, a line each.
+  static func check(_ problems: [PlanProblem]) throws {
+    guard !problems.isEmpty else { return }
+    throw FederationError(problems)
+  }
+
+  /// The problems of a plan, a line each.
+  init(_ problems: [PlanProblem]) {
+    (round, client, underlying, exitCode) = (nil, nil, nil, 64)
+    reason = problems.map(\.description).joined(separator: "\n")
+    self.problems = problems
   }
 
   /// What was not finite in a client's round.

@@ -73,8 +73,6 @@ public struct LogNormal: Sendable, Equatable {
   fileprivate func value(at normal: Double) -> Double {
     sigma == 0 ? median : median * exp(sigma * normal)
   }
-
-  fileprivate var isFinite: Bool { median.isFinite && sigma.isFinite && sigma >= 0 }
 }
 
 /// What all clients' devices and links can do.
@@ -101,25 +99,31 @@ public enum ClientSystems: Sendable, Equatable {
     }
   }
 
-  /// What is wrong with it, one line each.
-  var problems: [String] {
-    switch self {
-    case .drawn(let download, let upload, let latency, let tokensPerSecond):
-      let rates = [
-        ("download", download), ("upload", upload), ("tokens_per_second", tokensPerSecond),
-      ]
-      var found = rates.filter { !($0.1.isFinite && $0.1.median > 0) }.map {
-        "the system's \($0.0) is \($0.1); it must be greater than 0"
-      }
-      if !(latency.isFinite && latency.median >= 0) {
-        found.append("the system's latency is \(latency); it must be at least 0")
-      }
-      return found
-    case .trace(let entries):
-      if entries.isEmpty { return ["the system's trace has no client"] }
-      return entries.enumerated().compactMap { index, entry in
-        entry.problem.map { "entry \(index) of the system's trace: \($0)" }
-      }
+  /// What is wrong with the devices of a trace.
+  var traceProblems: [PlanProblem] {
+    guard case .trace(let entries) = self else { return [] }
+    let key = "system.path"
+    if entries.isEmpty { return [PlanProblem(key, "the system's trace has no client")] }
+    return entries.enumerated().compactMap { index, entry in
+      entry.problem.map { PlanProblem(key, "entry \(index) of the system's trace: \($0)") }
+    }
+  }
+}
+
+extension ValueChecks {
+  /// The distributions that devices are drawn from make sense.
+  mutating func require(_ clients: ClientSystems) {
+    guard case .drawn(let download, let upload, let latency, let tokensPerSecond) = clients else {
+      return
+    }
+    for (name, quantity, medians) in [
+      ("download", download, NumberRange.positive), ("upload", upload, .positive),
+      ("latency", latency, .notNegative), ("tokens_per_second", tokensPerSecond, .positive),
+    ] {
+      require(name, quantity.median, in: medians)
+      require(
+        NumberRange.sigma.contains(quantity.sigma), name, "sigma: \(short(quantity.sigma))",
+        give: NumberRange.sigma.text)
     }
   }
 }

@@ -52,9 +52,12 @@ public struct SystemModel: Sendable, Equatable {
     self.serverSeconds = serverSeconds
   }
 
-  /// Whether fewer clients, or others, may count than without it.
-  var losesClients: Bool {
-    unavailability > 0 || dropout > 0 || deadline != nil || extraClients > 0
+  /// The names of the values by which fewer clients, or others, may count than without it.
+  var losses: [String] {
+    [
+      ("unavailability", unavailability > 0), ("dropout", dropout > 0),
+      ("deadline", deadline != nil), ("extra_clients", extraClients > 0),
+    ].filter(\.1).map(\.0)
   }
 
   /// The device of a client of a tier; the tier's factor is on its three rates.
@@ -113,41 +116,46 @@ public struct SystemModel: Sendable, Equatable {
     return Verdict(isUsed: isUsed, seconds: end + serverSeconds)
   }
 
-  /// What is wrong with it for cohorts of this plan over so many clients, one line each.
-  func problems(cohort: CohortPlan, tiers: Int, population: Int) -> [String] {
-    var found = clients.problems
-    func require(_ condition: Bool, _ what: String) {
-      if !condition { found.append("the system's " + what) }
+  /// What is wrong with its values, and together with those of its plan.
+  func problems(in plan: FederationPlan) -> [PlanProblem] {
+    var checks = ValueChecks("system")
+    checks.require(clients)
+    checks.require("unavailability", unavailability, in: .partialShare)
+    checks.require("dropout", dropout, in: .share)
+    if let deadline { checks.require("deadline", deadline, in: .positive) }
+    checks.require("server_time", serverSeconds, in: .notNegative)
+    checks.require("extra_clients", extraClients, atLeast: 0)
+    if case .file = plan.cohort, extraClients > 0 {
+      checks.refuse(
+        "extra_clients",
+        "has no effect with federation.cohort.kind: file, which lists all clients; leave it out",
+        with: ["federation.cohort.kind"])
     }
-    require(
-      (0..<1).contains(unavailability),
-      "unavailability is \(unavailability); it must be at least 0 and below 1")
-    require(
-      (0...1).contains(dropout), "dropout is \(dropout); it must be at least 0 and at most 1")
-    require(
-      deadline.map { $0 > 0 && $0.isFinite } ?? true,
-      "deadline is \(deadline ?? 0); it must be greater than 0")
-    require(
-      serverSeconds >= 0 && serverSeconds.isFinite,
-      "server_time is \(serverSeconds); it must be at least 0")
-    require(extraClients >= 0, "extra_clients is \(extraClients); it must be at least 0")
-    require(
-      tierSpeeds.isEmpty || tierSpeeds.count == tiers,
-      "tier_speeds has \(tierSpeeds.count) entries for \(tiers) tiers")
-    require(
-      tierSpeeds.allSatisfy { $0 > 0 && $0.isFinite },
-      "tier_speeds is \(tierSpeeds); each must be greater than 0")
-    switch cohort {
-    case .uniform(let size):
-      require(
-        extraClients <= max(0, population - size),
-        "extra_clients is \(extraClients); cohorts of \(size) among \(population) clients leave "
-          + "\(max(0, population - size))")
-    case .file:
-      require(
-        extraClients == 0, "extra_clients is \(extraClients); a cohort file lists all clients")
+    let tiers = plan.method.tiers.count
+    if !tierSpeeds.isEmpty, tierSpeeds.count != tiers {
+      checks.refuse(
+        "tier_speeds",
+        "\(tierSpeeds.count) numbers are not allowed; give one for each of the \(tiers) tiers of"
+          + " method.tiers", with: ["method.tiers"])
     }
-    return found
+    if let speed = tierSpeeds.first(where: { !NumberRange.positive.contains($0) }) {
+      checks.require("tier_speeds", speed, in: .positive)
+    }
+    return checks.problems
+  }
+
+  /// What is wrong with it for cohorts over so many clients.
+  func problems(cohort: CohortPlan, population: Int) -> [PlanProblem] {
+    guard case .uniform(let size) = cohort, size <= population,
+      extraClients > population - size
+    else { return [] }
+    return [
+      PlanProblem(
+        "system.extra_clients", extraClients,
+        give: "an integer from 0 to \(population - size), as the population is \(population) and"
+          + " federation.cohort_size is \(size)",
+        with: PlanProblem.populationKeys + ["federation.cohort_size"])
+    ]
   }
 }
 

@@ -70,16 +70,17 @@ struct CoordinateWiseTests {
       var plan = plan(try rule(name), clients: 2, density: 1)
       #expect(plan.problems(population: 2).isEmpty)
       plan.uploads = .hostSums
-      #expect(plan.problems(population: 2).contains { $0.contains("needs each client's") })
+      #expect(plan.problems(population: 2).contains { $0.text.contains("needs each client's") })
       plan.uploads = .auto
       plan.privacy = Privacy(clipping: .fixed(1), noise: .multiplier(1))
       #expect(
         plan.problems(population: 2).contains {
-          $0.contains("privacy aggregation is \(name); it must be mean")
+          "\($0)".hasPrefix("method.aggregation: \(name) is not allowed with privacy; give mean")
         })
       plan.privacy = nil
       plan.weighting = .examples
-      #expect(plan.problems(population: 2).contains { $0.contains("counts every client alike") })
+      #expect(
+        plan.problems(population: 2).contains { $0.text.contains("counts every client alike") })
     }
   }
 

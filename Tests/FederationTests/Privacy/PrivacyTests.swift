@@ -363,7 +363,7 @@ private struct RoundsGolden: Decodable {
   func problems() {
     func problems(
       _ privacy: Privacy, weighting: Weighting = .uniform
-    ) -> [String] {
+    ) -> [PlanProblem] {
       Self.smallPlan(privacy, weighting: weighting).problems(population: 7)
     }
     let one = Privacy(clipping: .fixed(1), noise: .multiplier(1))
@@ -374,39 +374,42 @@ private struct RoundsGolden: Decodable {
       change(&privacy)
       cases.append((privacy, text))
     }
-    refuse("clip is 0") { $0.clipping = .fixed(0) }
-    refuse("clip is inf") {
+    refuse("clip: 0 is") { $0.clipping = .fixed(0) }
+    refuse("clip: inf is") {
       $0.clipping = .adaptive(AdaptiveClip(initial: .infinity, countDeviation: 1))
     }
-    refuse("noise_multiplier is 1.0; it must be 0 without a clip") {
+    refuse("noise_multiplier: 1 is not allowed; give 0 without a clip") {
       $0.clipping = .fixed(.infinity)
     }
-    refuse("clip_quantile is 1") {
+    refuse("clip_quantile: 1 is") {
       $0.clipping = .adaptive(AdaptiveClip(initial: 1, quantile: 1, countDeviation: 1))
     }
-    refuse("clip_learning_rate is 0") {
+    refuse("clip_learning_rate: 0 is") {
       $0.clipping = .adaptive(AdaptiveClip(initial: 1, learningRate: 0, countDeviation: 1))
     }
-    refuse("clip_count_deviation is 0.2; it must be greater than 0.5") {
+    refuse("clip_count_deviation: 0.2 is not allowed; give a number above 0.5") {
       $0.clipping = .adaptive(AdaptiveClip(initial: 1))
     }
-    refuse("noise_multiplier is -1") { $0.noise = .multiplier(-1) }
-    refuse("target_epsilon is 0") { $0.noise = .targetEpsilon(0) }
-    refuse("delta is 1") { $0.delta = 1 }
-    refuse("noise_cohort_size is 8; it must be at least 1 and at most the population, 7") {
+    refuse("noise_multiplier: -1 is") { $0.noise = .multiplier(-1) }
+    refuse("target_epsilon: 0 is") { $0.noise = .targetEpsilon(0) }
+    refuse("delta: 1 is") { $0.delta = 1 }
+    refuse("noise_cohort_size: 8 is not allowed; give an integer from 1 to 7") {
       $0.noiseCohortSize = 8
     }
-    refuse("population is 3; it must be at least the cohort_size, 4") { $0.population = 3 }
+    refuse("population: 3 is not allowed; give an integer of at least 4") { $0.population = 3 }
     for (privacy, text) in cases {
       let found = problems(privacy)
-      #expect(found.count == 1 && found[0].hasPrefix("privacy " + text), "\(text): \(found)")
+      #expect(found.count == 1 && "\(found[0])".hasPrefix("privacy." + text), "\(text): \(found)")
     }
     let weighted = problems(one, weighting: .examples)
-    #expect(weighted.count == 1 && weighted[0].hasPrefix("privacy weighting is examples"))
+    #expect(
+      weighted.map(\.key) == ["federation.weighting"] && weighted[0].text.hasPrefix("examples is"))
     var method = Method.flasc(download: 0.5, upload: 0.2)
     method.aggregation = .normWeighted
     let combined = Self.smallPlan(one, method: method).problems(population: 7)
-    #expect(combined.count == 1 && combined[0].hasPrefix("privacy aggregation is norm_weighted"))
+    #expect(
+      combined.map(\.key) == ["method.aggregation"]
+        && combined[0].text.hasPrefix("norm_weighted is"))
     #expect(throws: FederationError.self) {
       var privacy = one
       (privacy.noise, privacy.delta) = (.targetEpsilon(1e-4), 1e-30)

@@ -123,11 +123,14 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
     }
     #expect(error.exitCode == 64)
     let expected = [
-      "rounds is 0", "cohort_size is 7; it must be at least 1 and at most the population, 6",
-      "download density is 0.0", "upload density is 1.5", "server learning_rate is -1.0",
-      "beta1 is 1.0", "epochs is 0", "batch_size is 0", "local learning_rate is nan",
-      "momentum is 1.0", "server schedule final is 2.0", "local schedule warmup_rounds is 1;",
-      "every is 0", "a split twice", "maximum_examples is 0",
+      "federation.rounds: 0 is not",
+      "federation.cohort_size: 7 is not allowed; give an integer from 1 to 6",
+      "method.download.density: 0 is", "method.upload.density: 1.5 is",
+      "federation.server.learning_rate: -1 is", "federation.server.beta1: 1 is",
+      "local.epochs: 0 is",
+      "local.batch_size: 0 is", "local.learning_rate: nan is", "local.momentum: 1 is",
+      "federation.server.schedule.final: 2 is", "local.schedule.warmup_rounds: 1 is",
+      "evaluation.every: 0 is", "a split twice", "evaluation.maximum_examples: 0 is",
     ]
     for text in expected { #expect(error.reason.contains(text), "\(text)") }
   }
@@ -141,7 +144,7 @@ private struct BrokenCorpus: Error, CustomStringConvertible {
     ]
     for (cohorts, text) in cases {
       let problems = plan(rounds: 2, cohort: .file(cohorts)).problems(population: 6)
-      #expect(problems.count == 1 && problems[0].contains(text), "\(problems)")
+      #expect(problems.count == 1 && problems[0].text.contains(text), "\(problems)")
     }
     #expect(plan(rounds: 2, cohort: .file([[0], [5, 1]])).problems(population: 6).isEmpty)
     #expect(plan(rounds: -1, cohort: .file([[0]])).problems(population: 6).count == 1)

@@ -151,6 +151,6 @@ private let device = ClientSystem(download: 100, upload: 50, latency: 2, tokensP
       deadline: 0, extraClients: 7, serverSeconds: -1)
     #expect(wrong.problems(population: 10).count == 7)
     wrong.system = SystemModel(clients: .trace([]))
-    #expect(wrong.problems(population: 10) == ["the system's trace has no client"])
+    #expect(wrong.problems(population: 10).map(\.text) == ["the system's trace has no client"])
   }
 }
