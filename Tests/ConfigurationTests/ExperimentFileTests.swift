@@ -369,6 +369,25 @@ struct ExperimentProblemTests {
     #expect(problems(minimal + "partition: {kind: natural}\nfederation: {cohort_size: 999}") == [])
   }
 
+  @Test(
+    "a rule of the plan names the line, also of the other key, and waits for a key that is misread")
+  func planRules() {
+    #expect(
+      problems(minimal + "method: {aggregation: product_mean}\nfederation: {uploads: host_sums}\n")
+        == [
+          "x.yaml:4: federation.uploads: host_sums adds uploads up on their way; the aggregation needs"
+            + " each client's"
+        ])
+    #expect(
+      problems(minimal + "method: {aggregation: stacked, download: {select: all}}\n") == [
+        "x.yaml:3: federation.server.optimizer: aggregation stacked adds the mean product to the base"
+          + " weights, without moments; the server's optimizer must be sgd (learning_rate 1 is the"
+          + " mean itself)"
+      ])
+    let misread = problems(minimal + "partition: {kind: even}\nfederation: {cohort_size: 999}\n")
+    #expect(misread.count == 1 && misread[0].contains("partition.kind"), "\(misread)")
+  }
+
   @Test("repeated keys are all reported, along with everything else")
   func repeated() {
     #expect(

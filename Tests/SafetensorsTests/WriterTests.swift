@@ -119,6 +119,18 @@ struct WriterTests {
     #expect(try folder.contents == ["x"])
   }
 
+  @Test("a file that is not wanted any more when it is written leaves the old file")
+  func notWanted() throws {
+    let folder = try TemporaryDirectory()
+    let path = folder.file("x")
+    try Data("old".utf8).write(to: URL(filePath: path))
+    #expect(try !writeAtomically(to: path, onlyIf: { false }) { try $0.append("new") })
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == "old")
+    #expect(try writeAtomically(to: path, onlyIf: { true }) { try $0.append("new") })
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == "new")
+    #expect(try folder.contents == ["x"])
+  }
+
   @Test("a write beyond what the system allows is reported, and leaves the old file alone")
   func noRoom() async throws {
     // In a process of its own, whose files may not exceed 4096 bytes (as a full disk, but without
