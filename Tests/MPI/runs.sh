@@ -265,7 +265,7 @@ else
 fi
 if command -v script > /dev/null; then
   ends "on a terminal a line is redrawn with an estimate" 0 'left' 30 \
-    script -qec "stty cols 60; '$program' run '$yaml' --set federation.rounds=60 --set 'federation.cohort={kind: uniform}' --set federation.cohort_size=4 --set local.epochs=8 --output '$scratch/terminal'" /dev/null
+    script -qec "stty cols 60; '$program' run '$yaml' --set federation.rounds=180 --set 'federation.cohort={kind: uniform}' --set federation.cohort_size=4 --set local.epochs=8 --output '$scratch/terminal'" /dev/null
   redrawn() {
     tr '\r' '\n' < "$scratch/log" | grep -a 'client [0-9]*/' | sed 's/.*\[2K//' > "$scratch/lines"
     [ "$(wc -l < "$scratch/lines")" -ge 2 ] && [ "$(awk '{ if (length($0) > m) m = length($0) } END { print m }' "$scratch/lines")" -lt 60 ]
