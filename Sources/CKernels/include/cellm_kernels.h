@@ -1,6 +1,6 @@
-// Vector loops of the training step, in C because Swift does not re-associate float sums and
-// SwiftPM builds for baseline x86-64. Each function is compiled for AVX-512, AVX2 and baseline
-// and the loader picks one (target_clones). Buffers never overlap unless a comment says so.
+// Loops and products of the training step, in C because Swift does not turn float sums into vectors.
+// Each is compiled for several instruction sets, with the same bits: fused operations are explicit, and
+// every sum has one order (docs/arithmetic.md). Buffers never overlap unless a comment says so.
 // T tokens (rows), C channels, n elements. Matrices are row-major and dense unless a stride is given.
 #pragma once
 

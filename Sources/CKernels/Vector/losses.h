@@ -1,14 +1,10 @@
 // Softmax cross-entropy over rows of logits, with its gradient in place.
-#include "cellm_kernels.h"
+#include "functions.h"
+#include "reductions.h"
 
-#include <math.h>
-
-#include "vector.h"
-
-CK_CLONES void ck_cross_entropy(float *logits, const int32_t *targets, float *losses,
+static void CK(cross_entropy)(float *logits, const int32_t *targets, float *losses,
                                 int32_t *predictions, int64_t rows, int64_t columns, float scale,
                                 int gradient) {
-  CK_REASSOCIATE
   for (int64_t r = 0; r < rows; r++) {
     float *x = logits + r * columns;
     float largest = ck_largest(x, columns);
@@ -22,19 +18,18 @@ CK_CLONES void ck_cross_entropy(float *logits, const int32_t *targets, float *lo
       continue;
     }
     float chosen = x[target];
-    float sum = 0;
+    float sums[CK_LANES] = {0};
+    float sum;
     if (gradient) {
-      for (int64_t c = 0; c < columns; c++) {
-        float e = ck_exp(x[c] - largest);
-        x[c] = e;
-        sum += e;
-      }
+      CK_FOR_LANES(columns, float e = ck_exp(x[i] - largest); x[i] = e; sums[j] += e;)
+      sum = ck_sum_lanes(sums);
       float factor = scale / sum;
       for (int64_t c = 0; c < columns; c++) x[c] *= factor;
       x[target] -= scale;
     } else {
-      for (int64_t c = 0; c < columns; c++) sum += ck_exp(x[c] - largest);
+      CK_FOR_LANES(columns, sums[j] += ck_exp(x[i] - largest);)
+      sum = ck_sum_lanes(sums);
     }
-    losses[r] = logf(sum) + largest - chosen;
+    losses[r] = ck_log(sum) + largest - chosen;
   }
 }

@@ -8,7 +8,7 @@
 // level cache (Goto & van de Geijn 2008, with the loops over `a` left out: one core's rows are few).
 #include "products.h"
 
-#include "cellm_kernels.h"
+#include "../include/cellm_kernels.h"
 
 void ck_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64_t inner,
                 const float *a, int64_t aRow, int64_t aInner, const float *b, int64_t bStride,

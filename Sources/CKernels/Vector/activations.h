@@ -1,49 +1,30 @@
 // Activations and gated products, forward and backward; every branch is a select, so that the
 // loops vectorize.
-#include "cellm_kernels.h"
-
-#include <math.h>
-
-#include "vector.h"
-
-/// erf(x) within one unit in the last place (minimax polynomials after N. Juffa).
-CK_INLINE float ck_erf(float a) {
-  float t = fabsf(a);
-  float s = a * a;
-  float big = -1.72853470e-5f * t + 3.83197126e-4f;
-  float u = -3.88396438e-3f * t + 2.42546219e-2f;
-  big = big * s + u;
-  big = big * t - 1.06777877e-1f;
-  big = big * t - 6.34846687e-1f;
-  big = big * t - 1.28717512e-1f;
-  big = big * t - t;
-  big = copysignf(1.0f - ck_exp(big), a);
-  float small = -5.96761703e-4f;
-  small = small * s + 4.99119423e-3f;
-  small = small * s - 2.67681349e-2f;
-  small = small * s + 1.12819925e-1f;
-  small = small * s - 3.76125336e-1f;
-  small = small * s + 1.28379166e-1f;
-  small = small * a + a;
-  return t > 0.927734375f ? big : small;
-}
+#include "functions.h"
 
 CK_INLINE float ck_sigmoid(float x) { return 1.0f / (1.0f + ck_exp(-x)); }
-CK_INLINE float ck_tanh(float x) { return 2.0f * ck_sigmoid(2.0f * x) - 1.0f; }
+CK_INLINE float ck_tanh(float x) { return ck_fma(2.0f, ck_sigmoid(2.0f * x), -1.0f); }
 
-CK_INLINE float ck_gelu(float x) { return 0.5f * x * (1.0f + ck_erf(x * 0.70710678f)); }
+CK_INLINE float ck_gelu(float x) {
+  float h = 0.5f * x;
+  return ck_fma(h, ck_erf(x * 0x1.6a09e6p-1f), h);
+}
 CK_INLINE float ck_gelu_slope(float x) {
-  return 0.5f * (1.0f + ck_erf(x * 0.70710678f)) + x * 0.39894228f * ck_exp(-0.5f * x * x);
+  float share = ck_fma(0.5f, ck_erf(x * 0x1.6a09e6p-1f), 0.5f);
+  return ck_fma(x * 0x1.988454p-2f, ck_exp(-0.5f * x * x), share);
 }
 
-CK_INLINE float ck_gelu_tanh(float x) {
-  return x * ck_sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
+/// 2 sqrt(2 / pi) (x + 0.044715 x^3).
+CK_INLINE float ck_gelu_tanh_inner(float x) {
+  return x * ck_fma(0x1.2444f2p-4f, x * x, 0x1.988454p+0f);
 }
+CK_INLINE float ck_gelu_tanh(float x) { return x * ck_sigmoid(ck_gelu_tanh_inner(x)); }
 CK_INLINE float ck_gelu_tanh_slope(float x) {
-  float u = 1.59576912f * (x + 0.044715f * x * x * x);
+  float u = ck_gelu_tanh_inner(x);
   float s = ck_sigmoid(u);
   // sigmoid(-u), not 1 - s: the factor behind it grows with x^3.
-  return s + x * s * ck_sigmoid(-u) * 1.59576912f * (1.0f + 0.134145f * x * x);
+  float inner = ck_fma(0x1.b6676cp-3f, x * x, 0x1.988454p+0f);
+  return ck_fma(x * s * ck_sigmoid(-u), inner, s);
 }
 
 CK_INLINE float ck_relu(float x) { return x > 0 ? x : 0; }
@@ -52,12 +33,12 @@ CK_INLINE float ck_relu_slope(float x) { return x > 0 ? 1 : 0; }
 CK_INLINE float ck_silu(float x) { return x * ck_sigmoid(x); }
 CK_INLINE float ck_silu_slope(float x) {
   float s = ck_sigmoid(x);
-  return s + x * s * (1.0f - s);
+  return ck_fma(x * s, 1.0f - s, s);
 }
 
 CK_INLINE float ck_tanh_slope(float x) {
   float y = ck_tanh(x);
-  return 1.0f - y * y;
+  return ck_fma(-y, y, 1.0f);
 }
 
 // One loop for each activation: the switch stays outside.
@@ -73,7 +54,7 @@ CK_INLINE float ck_tanh_slope(float x) {
 // Where an output may be an input, the loop exists twice: a test for overlapping buffers would send
 // the same buffer down a loop that does not vectorize, while one pointer for both needs no test.
 
-CK_CLONES void ck_activation_forward(float *out, const float *in, int64_t n, int kind) {
+static void CK(activation_forward)(float *out, const float *in, int64_t n, int kind) {
 #define LOOP(f, slope)                                                                             \
   if (out == in)                                                                                   \
     for (int64_t i = 0; i < n; i++) out[i] = f(out[i]);                                            \
@@ -83,7 +64,7 @@ CK_CLONES void ck_activation_forward(float *out, const float *in, int64_t n, int
 #undef LOOP
 }
 
-CK_CLONES void ck_activation_backward(float *dInput, const float *dOut, const float *in, int64_t n,
+static void CK(activation_backward)(float *dInput, const float *dOut, const float *in, int64_t n,
                                       int kind) {
 #define LOOP(f, slope)                                                                             \
   if (dInput == dOut)                                                                              \
@@ -94,7 +75,7 @@ CK_CLONES void ck_activation_backward(float *dInput, const float *dOut, const fl
 #undef LOOP
 }
 
-CK_CLONES void ck_gated_forward(float *out, const float *gate, const float *up, int64_t n,
+static void CK(gated_forward)(float *out, const float *gate, const float *up, int64_t n,
                                 int kind) {
 #define LOOP(f, slope)                                                                             \
   for (int64_t i = 0; i < n; i++) out[i] = f(gate[i]) * up[i];
@@ -102,7 +83,7 @@ CK_CLONES void ck_gated_forward(float *out, const float *gate, const float *up, 
 #undef LOOP
 }
 
-CK_CLONES void ck_gated_backward(float *dGate, float *dUp, const float *dOut, const float *gate,
+static void CK(gated_backward)(float *dGate, float *dUp, const float *dOut, const float *gate,
                                  const float *up, int64_t n, int kind) {
 #define EACH(from, f, slope)                                                                       \
   for (int64_t i = 0; i < n; i++) {                                                                \
