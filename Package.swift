@@ -44,19 +44,22 @@ let package = Package(
 
     library("Kernels", ["CKernels", "COpenBLAS", "CDNNLShim"]),
     library("Safetensors"),
-    library("RandomStreams"),
+    library("Elementary"),
+    library("RandomStreams", ["Elementary"]),
     library("Digests"),
-    library("Transformers", ["Kernels", "Safetensors"]),
+    library("Transformers", ["Kernels", "Safetensors", "Elementary"]),
     library("Adapters", ["Transformers", "Kernels", "Safetensors", "RandomStreams"]),
     library("Sparsity"),
     library("Communication", ["Sparsity"]),
     library("MPICommunication", ["Communication", "CMPIShim"]),
-    library("Corpora", ["Safetensors", "RandomStreams"]),
+    library("Corpora", ["Safetensors", "RandomStreams", "Elementary"]),
     .target(
       name: "EventFiles",
       dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["event.proto"], swiftSettings: settings),
-    library("Federation", ["Corpora", "Communication", "Sparsity", "RandomStreams", "Digests"]),
+    library(
+      "Federation",
+      ["Corpora", "Communication", "Sparsity", "RandomStreams", "Elementary", "Digests"]),
     library(
       "FineTuning",
       ["Federation", "Adapters", "Transformers", "Kernels", "Corpora", "RandomStreams"]),
@@ -79,7 +82,7 @@ let package = Package(
       [
         "RunFiles", "Configuration", "Files", "Digests", "FineTuning", "Federation", "Adapters",
         "Transformers", "Kernels", "Corpora", "Communication", "Sparsity", "Safetensors",
-        "RandomStreams",
+        "RandomStreams", "Elementary",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
@@ -115,6 +118,7 @@ let package = Package(
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
 
     tests("Kernels", ["COpenBLAS"]),
+    tests("Elementary"),
     tests("Safetensors", ["TestSupport"]),
     tests("RandomStreams"),
     tests("Transformers"),

@@ -1,6 +1,6 @@
 // Two other ways in which clients differ: a few labels each, and very different sizes.
 
-import Glibc
+internal import Elementary
 import RandomStreams
 
 extension Partition {
@@ -52,7 +52,7 @@ extension Partition {
       return sigma * stream.normal()
     }
     let largest = logarithms.max() ?? 0
-    let weights = logarithms.map { exp($0 - largest) }
+    let weights = logarithms.map { Elementary.exp($0 - largest) }
     let sum = weights.reduce(0, +)
     let order = randomOrder(of: exampleCount, seed: seed)
     var cumulative = 0.0

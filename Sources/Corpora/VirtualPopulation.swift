@@ -1,7 +1,7 @@
 // Clients that exist when they are asked for: a client's size, mixture of classes and examples are
 // functions of (seed, client), so that a million clients take the memory of the corpus's labels.
 
-import Glibc
+internal import Elementary
 import RandomStreams
 
 /// Clients that draw their examples from one corpus.
@@ -89,7 +89,7 @@ public struct VirtualPopulation: Population {
     if sizes.sigma > 0 {
       var stream = RandomStream(
         seed: seed, purpose: .partition, round: PartitionDraw.virtualSize, client: client)
-      size *= exp(sizes.sigma * stream.normal())
+      size *= Elementary.exp(sizes.sigma * stream.normal())
     }
     return Int(min(max(size.rounded(), Double(sizes.minimum)), Double(members.count)))
   }

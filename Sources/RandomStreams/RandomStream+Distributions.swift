@@ -2,7 +2,7 @@
 // exp; the last bit of these may differ between C libraries, so bits are equal between machines
 // that run the same one.
 
-import Glibc
+internal import Elementary
 
 extension RandomStream {
   /// Fills `values` as PyTorch starts the weight of a linear layer of so many inputs: Kaiming
@@ -16,15 +16,15 @@ extension RandomStream {
 
   /// Normal with mean 0 and variance 1, by Box and Muller (1958) from two uniform numbers.
   public mutating func normal() -> Double {
-    let radius = (-2 * log(1 - uniform())).squareRoot()
-    return radius * cos(2 * .pi * uniform())
+    let radius = (-2 * Elementary.log(1 - uniform())).squareRoot()
+    return radius * Elementary.cos(2 * .pi * uniform())
   }
 
   /// Gamma of the given shape and scale 1.
   ///
   /// A shape below 0.01 often gives numbers too small for a `Double`, thus 0; see `logGamma`.
   /// - Precondition: `shape` is finite and at least 1e-300.
-  public mutating func gamma(shape: Double) -> Double { exp(logGamma(shape: shape)) }
+  public mutating func gamma(shape: Double) -> Double { Elementary.exp(logGamma(shape: shape)) }
 
   /// The logarithm of a gamma number of the given shape and scale 1, always finite.
   ///
@@ -34,7 +34,7 @@ extension RandomStream {
   public mutating func logGamma(shape: Double) -> Double {
     precondition(shape >= 1e-300 && shape.isFinite, "a gamma of shape \(shape)")
     if shape < 1 {
-      let boost = log(1 - uniform()) / shape
+      let boost = Elementary.log(1 - uniform()) / shape
       return logGamma(shape: shape + 1) + boost
     }
     let d = shape - 1.0 / 3
@@ -44,7 +44,9 @@ extension RandomStream {
       let root = 1 + c * x
       guard root > 0 else { continue }
       let v = root * root * root
-      if log(1 - uniform()) < 0.5 * x * x + d - d * v + d * log(v) { return log(d) + log(v) }
+      if Elementary.log(1 - uniform()) < 0.5 * x * x + d - d * v + d * Elementary.log(v) {
+        return Elementary.log(d) + Elementary.log(v)
+      }
     }
   }
 
@@ -57,7 +59,7 @@ extension RandomStream {
     precondition(!concentrations.isEmpty, "a Dirichlet of no concentrations")
     let logarithms = concentrations.map { logGamma(shape: $0) }
     let largest = logarithms.max() ?? 0
-    let weights = logarithms.map { exp($0 - largest) }
+    let weights = logarithms.map { Elementary.exp($0 - largest) }
     let sum = weights.reduce(0, +)
     return weights.map { $0 / sum }
   }

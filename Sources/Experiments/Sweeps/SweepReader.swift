@@ -1,6 +1,7 @@
 // The parts of a sweep file.
 
 internal import Configuration
+internal import Elementary
 internal import Federation
 internal import Files
 import Foundation
@@ -167,8 +168,8 @@ struct SweepReader {
     switch key.scalar?.string {
     case "uniform": return { fourDigits(ends[0] + (ends[1] - ends[0]) * $0.uniform()) }
     case "log_uniform" where ends[0] > 0:
-      let (low, high) = (log(ends[0]), log(ends[1]))
-      return { fourDigits(exp(low + (high - low) * $0.uniform())) }
+      let (low, high) = (Elementary.log(ends[0]), Elementary.log(ends[1]))
+      return { fourDigits(Elementary.exp(low + (high - low) * $0.uniform())) }
     default: throw wanted
     }
   }

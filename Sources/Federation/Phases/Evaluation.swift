@@ -6,7 +6,7 @@
 // what it is given, and the rounding of a batch may depend on its size.
 internal import Communication
 internal import Corpora
-internal import Glibc
+internal import Elementary
 internal import Sparsity
 
 /// The results of the evaluations after a round.
@@ -107,7 +107,7 @@ struct Evaluation {
       round: round, split: split, examples: sums.examples, count: sums.count,
       correct: sums.correct, loss: sums.meanLoss, vector: vector,
       f1: sums.labelCounts.map(F1Scores.init), confusion: sums.confusion,
-      perplexity: objective.labelCount == 0 ? sums.meanLoss.map { exp($0) } : nil,
+      perplexity: objective.labelCount == 0 ? sums.meanLoss.map { Elementary.exp($0) } : nil,
       seconds: (ContinuousClock.now - began).seconds)
   }
 

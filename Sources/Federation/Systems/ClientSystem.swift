@@ -5,7 +5,7 @@
 //
 // one after the other, as FedScale (Lai et al. 2022, arXiv 2105.11367) and FLASH (Yang et al. 2021,
 // arXiv 2006.06983) add up computation and communication.
-internal import Glibc
+internal import Elementary
 internal import RandomStreams
 
 /// One client's device and link.
@@ -71,7 +71,7 @@ public struct LogNormal: Sendable, Equatable {
   }
 
   fileprivate func value(at normal: Double) -> Double {
-    sigma == 0 ? median : median * exp(sigma * normal)
+    sigma == 0 ? median : median * Elementary.exp(sigma * normal)
   }
 }
 

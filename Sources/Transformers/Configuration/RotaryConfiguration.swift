@@ -1,6 +1,6 @@
 // Frequencies of rotary positions, plain and scaled for longer contexts.
 
-internal import Foundation
+internal import Elementary
 
 /// Rotary positions: base and scaling of the angles.
 public struct RotaryConfiguration: Sendable, Equatable {
@@ -28,7 +28,7 @@ public struct RotaryConfiguration: Sendable, Equatable {
   /// Angle per position of each pair of channels: `headSize` / 2 frequencies.
   func frequencies(headSize: Int) -> [Float] {
     (0..<headSize / 2).map { pair in
-      let plain = 1 / pow(theta, Double(2 * pair) / Double(headSize))
+      let plain = 1 / Elementary.pow(theta, Double(2 * pair) / Double(headSize))
       switch scaling {
       case .none: return Float(plain)
       case .linear(let factor): return Float(plain / factor)
@@ -53,8 +53,8 @@ public struct RotaryConfiguration: Sendable, Equatable {
       for frequency in frequencies {
         // As the reference does: the angle is a single-precision product.
         let angle = Double(Float(position) * frequency)
-        cosines.append(Float(cos(angle)))
-        sines.append(Float(sin(angle)))
+        cosines.append(Float(Elementary.cos(angle)))
+        sines.append(Float(Elementary.sin(angle)))
       }
     }
     return (cosines, sines)
