@@ -1,7 +1,10 @@
 // Runs every kernel on heap buffers of exactly the size it may touch, for shapes that are empty, one,
 // and not a multiple of a vector's width. Under the sanitizers an access one element too far ends it.
+// All instruction sets of this CPU must give the same bits. The last line has their hash, which is the
+// same for every compiler.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cellm_kernels.h"
 
@@ -10,6 +13,17 @@ static float *values(int64_t n) {
   float *x = malloc((size_t)(n > 0 ? n : 1) * sizeof *x);
   for (int64_t i = 0; i < n; i++) x[i] = (float)(rand() % 2001 - 1000) / 1000.0f;
   return x;
+}
+
+static uint64_t hash;
+
+/// Adds the bits of n floats to the hash (FNV-1a).
+static void keep(const float *x, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, x + i, sizeof bits);
+    hash = (hash ^ bits) * 1099511628211u;
+  }
 }
 
 static void rows(int64_t T, int64_t C) {
@@ -36,7 +50,9 @@ static void rows(int64_t T, int64_t C) {
     ck_activation_forward(y, x, T * C, kind);
     ck_activation_backward(y, y, x, T * C, kind);
     ck_gated_forward(y, x, d, T * C, kind);
+    keep(y, T * C);
     ck_gated_backward(y, d, d, x, y, T * C, kind);
+    keep(y, T * C), keep(d, T * C);
   }
   if (C > 0) {
     int32_t *targets = malloc((size_t)(T + 1) * sizeof *targets);
@@ -47,6 +63,7 @@ static void rows(int64_t T, int64_t C) {
     free(targets);
     free(found);
   }
+  keep(x, T * C), keep(w, C), keep(b, C), keep(r, T), keep(m, T);
   free(x), free(y), free(w), free(b), free(r), free(m), free(d);
 }
 
@@ -56,15 +73,17 @@ static void attention(int64_t T, int64_t columns, int64_t visible) {
   ck_attention_softmax(scores, columns, level, T, columns, visible, 0.3f);
   ck_attention_probabilities(p, columns, level, T, columns, visible, 0.3f);
   ck_attention_score_gradient(p, scores, columns, delta, T, columns, 0.3f);
+  keep(scores, T * columns), keep(p, T * columns), keep(level, T);
   free(scores), free(p), free(level), free(delta);
 }
 
 static void product(int64_t rows, int64_t columns, int64_t inner) {
-  if (!ck_has_small_product()) return;
   float *a = values(rows * inner), *b = values(inner * columns), *out = values(rows * columns);
   for (int add = 0; add < 2; add++) {
-    ck_small_product(out, columns, rows, columns, inner, a, inner, 1, b, columns, 0, 0.5f, add);
-    ck_small_product(out, columns, rows, columns, inner, a, 1, rows, b, inner, 1, 0.5f, add);
+    ck_product(out, columns, rows, columns, inner, a, inner, 1, b, columns, 0, add);
+    keep(out, rows * columns);
+    ck_product(out, columns, rows, columns, inner, a, 1, rows, b, inner, 1, add);
+    keep(out, rows * columns);
   }
   free(a), free(b), free(out);
 }
@@ -75,12 +94,17 @@ static void positions(int64_t T, int64_t heads, int64_t D) {
   for (int64_t t = 0; t < T; t++) at[t] = (int32_t)(T - 1 - t);
   ck_rotary(x, c, s, at, T, heads, D, 1);
   ck_rotary(x, c, s, at, T, heads, D, -1);
+  keep(x, T * heads * D);
   free(x), free(c), free(s), free(at);
 }
 
-int main(void) {
+/// Runs every kernel with one instruction set; returns the hash of the results.
+static uint64_t all(int level) {
   const int64_t sizes[] = {0, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 129};
   const int count = (int)(sizeof sizes / sizeof *sizes);
+  ck_set_level(level);
+  srand(1);
+  hash = 14695981039346656037u;
   for (int i = 0; i < 4; i++)
     for (int j = 1; j < count; j++) {
       rows(sizes[i], sizes[j]);
@@ -89,6 +113,18 @@ int main(void) {
       positions(sizes[i], 3, 2 * sizes[j]);
       for (int k = 1; k < count; k++) product(sizes[i], sizes[j], sizes[k]);
     }
-  puts("all kernels ran");
+  // Blocks of the inner dimension, and rows and columns of whole tiles.
+  product(50, 100, 1200);
+  return hash;
+}
+
+int main(void) {
+  uint64_t expected = all(CK_LEVEL_FMA);
+  for (int level = CK_LEVEL_AVX2; level <= CK_LEVEL_AVX512; level++)
+    if (ck_level_supported(level) && all(level) != expected) {
+      printf("instruction set %d has other bits\n", level);
+      return 3;
+    }
+  printf("all kernels ran, hash %016llx\n", (unsigned long long)expected);
   return 0;
 }

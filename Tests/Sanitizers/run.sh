@@ -4,8 +4,8 @@
 #   Tests/Sanitizers/run.sh [TEST_TARGET ...]        default: SafetensorsTests and Sparsity's hostile messages
 #
 # 1. Control: a program that reads past an array has to be caught, or nothing below means anything.
-# 2. The C targets, compiled with -fsanitize=address,undefined and every warning an error. Where
-#    Tests/Sanitizers/kernels_driver.c is, CKernels is linked to it and run. CMPIShim is compiled
+# 2. The C targets, compiled with -fsanitize=address,undefined and every warning an error. CKernels is
+#    linked to kernels_driver.c and run; built by gcc it must give the bits of clang. CMPIShim is compiled
 #    only: it runs under mpirun, whose libraries leak by design.
 # 3. The Swift tests with --sanitize=address, leaks included, built in .build-sanitizers/address
 #    (the first build takes minutes). -DSANITIZED has files read to the heap instead of mapped, as the
@@ -60,14 +60,14 @@ compile() {   # target, further flags
   shift
   log=$scratch/c/$target.log
   : >"$log"
-  for source in Sources/"$target"/*.c; do
+  while read -r source; do
     objects+=("$scratch/c/$target-$(basename "$source" .c).o")
     if ! clang "${flags[@]}" "$@" -ISources/"$target"/include -c "$source" -o "${objects[-1]}" \
       >>"$log" 2>&1; then
       fail "$target" "$log"
       return 1
     fi
-  done
+  done < <(find Sources/"$target" -name '*.c' | sort)
   pass "$target: compiles"
 }
 
@@ -79,6 +79,24 @@ if compile CKernels && [ -f "$driver" ]; then
     pass "CKernels: clean"
   else
     fail "CKernels" "$log"
+  fi
+  # The same bits from another compiler.
+  hash_of() { # COMPILER FLAG...
+    local files
+    mapfile -t files < <(find Sources/CKernels -name '*.c' | sort)
+    "$@" -O2 -std=gnu17 -ISources/CKernels/include "$driver" "${files[@]}" -lm \
+      -o "$scratch/c/driver-$1" >>"$log" 2>&1 && "$scratch/c/driver-$1" | sed -nE 's/.*hash //p'
+  }
+  if command -v gcc >/dev/null; then
+    clang_hash=$(hash_of clang) gcc_hash=$(hash_of gcc -ffp-contract=off)
+    if [ -n "$clang_hash" ] && [ "$clang_hash" = "$gcc_hash" ]; then
+      pass "CKernels: clang and gcc give the same bits, hash $clang_hash"
+    else
+      echo "clang: $clang_hash, gcc: $gcc_hash" >>"$log"
+      fail "CKernels by gcc" "$log"
+    fi
+  else
+    skip "CKernels by gcc: skipped, there is no gcc"
   fi
 fi
 if mpi=$(pkg-config --cflags mpi-c 2>/dev/null); then
