@@ -8,7 +8,7 @@ import Testing
 struct FrozenMatrixTests {
   @Test("names are those of experiment files, and fp32 is always there and never packed")
   func table() {
-    #expect(MatrixFormat.allCases.map(\.rawValue) == ["fp32", "bf16"])
+    #expect(MatrixFormat.allCases.map(\.rawValue) == ["fp32", "bf16", "q8_0", "q4_0", "q4_1"])
     for format in MatrixFormat.allCases {
       #expect(MatrixFormat(rawValue: format.rawValue) == format)
     }

@@ -243,10 +243,9 @@ check "a run of an earlier version goes on from round 7" grep -q 'from round 7' 
 numbers() { cut -d, -f1 "$1/rounds.csv" | tail -n +2 | tr '\n' ' '; }
 check "its rounds count from 0, as they began" test "$(numbers "$scratch/earlier")" = "0 1 2 3 4 5 6 7 8 9 10 11 "
 check "those of this version from 1" test "$(numbers "$scratch/earlier-whole")" = "1 2 3 4 5 6 7 8 9 10 11 12 "
-processor=$(sed -nE 's/.*"processor" : "(.*)".*/\1/p' "$earlier/first-version/manifest.json" | head -n 1)
-if grep -qF "$processor" /proc/cpuinfo; then
-  check "to the digest of one that this version began" same_text "$scratch/expected" "$scratch/found"
-else
-  skip "its digest, which is that of another kind of CPU"
-fi
+# That version computed its rounds with OpenBLAS, so the last bits differ; 3 digits of the losses do not.
+losses() { awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "loss") c = i; next } { printf "%.3g\n", $c }' "$1/evaluation.csv"; }
+losses "$scratch/earlier-whole" > "$scratch/expected"
+losses "$scratch/earlier" > "$scratch/found"
+check "to the losses of one that this version began, $(tail -n 1 "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
 finish

@@ -39,7 +39,7 @@ final() { grep -vE "^(/|20[0-9]{2}-)" "$1"; }
 
 # Steps of all weights so long that the mean loss of a token is above 710 nats.
 sed '/^adapter:/c\adapter: {kind: full}' "$yaml" > "$scratch/full.yaml"
-long=(--set federation.server.learning_rate=100)
+long=(--set federation.server.learning_rate=60)
 ends "a run of infinite perplexity ends" 0 ' inf ' 30 "$program" run "$scratch/full.yaml" "${long[@]}" --output "$scratch/inf"
 final "$scratch/log" > "$scratch/expected"
 ends "and is saved" 0 '' 30 "$program" run "$scratch/full.yaml" "${long[@]}" --set federation.rounds=2 --output "$scratch/inf-2"

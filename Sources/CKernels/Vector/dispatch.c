@@ -77,3 +77,6 @@ void ck_triad(float *a, const float *b, const float *c, int64_t n) {
 void ck_round_to_bf16(uint16_t *out, const float *in, int64_t n) {
   ck_kernels()->round_to_bf16(out, in, n);
 }
+void ck_widen_blocks(float *out, const void *blocks, int64_t count, int format) {
+  ck_kernels()->widen_blocks(out, blocks, count, format);
+}

@@ -6,6 +6,7 @@
 #include "elementwise.h"
 #include "losses.h"
 #include "normalization.h"
+#include "widening.h"
 
 const CKKernels CK_TABLE = {
 #define CK_KERNEL(name) .name = CK(name),

@@ -18,7 +18,7 @@ int ck_level(void);
 /// Uses a supported one from now on; call it before other threads compute.
 void ck_set_level(int level);
 
-// --- Normalization (normalization.c) ---
+// --- Normalization (Vector/normalization.h) ---
 
 /// RMSNorm (Zhang & Sennrich 2019): out = in * rstd * weight, rstd = 1 / sqrt(mean(in^2) + epsilon).
 void ck_rms_norm_forward(float *out, float *rstd, const float *in, const float *weight, int64_t T,
@@ -40,7 +40,7 @@ void ck_rms_norm_weight_gradient(float *dWeight, const float *dOut, const float 
 void ck_layer_norm_weight_gradient(float *dWeight, float *dBias, const float *dOut, const float *in,
                                    const float *mean, const float *rstd, int64_t T, int64_t C);
 
-// --- Activations (activations.c) ---
+// --- Activations (Vector/activations.h) ---
 
 enum { CK_GELU = 0, CK_GELU_TANH = 1, CK_RELU = 2, CK_SILU = 3, CK_TANH = 4 };
 
@@ -53,7 +53,7 @@ void ck_gated_forward(float *out, const float *gate, const float *up, int64_t n,
 void ck_gated_backward(float *dGate, float *dUp, const float *dOut, const float *gate,
                        const float *up, int64_t n, int kind);
 
-// --- Attention (attention.c) ---
+// --- Attention (Vector/attention.h) ---
 
 /// Turns a tile of scores into probabilities in place: row r becomes softmax(scale * s) over its
 /// first min(columns, visible + r) columns and zero behind them; logSumExp[r] is kept for
@@ -74,7 +74,7 @@ void ck_row_dots(float *delta, const float *a, const float *b, int64_t stride, i
 void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t *positions,
                int64_t T, int64_t heads, int64_t D, float direction);
 
-// --- Products (products.c) ---
+// --- Products (Products/products.c) ---
 
 /// out (rows, columns) = a b, or added to what it holds: a's element (r, k) is at
 /// r * aRow + k * aInner, one of which is 1; b is (inner, columns), or (columns, inner) where transposeB
@@ -83,7 +83,24 @@ void ck_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64
                 const float *a, int64_t aRow, int64_t aInner, const float *b, int64_t bStride,
                 int transposeB, int add);
 
-// --- Losses (losses.c) ---
+// --- Matrices in blocks of 32 weights (Products/blocks.c, Vector/widening.h) ---
+
+/// GGUF's formats: a scale in fp16 with 32 codes of 8 or 4 bits; Q4_1 also has a smallest value.
+enum { CK_Q8_0 = 0, CK_Q4_0 = 1, CK_Q4_1 = 2, CK_BLOCK_WEIGHTS = 32 };
+
+/// Bytes of a block.
+int64_t ck_block_bytes(int format);
+/// Rounds count weights, a multiple of 32, as ggml's reference does.
+void ck_round_to_blocks(void *blocks, const float *in, int64_t count, int format);
+/// out = the blocks' weights in fp32: scale * code, and + smallest value in a second rounding.
+void ck_widen_blocks(float *out, const void *blocks, int64_t count, int format);
+/// The product with a matrix (outputs, inputs) in blocks along inputs, a multiple of 32, as ck_product
+/// with the widened matrix: out (rows, outputs) = a (rows, inputs) matrix^T, or, backward, out (rows,
+/// inputs) = a (rows, outputs) matrix; or added.
+void ck_block_product(float *out, const float *a, const void *blocks, int64_t rows, int64_t outputs,
+                      int64_t inputs, int format, int backward, int add);
+
+// --- Losses (Vector/losses.h) ---
 
 /// Softmax cross-entropy of each row of logits (rows, columns); targets outside 0..<columns are not
 /// counted. losses[r] = -log p(target), or 0. predictions[r] = the first largest logit's column.
@@ -91,7 +108,7 @@ void ck_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64
 void ck_cross_entropy(float *logits, const int32_t *targets, float *losses, int32_t *predictions,
                       int64_t rows, int64_t columns, float scale, int gradient);
 
-// --- Elementwise (elementwise.c) ---
+// --- Elementwise (Vector/elementwise.h) ---
 
 /// x(T, C) += bias(C).
 void ck_add_bias(float *x, const float *bias, int64_t T, int64_t C);

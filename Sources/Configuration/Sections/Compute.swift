@@ -29,8 +29,9 @@ extension ExperimentKey {
         + " changes the rounding and, with adapter.dropout, the dropout masks"),
     ExperimentKey(
       "compute.precision", \.compute.precision, .choice,
-      "precision of matrix products with frozen weights; bf16 needs a build with the trait oneDNN"
-        + " and a CPU with AVX512-BF16"),
+      "number format of frozen weight matrices; q8_0, q4_0, q4_1: blocks of 32 weights with one"
+        + " scale, as in GGUF, widened to fp32 in products; bf16: products in bf16, needs a build with"
+        + " the trait oneDNN and a CPU with AVX512-BF16"),
     ExperimentKey(
       "compute.products", \.compute.products, .choice,
       "library of fp32 matrix products; own: part of this program, with the same digest on every"

@@ -22,6 +22,8 @@ package struct MatrixFormat: RawRepresentable, CaseIterable, Equatable, Sendable
   /// Turns matrices into a form that only the products of this process read: it may depend on the
   /// CPU and on library versions.
   package struct Packing: Sendable {
+    /// The number that the inputs must be a multiple of.
+    package var inputMultiple = 1
     /// Bytes of a packed matrix, a multiple of 64.
     package let byteCount: @Sendable (_ inputs: Int, _ outputs: Int) -> Int
     /// Writes a row-major matrix to memory of `byteCount` bytes.
@@ -40,11 +42,17 @@ package struct MatrixFormat: RawRepresentable, CaseIterable, Equatable, Sendable
   private let reason: @Sendable () -> String?
 
   /// Every format.
-  package static let allCases: [MatrixFormat] = [.fp32, .bf16]
+  package static let allCases: [MatrixFormat] = [.fp32, .bf16, .q8_0, .q4_0, .q4_1]
   /// Row-major fp32.
   package static let fp32 = PlainMatrix.format
   /// Factors in bf16, sums and results in fp32. Needs AVX512-BF16 and a build with oneDNN.
   package static let bf16 = BF16Matrix.format
+  /// Blocks of 32 weights with 8-bit codes, widened to fp32 in products.
+  package static let q8_0 = BlockMatrix.q8_0
+  /// Blocks of 32 weights with 4-bit codes around zero.
+  package static let q4_0 = BlockMatrix.q4_0
+  /// Blocks of 32 weights with 4-bit codes from a smallest value.
+  package static let q4_1 = BlockMatrix.q4_1
 
   /// A format of this name.
   init(

@@ -87,6 +87,12 @@ struct TensorReader {
     }
     var offsets = [0]
     for matrix in matrices {
+      guard matrix.shape[1] % packing.inputMultiple == 0 else {
+        throw ModelError(
+          path: directory,
+          reason: "tensor \(matrix.name) has \(matrix.shape[1]) inputs; this compute.precision"
+            + " needs a multiple of \(packing.inputMultiple); give fp32")
+      }
       offsets.append(offsets.last! + packing.byteCount(matrix.shape[1], matrix.shape[0]))
     }
     let memory = try storage(offsets.last! / 4) { memory in
