@@ -210,10 +210,12 @@ stopped() {
   wait $job
   code=$?
   [ $code = 76 ] && [ $((SECONDS - start)) -ge 4 ] && [ $((SECONDS - start)) -le 20 ] || { tail -n 5 "$scratch/log"; return 1; }
-  grep -qE "rank $1 on .*: no sign of life for [0-9]+ s, process $victim is in state T \(stopped\); it was " "$scratch/log" &&
-    grep -q 'no sign of life' "$directory/manifest.json" || return 1
-  # The launcher kills it, which takes a moment.
-  for _ in $(seq 50); do kill -0 "$victim" 2> /dev/null || return 0; sleep 0.1; done
+  grep -qE "rank $1 on .*: no sign of life for [0-9]+ s, process $victim is in state T \(stopped\); it was " "$scratch/log" ||
+    { echo "no line about rank $1:"; tail -n 5 "$scratch/log"; return 1; }
+  grep -q 'no sign of life' "$directory/manifest.json" || { echo "manifest.json:"; cat "$directory/manifest.json"; return 1; }
+  # The launcher kills it, which takes a moment, and longer if the machine is busy.
+  for _ in $(seq 200); do kill -0 "$victim" 2> /dev/null || return 0; sleep 0.1; done
+  echo "process $victim is still there"
   return 1
 }
 check "a stopped rank 1 ends the job with 76 and its name" stopped 1
