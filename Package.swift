@@ -135,6 +135,8 @@ let package = Package(
     tests("Corpora", ["TestSupport", "Safetensors", "RandomStreams"]),
     tests("EventFiles", ["TestSupport"]),
     tests("Digests"),
+    tests("Files", ["TestSupport"]),
+    tests("RunFiles", ["TestSupport", "Files"]),
     tests("Configuration", ["Federation", "Files", "Sparsity", "Corpora"]),
     tests(
       "Experiments",
