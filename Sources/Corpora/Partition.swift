@@ -125,7 +125,8 @@ public struct Partition: Population, Equatable {
     guard clients > 0, minimumExamples > 0 else {
       throw PartitionError(
         reason:
-          "\(clients) clients with at least \(minimumExamples) examples; 1 is the least of both")
+          "\(clients) clients with at least \(minimumExamples) examples; both numbers must be at least 1"
+      )
     }
     let (needed, overflowed) = clients.multipliedReportingOverflow(by: minimumExamples)
     guard !overflowed, needed <= examples else {

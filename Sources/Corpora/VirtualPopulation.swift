@@ -61,13 +61,13 @@ public struct VirtualPopulation: Population {
         reason: "sigma \(sizes.sigma) of log-normal sizes; it must be at least 0")
     }
     guard clients > 0, clients <= 1 << 32 else {
-      throw PartitionError(reason: "\(clients) clients; 1 to 2^32 can be virtual")
+      throw PartitionError(reason: "\(clients) virtual clients; the number must be from 1 to 2^32")
     }
     guard !classes.isEmpty else { throw PartitionError(reason: "no examples to draw from") }
     guard sizes.minimum >= 1, sizes.median >= 1, sizes.minimum <= classes.count else {
       throw PartitionError(
-        reason: "virtual clients of \(sizes.median) examples and at least \(sizes.minimum); "
-          + "1 to \(classes.count) are there to be drawn")
+        reason: "virtual clients have a median of \(sizes.median) and a minimum of \(sizes.minimum)"
+          + " examples; both must be at least 1, and the minimum at most \(classes.count)")
     }
     let groups = Dictionary(grouping: classes.indices) { classes[$0] }.sorted { $0.key < $1.key }
     clientCount = clients

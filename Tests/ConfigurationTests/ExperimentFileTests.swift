@@ -375,8 +375,8 @@ struct ExperimentProblemTests {
     #expect(
       problems(minimal + "method: {aggregation: product_mean}\nfederation: {uploads: host_sums}\n")
         == [
-          "x.yaml:4: federation.uploads: host_sums adds uploads up on their way; the aggregation needs"
-            + " each client's"
+          "x.yaml:4: federation.uploads: host_sums sends sums of uploads, but the aggregation needs"
+            + " the upload of each client"
         ])
     #expect(
       problems(minimal + "method: {aggregation: stacked, download: {select: all}}\n") == [

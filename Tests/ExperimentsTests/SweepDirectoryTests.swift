@@ -176,7 +176,7 @@ struct EditedSweepTests {
     for (settings, code, expected) in [
       ("model.path: nowhere", Int32(66), "nowhere is not in"),
       ("federation.cohort: {kind: file, path: ./none.json}", 66, "none.json does not exist"),
-      ("method.residual: kept, method.trainable: downloaded", 64, "a kept residual lies outside"),
+      ("method.residual: kept, method.trainable: downloaded", 64, "kept does not work with"),
     ] {
       try sweep.edit("points: {a: {}, b: {\(settings)}}")
       #expect {

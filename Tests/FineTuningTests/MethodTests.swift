@@ -227,7 +227,7 @@ struct MethodTests {
     #expect(method.problems.contains { $0.text.contains("only an upload can follow the download") })
     method = .sparseAdapter(density: 0.5)
     method.tiers = [Tier(), Tier()]
-    #expect(method.problems.contains { $0.text.contains("allows no tiers") })
+    #expect(method.problems.contains { $0.text.contains("does not allow tiers") })
     method = .denseLoRA
     method.tiers = [Tier(share: 0, loraRank: 0, downloadDensity: 2)]
     #expect(method.problems.count == 3)

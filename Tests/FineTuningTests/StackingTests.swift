@@ -163,14 +163,16 @@ struct StackingTests {
     }
     expect(stacked, "must be all") { $0.download = .topMagnitude(.constant(0.5)) }
     expect(stacked, "must be all") { $0.tiers = [Tier(downloadDensity: 0.5)] }
-    expect(stacked, "cannot stay pruned") { $0.persistence = .nested }
-    expect(stacked, "train all") { $0.trained = .downloaded }
-    expect(stacked, "kept residual") { $0.residual = .kept }
-    expect(stacked, "write them complete") { $0.downloadIndices = .difference }
+    expect(stacked, "a mask cannot persist") { $0.persistence = .nested }
+    expect(stacked, "give trainable: all") { $0.trained = .downloaded }
+    expect(stacked, "give residual: dropped") { $0.residual = .kept }
+    expect(stacked, "give download indices: complete") { $0.downloadIndices = .difference }
     expect(stacked, "starts from new factors") { $0.rankPruning = RankPruning() }
-    expect(pruned, "allows no rank_pruning") { $0.persistence = .nested }
-    expect(pruned, "never be sent") { $0.residual = .kept }
-    expect(pruned, "write download indices complete") { $0.downloadIndices = .difference }
+    expect(pruned, "does not allow rank_pruning") { $0.persistence = .nested }
+    expect(pruned, "are never sent") { $0.residual = .kept }
+    expect(pruned, "clients have different masks; give complete") {
+      $0.downloadIndices = .difference
+    }
     expect(pruned, "between 0 and 1") { $0.rankPruning?.factor = 1.5 }
     expect(pruned, "give 0 or a number of at least 1.5e-45") { $0.rankPruning?.penalty = -1 }
     var plan = try ReferenceRun("flora").plan
@@ -178,7 +180,8 @@ struct StackingTests {
     #expect(plan.problems(population: 8).contains { $0.text.contains("must be sgd") })
     plan = try ReferenceRun("rank_pruning").plan
     plan.privacy = Privacy(clipping: .fixed(1), noise: .multiplier(1), delta: 1e-5)
-    #expect(plan.problems(population: 8).contains { $0.text.contains("allow no privacy") })
+    #expect(
+      plan.problems(population: 8).contains { $0.text.contains("does not work with privacy") })
     let reference = try ReferenceRun("flora")
     var start = reference.initial
     start[try #require(reference.objective().factors).pairs[0].bOffset] = 1

@@ -113,10 +113,10 @@ refused() {
 uniform='federation.cohort={kind: uniform}'
 private='privacy={clipping: fixed, clip: 1, noise_multiplier: 1}'
 refused "a nested download with tiers" \
-  '--set method.persistence=nested: a nested download has one support for all clients; it allows no tiers' \
+  '--set method.persistence=nested: nested needs one download mask for all clients, so it does not allow tiers' \
   method.persistence=nested 'method.tiers=[{share: 1}, {share: 2}]'
-refused "a kept residual of what is not trained" "$yaml:5: method.residual: a kept residual lies outside" method.trainable=downloaded
-refused "stacking of a part" '--set method.aggregation=stacked: stacked sends the whole stack to everybody' \
+refused "a kept residual of what is not trained" "$yaml:5: method.residual: kept does not work with method.trainable" method.trainable=downloaded
+refused "stacking of a part" '--set method.aggregation=stacked: stacked sends the whole stack to all clients' \
   method.aggregation=stacked
 refused "stacking with moments" "$yaml:6: federation.server.optimizer: aggregation stacked adds the mean product" \
   method.aggregation=stacked method.residual=dropped method.download.select=all
@@ -131,7 +131,7 @@ refused "weights with privacy" '--set federation.weighting=examples: examples is
   federation.weighting=examples "$private"
 refused "losses with privacy" '--set system={kind: drawn, dropout: 0.5}: system.dropout: is not allowed with privacy.clipping: fixed' \
   "$private" 'system={kind: drawn, dropout: 0.5}'
-refused "pruning with privacy" '--set method.rank_pruning.factor=0.5: the ranks that clients prune say something' \
+refused "pruning with privacy" '--set method.rank_pruning.factor=0.5: rank_pruning does not work with privacy' \
   "$private" method.residual=dropped method.rank_pruning.factor=0.5
 refused "noise for a cohort beyond the population" \
   '--set privacy.noise_cohort_size=100: 100 is not allowed; give an integer from 1 to 8, as the population is 8' \
@@ -148,13 +148,13 @@ refused "clients beyond a cohort file" '--set system.extra_clients=1: has no eff
   system.kind=drawn system.extra_clients=1
 refused "speeds of tiers that are not there" '--set system.tier_speeds=[1, 2]: 2 numbers are not allowed' \
   system.kind=drawn 'system.tier_speeds=[1, 2]'
-refused "sums where each upload is needed" '--set federation.uploads=host_sums: host_sums adds uploads up on their way' \
+refused "sums where each upload is needed" '--set federation.uploads=host_sums: host_sums sends sums of uploads' \
   federation.uploads=host_sums method.aggregation=product_mean
 refused "ranks that the adapter does not have" '--set method.tiers=[{lora_rank: 3}, {share: 1}]: lora_rank: 3 is not allowed' \
   'method.tiers=[{lora_rank: 3}, {share: 1}]'
 refused "products without factors" '--set method.aggregation=product_mean: product_mean is not allowed with adapter.frozen: lora_a' \
   method.aggregation=product_mean adapter.frozen=lora_a
-refused "several problems" "$yaml:5: method.residual: a kept residual lies outside" \
+refused "several problems" "$yaml:5: method.residual: kept does not work with method.trainable" \
   method.trainable=downloaded federation.rounds=1000 federation.weighting=examples "$private"
 check "nothing was made there" test ! -e "$scratch/refused"
 

@@ -138,8 +138,8 @@ struct PreparedModel {
       guard split.longest(limit: experiment.data.maximumLength) >= kind.leastTokens else {
         throw CommandFailure(
           ExitCode.usage,
-          "task.kind: \(kind.rawValue) predicts nothing of split \(name) in \(path): no example"
-            + " has \(kind.leastTokens) tokens within data.max_length \(experiment.data.maximumLength)"
+          "task.kind: \(kind.rawValue) needs examples of at least \(kind.leastTokens) tokens, but split"
+            + " \(name) in \(path) has none (data.max_length: \(experiment.data.maximumLength))"
         )
       }
     }
@@ -160,8 +160,8 @@ extension TokenCorpus {
     for (name, split) in namedSplits where Int(split.largestToken) >= vocabulary {
       throw CommandFailure(
         ExitCode.data,
-        "\(directory): split \(name) has token \(split.largestToken), the model's vocabulary ends at"
-          + " \(vocabulary - 1); a corpus belongs to the tokenizer it was made with")
+        "\(directory): split \(name) has token \(split.largestToken), but the model has only tokens 0 to"
+          + " \(vocabulary - 1); prepare the corpus with this model's tokenizer")
     }
   }
 

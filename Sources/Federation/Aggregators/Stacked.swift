@@ -33,26 +33,27 @@ private struct Stacked: Aggregator {
     refuse(
       method.download != .all || method.tiers.contains { $0.downloadDensity != nil },
       with: "download.select", "tiers",
-      text: "sends the whole stack to everybody: download select must be all, without a density in"
-        + " tiers")
+      text: "sends the whole stack to all clients: download select must be all, without a density"
+        + " in tiers")
     refuse(
       method.persistence == .nested, with: "persistence",
-      text: "starts each round from new factors, which cannot stay pruned")
+      text: "starts each round with new factors, so a mask cannot persist; give persistence: anew")
     refuse(
       method.trained == .downloaded, with: "trainable",
-      text: "starts each round from new factors, which nobody downloads; train all")
+      text: "sends new factors each round, so there is no downloaded part; give trainable: all")
     refuse(
       method.upload == .downloaded
         && (method.tiers.isEmpty || method.tiers.contains { $0.uploadDensity == nil }),
       with: "upload.select", "tiers",
-      text: "starts each round from new factors, which nobody downloads; upload select cannot be"
-        + " downloaded")
+      text: "sends new factors each round, so there is no downloaded part; give another upload"
+        + " select")
     refuse(
       method.residual == .kept, with: "residual",
-      text: "starts each round from new factors, for which a kept residual means nothing")
+      text: "starts each round with new factors, which a residual does not fit; give"
+        + " residual: dropped")
     refuse(
       method.downloadIndices == .difference, with: "download.indices",
-      text: "has no indices in its downloads; write them complete")
+      text: "has no indices in its downloads; give download indices: complete")
     if method.rankPruning != nil {
       checks.refuse(
         "rank_pruning.factor",

@@ -42,14 +42,15 @@ extension RankPruning {
     }
     refuse(
       method.persistence == .nested, "persistence",
-      "a nested download has one support for all clients; it allows no rank_pruning")
+      "nested needs one download mask for all clients, so it does not allow rank_pruning")
     refuse(
       method.residual == .kept, "residual",
-      "a kept residual of ranks that were pruned would never be sent; drop it")
+      "kept does not work with rank_pruning: residuals of pruned ranks are never sent; give dropped"
+    )
     refuse(
       method.downloadIndices == .difference, "download.indices",
-      "with rank_pruning clients of one round have different supports; write download indices "
-        + "complete")
+      "difference does not work with rank_pruning, because clients have different masks; give complete"
+    )
     return checks.problems
   }
 }

@@ -137,7 +137,7 @@ public struct FederationPlan: Sendable, Equatable {
     if uploads.addsUp && method.aggregation.kind.needs == .each {
       checks.refuse(
         "uploads",
-        "\(uploads.rawValue) adds uploads up on their way; the aggregation needs each client's",
+        "\(uploads.rawValue) sends sums of uploads, but the aggregation needs the upload of each client",
         with: ["method.aggregation"])
     }
     var found = checks.problems + method.problems

@@ -13,14 +13,15 @@ extension Method {
     }
     if persistence == .nested, !tiers.isEmpty {
       checks.refuse(
-        "persistence", "a nested download has one support for all clients; it allows no tiers",
+        "persistence", "nested needs one download mask for all clients, so it does not allow tiers",
         with: ["method.tiers"])
     }
     if residual == .kept, trained == .downloaded, persistence == .anew {
       checks.refuse(
         "residual",
-        "a kept residual lies outside of what the next download lets a client train; "
-          + "train all coordinates, or drop it", with: ["method.trainable", "method.persistence"])
+        "kept does not work with method.trainable: downloaded: the residual is on coordinates that the"
+          + " client may not train; give trainable: all, or residual: dropped",
+        with: ["method.trainable", "method.persistence"])
     }
     for (index, tier) in tiers.enumerated() { checks.require(tier, index) }
     return checks.problems + aggregation.aggregator.problems(of: self)

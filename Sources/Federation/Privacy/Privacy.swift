@@ -184,7 +184,7 @@ extension Privacy {
       found.append(
         PlanProblem(
           "method.rank_pruning.factor",
-          "the ranks that clients prune say something of their data; allow no privacy",
+          "rank_pruning does not work with privacy: the pruned ranks reveal something about a client's data",
           with: ["privacy.clipping"]))
     }
     return found

@@ -84,7 +84,7 @@ public final class FederatedRun {
     }
     if plan.method.residual == .kept, residuals == nil, communicator.size > 1 {
       throw FederationError(
-        reason: "clients keep what they do not send, which several ranks need a place for")
+        reason: "residual: kept needs a directory for residuals if there are several ranks")
     }
     try communicator.requireSame("\(plan)", as: "the federation plan")
     try communicator.requireSame(partition.digest, as: "the partition")
