@@ -70,7 +70,10 @@ struct CoordinateWiseTests {
       var plan = plan(try rule(name), clients: 2, density: 1)
       #expect(plan.problems(population: 2).isEmpty)
       plan.uploads = .hostSums
-      #expect(plan.problems(population: 2).contains { $0.text.contains("needs the upload of each client") })
+      #expect(
+        plan.problems(population: 2).contains {
+          $0.text.contains("needs the upload of each client")
+        })
       plan.uploads = .auto
       plan.privacy = Privacy(clipping: .fixed(1), noise: .multiplier(1))
       #expect(
