@@ -145,7 +145,7 @@ if unshare -m true 2> /dev/null; then
 else
   skip "a small /dev/shm: the right to unshare the mounts is missing"
 fi
-ends "sums of uploads where the server needs each" 64 'needs each' 10 \
+ends "sums of uploads where the server needs each" 64 'needs the upload of each client' 10 \
   "$program" run "$yaml" --set federation.uploads=host_sums --set method.aggregation=product_mean
 digest_of "$scratch/again" "$program" run "$scratch/root/config.yaml" > "$scratch/a"
 check "the run directory's config.yaml repeats the run" same_text "$scratch/a" "$scratch/b"
