@@ -88,7 +88,7 @@ if compile CKernels && [ -f "$driver" ]; then
       -o "$scratch/c/driver-$1" >>"$log" 2>&1 && "$scratch/c/driver-$1" | sed -nE 's/.*hash //p'
   }
   if command -v gcc >/dev/null; then
-    clang_hash=$(hash_of clang) gcc_hash=$(hash_of gcc -ffp-contract=off)
+    clang_hash=$(hash_of clang) gcc_hash=$(hash_of gcc)
     if [ -n "$clang_hash" ] && [ "$clang_hash" = "$gcc_hash" ]; then
       pass "CKernels: clang and gcc give the same bits, hash $clang_hash"
     else

@@ -1,5 +1,6 @@
-// Blocks of 32 weights as GGUF stores them: a scale in fp16, then codes. Q4_1 has a smallest value in
-// fp16 behind the scale. A byte of four-bit codes holds weight j in its low half, j + 16 in its high.
+// Blocks of 32 weights as GGUF stores them: a scale in fp16, then codes. Q4_1 has a smallest value
+// in fp16 behind the scale. A byte of four-bit codes holds weight j in its low half, j + 16 in its
+// high.
 #pragma once
 
 #include <stdint.h>

@@ -4,10 +4,11 @@
 //   CK_LOAD(p), CK_STORE(p, v), CK_SPREAD(x), CK_FUSED(a, b, c)   c + a * b, rounded once
 //   CK_TURN(to, from, stride)     writes a square of CK_WIDTH x CK_WIDTH floats transposed, rows of
 //                                 `to` being CK_PANEL apart
-//   CK_NAME                       the function that this file defines
+//   CK(name)                      the name of a kernel of this instruction set
 #include <stdint.h>
 #include <string.h>
 
+#include "../Vector/arithmetic.h"
 #include "products.h"
 
 enum {
@@ -15,15 +16,14 @@ enum {
   CK_FEW = 48,              // rows below which b is read where it lies
 };
 
-#define CK_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define CK_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define CK_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/// One tile: `rows` x `vectors` vectors of out, each output one chain of fused multiply-adds over k,
-/// from 0 or, if `resumes`, from what out holds.
+/// One tile: `rows` x `vectors` vectors of out, each output one chain of fused multiply-adds over
+/// k, from 0 or, if `resumes`, from what out holds.
 CK_INLINE void ck_tile(float *out, int64_t stride, const float *a, int64_t aRow, int64_t aInner,
                        const float *b, int64_t bStride, int64_t inner, int resumes, const int rows,
                        const int vectors) {
@@ -57,7 +57,7 @@ CK_INLINE void ck_tile(float *out, int64_t stride, const float *a, int64_t aRow,
 
 #define CK_CASE(n)                                                                                 \
   case n:                                                                                          \
-    ck_tile(out, stride, a, aRow, aInner, b, bStride, inner, resumes, n, vectors);                    \
+    ck_tile(out, stride, a, aRow, aInner, b, bStride, inner, resumes, n, vectors);                 \
     break;
 
 /// A tile of fewer rows.
@@ -100,7 +100,8 @@ CK_INLINE void ck_whole(float *out, int64_t stride, int64_t rows, const float *a
                         int64_t aInner, const float *b, int64_t bStride, int64_t inner, int resumes,
                         const int vectors) {
   if (rows == CK_ROWS) {
-    // Strides that are 1 are said to the compiler: a transposed a, and rows that lie one after another.
+    // Strides that are 1 are said to the compiler: a transposed a, and rows that lie one after
+    // another.
     if (aRow == 1)
       ck_tile(out, stride, a, 1, aInner, b, bStride, inner, resumes, CK_ROWS, vectors);
     else
@@ -111,8 +112,8 @@ CK_INLINE void ck_whole(float *out, int64_t stride, int64_t rows, const float *a
     ck_last_rows_2(out, stride, rows, a, aRow, aInner, b, bStride, inner, resumes);
 }
 
-/// A tile of `columns` <= CK_PANEL; b's rows have whole vectors. What is no whole vector of out goes
-/// through a copy.
+/// A tile of `columns` <= CK_PANEL; b's rows have whole vectors. What is no whole vector of out
+/// goes through a copy.
 static void ck_panel_tile(float *out, int64_t stride, int64_t rows, int64_t columns, const float *a,
                           int64_t aRow, int64_t aInner, const float *b, int64_t bStride,
                           int64_t inner, int resumes) {
@@ -134,7 +135,8 @@ static void ck_panel_tile(float *out, int64_t stride, int64_t rows, int64_t colu
   }
 }
 
-/// packed (depth, CK_PANEL) = columns first ..< first + CK_PANEL of b, zeros behind its last column.
+/// packed (depth, CK_PANEL) = columns first ..< first + CK_PANEL of b, zeros behind its last
+/// column.
 static void ck_pack_panel(float *packed, const CKProduct *p, int64_t k, int64_t depth,
                           int64_t first, int64_t columns) {
   if (!p->transposeB) {
@@ -165,7 +167,7 @@ static void ck_pack_panel(float *packed, const CKProduct *p, int64_t k, int64_t 
   }
 }
 
-void CK_NAME(const CKProduct *p, float *packed) {
+static void CK(product)(const CKProduct *p, float *packed) {
   int64_t blocks = (p->inner + CK_DEPTH - 1) / CK_DEPTH;
   int64_t deep = (p->inner + blocks - 1) / blocks;
   int few = p->rows <= CK_FEW && !p->transposeB;

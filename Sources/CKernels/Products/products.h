@@ -19,8 +19,3 @@ typedef struct {
   int transposeB;
   int add;
 } CKProduct;
-
-/// The product with one instruction set. `packed` has CK_DEPTH * CK_BLOCK_COLUMNS floats.
-void ck_product_fma(const CKProduct *p, float *packed);
-void ck_product_avx2(const CKProduct *p, float *packed);
-void ck_product_avx512(const CKProduct *p, float *packed);

@@ -1,7 +1,7 @@
-// The arithmetic that all vector kernels are written in. Every fused operation is an explicit
-// ck_fma, nothing else is fused and no sum is re-associated: then each compiler and each
-// instruction set gives the same bits (docs/arithmetic.md). A kernel file is a template:
-// kernels_fma.c, kernels_avx2.c and kernels_avx512.c compile all of them once each.
+// The arithmetic that all kernels are written in. Every fused operation is an explicit ck_fma,
+// nothing else is fused and no sum is re-associated: then each compiler and each instruction set
+// gives the same bits (docs/arithmetic.md). A kernel file is a template: each file of Levels/ that
+// is named after an instruction set compiles all of them once.
 #pragma once
 
 #include <math.h>

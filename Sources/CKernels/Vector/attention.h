@@ -11,8 +11,8 @@ CK_INLINE int64_t ck_visible(int64_t columns, int64_t visible) {
 // come next, and a select drops those, since scalar ends would take longer than the rest.
 
 /// One row; returns the sum of the exponentials and sets `largest`. A call: inlined it is slower.
-static __attribute__((noinline)) float CK(softmax_row)(float *s, int64_t columns, int64_t limit, float scale,
-                                float *largest) {
+static __attribute__((noinline)) float CK(softmax_row)(float *s, int64_t columns, int64_t limit,
+                                                       float scale, float *largest) {
   float top = ck_largest(s, limit) * scale;
   float sums[CK_LANES] = {0};
   int64_t c = 0;

@@ -5,11 +5,12 @@
 #include "arithmetic.h"
 
 /// exp(x) within 2 units in the last place; 0 below -87.7, at most exp(88.38); NaN stays NaN.
-/// x = n ln 2 + r with |r| <= ln 2 / 2 (Cody & Waite 1980), exp(r) = 1 + r + r^2 q(r) with a minimax
-/// polynomial q of degree 4. At -87.7, n is -127 and the power's bits are those of 0: no select.
+/// x = n ln 2 + r with |r| <= ln 2 / 2 (Cody & Waite 1980), exp(r) = 1 + r + r^2 q(r) with a
+/// minimax polynomial q of degree 4. At -87.7, n is -127 and the power's bits are those of 0: no
+/// select.
 CK_INLINE float ck_exp(float x) {
   const float magic = 0x1.8p+23f;  // adding it rounds to an integer
-  float clamped = x < -0x1.5ecccdp+6f ? -0x1.5ecccdp+6f : x;
+  float clamped = x < -0x1.5eccccp+6f ? -0x1.5eccccp+6f : x;
   clamped = clamped > 0x1.618146p+6f ? 0x1.618146p+6f : clamped;
   float shifted = ck_fma(clamped, 0x1.715476p+0f, magic);
   float n = shifted - magic;

@@ -6,8 +6,8 @@
 
 enum { CK_LANES = 32 };
 
-/// Runs STATEMENT once for each i in 0..<n, with j = i mod 32: whole blocks, then the rest. Lanes have
-/// constant indices, so that they stay in registers.
+/// Runs STATEMENT once for each i in 0..<n, with j = i mod 32: whole blocks, then the rest. Lanes
+/// have constant indices, so that they stay in registers.
 #define CK_FOR_LANES(n, STATEMENT)                                                                 \
   {                                                                                                \
     int64_t block = 0;                                                                             \
@@ -43,8 +43,9 @@ CK_INLINE float ck_sum_lanes(const float *lanes) {
 
 CK_INLINE float ck_larger(float a, float b) { return a > b ? a : b; }
 
-/// The largest of n elements: NaNs are passed over, and the largest of none is -infinity. -0 counts as
-/// +0, so that the order of comparisons changes nothing. The rest's block overlaps the one before it.
+/// The largest of n elements: NaNs are passed over, and the largest of none is -infinity. -0 counts
+/// as +0, so that the order of comparisons changes nothing. The rest's block overlaps the one
+/// before it.
 CK_INLINE float ck_largest(const float *x, int64_t n) {
   float lanes[CK_LANES];
   for (int j = 0; j < CK_LANES; j++) lanes[j] = -INFINITY;

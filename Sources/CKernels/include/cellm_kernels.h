@@ -1,17 +1,19 @@
-// Loops and products of the training step, in C because Swift does not turn float sums into vectors.
-// Each is compiled for several instruction sets, with the same bits: fused operations are explicit, and
-// every sum has one order (docs/arithmetic.md). Buffers never overlap unless a comment says so.
-// T tokens (rows), C channels, n elements. Matrices are row-major and dense unless a stride is given.
+// Loops and products of the training step, in C because Swift does not turn float sums into
+// vectors. Each is compiled for several instruction sets, with the same bits: fused operations are
+// explicit, and every sum has one order (docs/arithmetic.md). Buffers never overlap unless a
+// comment says so. T tokens (rows), C channels, n elements. Matrices are row-major and dense unless
+// a stride is given.
 #pragma once
 
 #include <stdint.h>
 
-// --- Instruction sets (levels.c) ---
+// --- Instruction sets (Levels/levels.c) ---
 
-/// The instruction sets that kernels are compiled for. The results of all of them have the same bits.
+/// The instruction sets that kernels are compiled for. The results of all of them have the same
+/// bits.
 enum { CK_LEVEL_FMA = 0, CK_LEVEL_AVX2 = 1, CK_LEVEL_AVX512 = 2 };
 
-/// Whether this CPU has it.
+/// 1 if this CPU has it, else 0.
 int ck_level_supported(int level);
 /// The one in use: the widest that this CPU has, or what ck_set_level said.
 int ck_level(void);
@@ -20,7 +22,8 @@ void ck_set_level(int level);
 
 // --- Normalization (Vector/normalization.h) ---
 
-/// RMSNorm (Zhang & Sennrich 2019): out = in * rstd * weight, rstd = 1 / sqrt(mean(in^2) + epsilon).
+/// RMSNorm (Zhang & Sennrich 2019): out = in * rstd * weight, rstd = 1 / sqrt(mean(in^2) +
+/// epsilon).
 void ck_rms_norm_forward(float *out, float *rstd, const float *in, const float *weight, int64_t T,
                          int64_t C, float epsilon);
 /// Writes the gradient of the input to dInput (which may be dOut), or adds it where `add` is set.
@@ -77,8 +80,9 @@ void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t
 // --- Products (Products/products.c) ---
 
 /// out (rows, columns) = a b, or added to what it holds: a's element (r, k) is at
-/// r * aRow + k * aInner, one of which is 1; b is (inner, columns), or (columns, inner) where transposeB
-/// is set. Each output is one chain of fused multiply-adds in ascending k, from 0 or from what out holds.
+/// r * aRow + k * aInner, one of which is 1; b is (inner, columns), or (columns, inner) where
+/// transposeB is set. Each output is one chain of fused multiply-adds in ascending k, from 0 or
+/// from what out holds.
 void ck_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64_t inner,
                 const float *a, int64_t aRow, int64_t aInner, const float *b, int64_t bStride,
                 int transposeB, int add);
@@ -94,9 +98,9 @@ int64_t ck_block_bytes(int format);
 void ck_round_to_blocks(void *blocks, const float *in, int64_t count, int format);
 /// out = the blocks' weights in fp32: scale * code, and + smallest value in a second rounding.
 void ck_widen_blocks(float *out, const void *blocks, int64_t count, int format);
-/// The product with a matrix (outputs, inputs) in blocks along inputs, a multiple of 32, as ck_product
-/// with the widened matrix: out (rows, outputs) = a (rows, inputs) matrix^T, or, backward, out (rows,
-/// inputs) = a (rows, outputs) matrix; or added.
+/// The product with a matrix (outputs, inputs) in blocks along inputs, a multiple of 32, as
+/// ck_product with the widened matrix: out (rows, outputs) = a (rows, inputs) matrix^T, or,
+/// backward, out (rows, inputs) = a (rows, outputs) matrix; or added.
 void ck_block_product(float *out, const float *a, const void *blocks, int64_t rows, int64_t outputs,
                       int64_t inputs, int format, int backward, int add);
 

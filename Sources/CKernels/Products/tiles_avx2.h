@@ -1,10 +1,4 @@
-// Products with AVX2 and FMA: tiles of 6 x 16.
-#if defined(__x86_64__)
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v3"))), apply_to = function)
-#else
-#pragma GCC target("arch=x86-64-v3")
-#endif
+// Tiles of 6 x 16 outputs, with AVX2 and FMA.
 #include <immintrin.h>
 
 #define CK_VECTOR __m256
@@ -15,7 +9,6 @@
 #define CK_SPREAD(x) _mm256_set1_ps(x)
 #define CK_FUSED(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define CK_TURN ck_turn_8
-#define CK_NAME ck_product_avx2
 
 /// Three rounds of shuffles exchange neighbours, pairs, and halves.
 static inline __attribute__((always_inline)) void ck_turn_8(float *to, const float *from,
@@ -42,10 +35,3 @@ static inline __attribute__((always_inline)) void ck_turn_8(float *to, const flo
     _mm256_storeu_ps(to + (i + 4) * 16, _mm256_permute2f128_ps(x[i], x[i + 4], 0x31));
   }
 }
-
-#include "product_blocks.h"
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
-#endif

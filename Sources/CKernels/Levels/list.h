@@ -1,4 +1,4 @@
-// The names of all vector kernels.
+// The names of all kernels but the product.
 CK_KERNEL(rms_norm_forward)
 CK_KERNEL(rms_norm_backward)
 CK_KERNEL(layer_norm_forward)

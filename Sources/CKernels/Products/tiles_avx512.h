@@ -1,10 +1,4 @@
-// Products with AVX-512: tiles of 12 x 32.
-#if defined(__x86_64__)
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"))), apply_to = function)
-#else
-#pragma GCC target("arch=x86-64-v4")
-#endif
+// Tiles of 12 x 32 outputs, with AVX-512.
 #include <immintrin.h>
 
 #define CK_VECTOR __m512
@@ -15,7 +9,6 @@
 #define CK_SPREAD(x) _mm512_set1_ps(x)
 #define CK_FUSED(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define CK_TURN ck_turn_16
-#define CK_NAME ck_product_avx512
 
 /// Three rounds of shuffles exchange neighbours, pairs, and lanes of four.
 static inline __attribute__((always_inline)) void ck_turn_16(float *to, const float *from,
@@ -51,10 +44,3 @@ static inline __attribute__((always_inline)) void ck_turn_16(float *to, const fl
 #pragma GCC unroll 16
   for (int i = 0; i < 16; i++) _mm512_storeu_ps(to + i * 32, y[i]);
 }
-
-#include "product_blocks.h"
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
-#endif
