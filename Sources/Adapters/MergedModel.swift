@@ -127,14 +127,13 @@ extension TrainableLayout {
       guard tensor == module + ".weight" else { continue }
       guard let a = segments.first(where: { $0.kind == .loraA(role) && $0.layer == segment.layer })
       else { preconditionFailure("\(segment.name) has no A") }
-      let scaled = vector[segment.range].map { $0 * lora.scale }
       vector.withUnsafeBufferPointer { values in
         let base = values.baseAddress!
         weight.withUnsafeMutableBufferPointer { out in
-          matmul(
-            out.baseAddress!, stride: a.shape[1], rows: segment.shape[0], columns: a.shape[1],
-            inner: segment.shape[1], scaled, strideA: segment.shape[1],
-            base + a.range.lowerBound, strideB: a.shape[1], .add)
+          addLowRankProduct(
+            to: out.baseAddress!, b: base + segment.range.lowerBound, a: base + a.range.lowerBound,
+            loraRank: segment.shape[1], scale: lora.scale, outputs: segment.shape[0],
+            inputs: a.shape[1])
         }
       }
     }

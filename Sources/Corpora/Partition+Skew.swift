@@ -51,8 +51,7 @@ extension Partition {
         seed: seed, purpose: .partition, round: PartitionDraw.quantity, client: client)
       return sigma * stream.normal()
     }
-    let largest = logarithms.max() ?? 0
-    let weights = logarithms.map { Elementary.exp($0 - largest) }
+    let weights = Elementary.relativeExponentials(logarithms)
     let sum = weights.reduce(0, +)
     let order = randomOrder(of: exampleCount, seed: seed)
     var cumulative = 0.0

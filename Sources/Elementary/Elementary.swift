@@ -1,6 +1,6 @@
-// Elementary functions in Double from additions, multiplications, divisions and square roots alone, so
-// that their bits depend neither on the CPU nor on the C library. Ranges are reduced as Cody & Waite
-// (1980) do; the polynomials are the minimax polynomials of fdlibm (Sun Microsystems, 1993).
+// Elementary functions in Double from additions, multiplications, divisions and square roots alone,
+// so that their bits depend neither on the CPU nor on the C library. Ranges are reduced as Cody &
+// Waite (1980) do; the polynomials are the minimax polynomials of fdlibm (Sun Microsystems, 1993).
 // docs/arithmetic.md has all steps and constants.
 
 /// Elementary functions whose results are the same everywhere, within one unit in the last place.
@@ -26,6 +26,12 @@ public enum Elementary {
     let c = r - z * p
     let y = 1 - ((low - r * c / (2 - c)) - high)
     return scaled(y, by: Int(n))
+  }
+
+  /// exp of each value relative to the largest, so that none overflows and one is 1.
+  public static func relativeExponentials(_ values: [Double]) -> [Double] {
+    let largest = values.max() ?? 0
+    return values.map { exp($0 - largest) }
   }
 
   /// y * 2^n; in two steps, the second of which rounds where the result is subnormal.
@@ -66,9 +72,15 @@ public enum Elementary {
   public static func pow(_ x: Double, _ y: Double) -> Double { exp(y * log(x)) }
 
   /// The cosine of `x`, |x| at most 2^20.
-  public static func cos(_ x: Double) -> Double {
+  public static func cos(_ x: Double) -> Double { circular(x, quarters: 0) }
+
+  /// The sine of `x`, |x| at most 2^20.
+  public static func sin(_ x: Double) -> Double { circular(x, quarters: 3) }
+
+  /// The cosine of `x` + `quarters` pi / 2.
+  private static func circular(_ x: Double, quarters: Int) -> Double {
     let (n, high, low) = reduced(x)
-    return switch n & 3 {
+    return switch (n + quarters) & 3 {
     case 0: cosKernel(high, low)
     case 1: -sinKernel(high, low)
     case 2: -cosKernel(high, low)
@@ -76,19 +88,8 @@ public enum Elementary {
     }
   }
 
-  /// The sine of `x`, |x| at most 2^20.
-  public static func sin(_ x: Double) -> Double {
-    let (n, high, low) = reduced(x)
-    return switch n & 3 {
-    case 0: sinKernel(high, low)
-    case 1: cosKernel(high, low)
-    case 2: -sinKernel(high, low)
-    default: -cosKernel(high, low)
-    }
-  }
-
-  /// n and the two parts of x - n pi / 2. The first parts of pi / 2 have 33 bits, so that their products
-  /// with n are exact.
+  /// n and the two parts of x - n pi / 2. The first parts of pi / 2 have 33 bits, so that their
+  /// products with n are exact.
   private static func reduced(_ x: Double) -> (Int, Double, Double) {
     precondition(abs(x) <= 0x1p20, "an angle of \(x) is too large")
     let n = (x * 0x1.45f306dc9c883p-1).rounded(.toNearestOrEven)

@@ -22,20 +22,18 @@ extension FactorLayout {
   }
 }
 
-/// Products of factors by the kernels' `matmul`, sums of them by `LowRankSum`.
+/// Products of factors by `addLowRankProduct`, sums of them by `LowRankSum`.
 package struct MatrixFactorProducts: FactorProducts {
   /// The products.
   package init() {}
 
-  /// One product, with the scale in B.
+  /// One product.
   package func addProduct(
     b: UnsafePointer<Float>, a: UnsafePointer<Float>, ranks: Int, scale: Float,
     outputs: Int, inputs: Int, to matrix: UnsafeMutablePointer<Float>
   ) {
-    let scaled = (0..<(outputs * ranks)).map { b[$0] * scale }
-    matmul(
-      matrix, stride: inputs, rows: outputs, columns: inputs, inner: ranks, scaled, strideA: ranks,
-      a, strideB: inputs, .add)
+    addLowRankProduct(
+      to: matrix, b: b, a: a, loraRank: ranks, scale: scale, outputs: outputs, inputs: inputs)
   }
 
   /// The truncated singular value decomposition of the sum, which is never formed.

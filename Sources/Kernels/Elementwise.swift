@@ -17,8 +17,9 @@ public func add(_ x: MutableFloats, _ y: Floats, count: Int) {
   ck_add(x, y, Int64(count))
 }
 
-/// Multiplies `count` elements of `x` by `factor`.
+/// Multiplies `count` elements of `x` by `factor`; no work for 1, LoRA's scale if alpha is its rank.
 public func scale(_ x: MutableFloats, by factor: Float, count: Int) {
+  guard factor != 1 else { return }
   for index in 0..<count { x[index] *= factor }
 }
 

@@ -17,12 +17,15 @@ public enum Accumulation: Float, Sendable {
   case overwrite = 0
   /// The result is added to them.
   case add = 1
+
+  /// The argument `add` of a kernel.
+  var flag: Int32 { self == .add ? 1 : 0 }
 }
 
 /// Computes `out` (rows, columns) = op(`a`) op(`b`), all row-major with a stride per matrix.
 ///
-/// With `ProductLibrary.own`, each output is one chain of fused multiply-adds over ascending `inner`,
-/// from 0 or from the value that it is added to, on every CPU.
+/// With `ProductLibrary.own`, each output is one chain of fused multiply-adds over ascending
+/// `inner`, from 0 or from the value that it is added to, on every CPU.
 /// - Precondition: strides are at least the stored matrices' widths.
 @inline(__always)
 public func matmul(
@@ -36,7 +39,7 @@ public func matmul(
     return ck_product(
       out, Int64(stride), Int64(rows), Int64(columns), Int64(inner), a,
       transposeA ? 1 : Int64(strideA), transposeA ? Int64(strideA) : 1, b, Int64(strideB),
-      transposeB ? 1 : 0, accumulation == .add ? 1 : 0)
+      transposeB ? 1 : 0, accumulation.flag)
   }
   // void cblas_sgemm(layout, TransA, TransB, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc)
   cblas_sgemm(
@@ -66,6 +69,19 @@ public func linearBackwardInput(
   matmul(
     dInput, stride: dInputStride ?? inputs, rows: tokens, columns: inputs, inner: outputs,
     dOutput, strideA: dOutputStride ?? outputs, weight, strideB: inputs, accumulation)
+}
+
+/// Adds `scale` * B A to `matrix` (O, I), B being (O, r) and A (r, I): LoRA's part of a weight.
+///
+/// B takes the scale first, as h does in a step.
+public func addLowRankProduct(
+  to matrix: MutableFloats, b: Floats, a: Floats, loraRank: Int, scale: Float, outputs: Int,
+  inputs: Int
+) {
+  let scaled = (0..<outputs * loraRank).map { b[$0] * scale }
+  matmul(
+    matrix, stride: inputs, rows: outputs, columns: inputs, inner: loraRank, scaled,
+    strideA: loraRank, a, strideB: inputs, .add)
 }
 
 /// Adds to `dWeight` (O, I) the product `dOutput`^T (O, T) * `input` (T, I).

@@ -22,7 +22,7 @@ public func rmsNormBackward(
 ) {
   ck_rms_norm_backward(
     dInput, dOut, input, weight, rstd, Int64(tokens), Int64(channels),
-    accumulation == .add ? 1 : 0)
+    accumulation.flag)
 }
 
 /// LayerNorm (Ba et al. 2016): `out = (input - mean) * rstd * weight + bias`.
@@ -45,7 +45,7 @@ public func layerNormBackward(
 ) {
   ck_layer_norm_backward(
     dInput, dOut, input, weight, mean, rstd, Int64(tokens), Int64(channels),
-    accumulation == .add ? 1 : 0)
+    accumulation.flag)
 }
 
 /// `dWeight` (channels) += the gradient of RMSNorm's weight.

@@ -58,8 +58,7 @@ extension RandomStream {
   public mutating func dirichlet(concentrations: [Double]) -> [Double] {
     precondition(!concentrations.isEmpty, "a Dirichlet of no concentrations")
     let logarithms = concentrations.map { logGamma(shape: $0) }
-    let largest = logarithms.max() ?? 0
-    let weights = logarithms.map { Elementary.exp($0 - largest) }
+    let weights = Elementary.relativeExponentials(logarithms)
     let sum = weights.reduce(0, +)
     return weights.map { $0 / sum }
   }

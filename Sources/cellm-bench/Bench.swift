@@ -3,7 +3,6 @@
 // process, just before. CELLM_ISA and OPENBLAS_CORETYPE choose the instructions of the two.
 
 import ArgumentParser
-import Foundation
 import Kernels
 
 @main
@@ -17,11 +16,7 @@ struct Bench: ParsableCommand {
     ])
 
   static func main() {
-    if let name = ProcessInfo.processInfo.environment[InstructionSet.variable],
-      let problem = InstructionSet.use(named: name)
-    {
-      exit(withError: ValidationError(problem))
-    }
+    if let problem = InstructionSet.useRequested() { exit(withError: ValidationError(problem)) }
     main(nil)
   }
 }

@@ -1,6 +1,7 @@
 // Every kernel on a micro-batch of SmolLM2-135M (by default), each against what limits it: products
-// against OpenBLAS's sgemm on the same shape, in turn; vector kernels against 4 elements a nanosecond or
-// the bandwidth of a triad over as many bytes, whichever is less. All is measured in one process.
+// against OpenBLAS's sgemm on the same shape, in turn; vector kernels against 4 elements a
+// nanosecond or the bandwidth of a triad over as many bytes, whichever is less. All is measured in
+// one process.
 
 import ArgumentParser
 import Kernels

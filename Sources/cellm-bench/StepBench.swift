@@ -58,16 +58,7 @@ struct StepBench: ParsableCommand {
     }
     for index in vector.indices where vector[index] == 0 { vector[index] = 1e-3 }
     var gradient = [Float](repeating: 0, count: vector.count)
-    let perMicroBatch = max(1, microBatchTokens / length)
-    var microBatches: [(PackedSequences, [Int32])] = []
-    for first in stride(from: 0, to: batch, by: perMicroBatch) {
-      let count = min(perMicroBatch, batch - first)
-      let sequences = (first..<first + count).map { sequence in
-        (0..<length).map { Int32((sequence * 7919 + $0 * 104_729) % configuration.vocabularySize) }
-      }
-      microBatches.append(
-        (PackedSequences(sequences), (first..<first + count).map { Int32($0 % labels) }))
-    }
+    let microBatches = microBatches(vocabulary: configuration.vocabularySize)
     let step = {
       for (sequences, labels) in microBatches {
         _ = adapted.addGradient(
@@ -94,6 +85,21 @@ struct StepBench: ParsableCommand {
     show(
       seconds, rates: rates, fractions: fractions, work: work, precision: precision,
       trainedCount: layout.parameterCount)
+  }
+
+  /// The batch in micro-batches, with its labels.
+  private func microBatches(vocabulary: Int) -> [(PackedSequences, [Int32])] {
+    let perMicroBatch = max(1, microBatchTokens / length)
+    var microBatches: [(PackedSequences, [Int32])] = []
+    for first in stride(from: 0, to: batch, by: perMicroBatch) {
+      let count = min(perMicroBatch, batch - first)
+      let sequences = (first..<first + count).map { sequence in
+        (0..<length).map { Int32((sequence * 7919 + $0 * 104_729) % vocabulary) }
+      }
+      microBatches.append(
+        (PackedSequences(sequences), (first..<first + count).map { Int32($0 % labels) }))
+    }
+    return microBatches
   }
 
   /// Reports the medians of the repeats.

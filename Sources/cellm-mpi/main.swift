@@ -20,9 +20,7 @@ signal(SIGPIPE, SIG_IGN)
 signal(SIGXFSZ, SIG_IGN)
 
 // Before MPI starts: the instruction set belongs to the process, and its results to none.
-if let name = ProcessInfo.processInfo.environment[InstructionSet.variable], !name.isEmpty,
-  let problem = InstructionSet.use(named: name)
-{
+if let problem = InstructionSet.useRequested() {
   FileHandle.standardError.write(Data("cellm-mpi: \(problem)\n".utf8))
   exit(EX_USAGE)
 }

@@ -86,24 +86,11 @@ struct BlockMatrixTests {
   func products(_ tokens: Int, _ inputs: Int, _ outputs: Int) {
     var values = TestValues(UInt64(tokens + inputs))
     let weights = values.array(inputs * outputs)
-    let (x, dY) = (values.array(tokens * inputs), values.array(tokens * outputs))
     for format in [MatrixFormat.q8_0, .q4_0, .q4_1] {
       withPacked(format, weights, inputs: inputs, outputs: outputs) { _, matrix in
-        let plain = matrix.widened()
-        for accumulation in [Accumulation.overwrite, .add] {
-          var (found, expected) = (dY, dY)
-          matrix.forward(output: &found, input: x, tokens: tokens, accumulation)
-          linearForward(
-            output: &expected, input: x, weight: plain, tokens: tokens, inputs: inputs,
-            outputs: outputs, accumulation)
-          #expect(found.map(\.bitPattern) == expected.map(\.bitPattern))
-          var (dFound, dExpected) = (x, x)
-          matrix.backwardInput(dInput: &dFound, dOutput: dY, tokens: tokens, accumulation)
-          linearBackwardInput(
-            dInput: &dExpected, dOutput: dY, weight: plain, tokens: tokens, inputs: inputs,
-            outputs: outputs, accumulation)
-          #expect(dFound.map(\.bitPattern) == dExpected.map(\.bitPattern))
-        }
+        expectProducts(
+          of: matrix, weight: matrix.widened(), tokens: tokens, inputs: inputs, outputs: outputs,
+          &values)
       }
     }
   }

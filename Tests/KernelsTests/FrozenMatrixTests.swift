@@ -23,24 +23,35 @@ struct FrozenMatrixTests {
     let (tokens, inputs, outputs) = (5, 7, 3)
     var values = TestValues(1)
     let weight = values.array(inputs * outputs)
-    let (x, dY) = (values.array(tokens * inputs), values.array(tokens * outputs))
     weight.withUnsafeBufferPointer { weight in
       let matrix = PlainMatrix(weight.baseAddress!, inputs: inputs, outputs: outputs)
       #expect(matrix.floats == weight.baseAddress)
-      for accumulation in [Accumulation.overwrite, .add] {
-        var (found, expected) = (dY, dY)
-        matrix.forward(output: &found, input: x, tokens: tokens, accumulation)
-        linearForward(
-          output: &expected, input: x, weight: weight.baseAddress!, tokens: tokens,
-          inputs: inputs, outputs: outputs, accumulation)
-        #expect(found == expected)
-        var (dFound, dExpected) = (x, x)
-        matrix.backwardInput(dInput: &dFound, dOutput: dY, tokens: tokens, accumulation)
-        linearBackwardInput(
-          dInput: &dExpected, dOutput: dY, weight: weight.baseAddress!, tokens: tokens,
-          inputs: inputs, outputs: outputs, accumulation)
-        #expect(dFound == dExpected)
-      }
+      expectProducts(
+        of: matrix, weight: weight.baseAddress!, tokens: tokens, inputs: inputs, outputs: outputs,
+        &values)
     }
+  }
+}
+
+/// The products of `matrix` in both directions, written and added, have the bits of those with the
+/// fp32 `weight` (outputs, inputs).
+func expectProducts(
+  of matrix: any FrozenMatrix, weight: Floats, tokens: Int, inputs: Int, outputs: Int,
+  _ values: inout TestValues
+) {
+  let (x, dY) = (values.array(tokens * inputs), values.array(tokens * outputs))
+  for accumulation in [Accumulation.overwrite, .add] {
+    var (found, expected) = (dY, dY)
+    matrix.forward(output: &found, input: x, tokens: tokens, accumulation)
+    linearForward(
+      output: &expected, input: x, weight: weight, tokens: tokens, inputs: inputs,
+      outputs: outputs, accumulation)
+    #expect(found.map(\.bitPattern) == expected.map(\.bitPattern))
+    var (dFound, dExpected) = (x, x)
+    matrix.backwardInput(dInput: &dFound, dOutput: dY, tokens: tokens, accumulation)
+    linearBackwardInput(
+      dInput: &dExpected, dOutput: dY, weight: weight, tokens: tokens, inputs: inputs,
+      outputs: outputs, accumulation)
+    #expect(dFound.map(\.bitPattern) == dExpected.map(\.bitPattern))
   }
 }

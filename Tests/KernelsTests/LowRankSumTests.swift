@@ -24,18 +24,28 @@ struct LowRankSumTests {
     }
   }
 
+  /// A sum of scaled products of pseudorandom factors, and the matrix that it is.
+  private func sumOfTerms(
+    _ outputs: Int, _ inputs: Int, _ loraRank: Int, _ terms: Int, scale: Double,
+    seeds: (b: Int, a: Int)
+  ) -> (LowRankSum, [Double]) {
+    var sum = LowRankSum(outputs: outputs, inputs: inputs)
+    var matrix = [Double](repeating: 0, count: outputs * inputs)
+    for term in 0..<terms {
+      let b = numbers(outputs * loraRank, seed: UInt32(seeds.b + term))
+      let a = numbers(loraRank * inputs, seed: UInt32(seeds.a + term))
+      sum.add(b: b, a: a, loraRank: loraRank, scale: scale)
+      for (i, x) in product(b, a, outputs, inputs).enumerated() { matrix[i] += scale * x }
+    }
+    return (sum, matrix)
+  }
+
   @Test(
     "a sum within the rank is exact, whichever side is short",
     arguments: [(7, 5, 2, 2), (5, 9, 1, 3), (3, 20, 4, 2), (20, 3, 4, 2), (1, 1, 1, 1)])
   func exact(_ outputs: Int, _ inputs: Int, _ loraRank: Int, _ terms: Int) {
-    var sum = LowRankSum(outputs: outputs, inputs: inputs)
-    var expected = [Double](repeating: 0, count: outputs * inputs)
-    for term in 0..<terms {
-      let b = numbers(outputs * loraRank, seed: UInt32(1 + term))
-      let a = numbers(loraRank * inputs, seed: UInt32(100 + term))
-      sum.add(b: b, a: a, loraRank: loraRank, scale: 0.25)
-      for (i, x) in product(b, a, outputs, inputs).enumerated() { expected[i] += 0.25 * x }
-    }
+    let (sum, expected) = sumOfTerms(
+      outputs, inputs, loraRank, terms, scale: 0.25, seeds: (1, 100))
     let enough = terms * loraRank
     var b = [Float](repeating: .nan, count: outputs * enough)
     var a = [Float](repeating: .nan, count: enough * inputs)
@@ -69,14 +79,8 @@ struct LowRankSumTests {
     "the kept part is that of LAPACK's decomposition",
     arguments: [(40, 60, 4, 6, 3), (60, 40, 4, 12, 8), (33, 17, 8, 5, 16), (9, 30, 16, 3, 9)])
   func lapack(_ outputs: Int, _ inputs: Int, _ loraRank: Int, _ terms: Int, _ kept: Int) {
-    var sum = LowRankSum(outputs: outputs, inputs: inputs)
-    var matrix = [Double](repeating: 0, count: outputs * inputs)
-    for term in 0..<terms {
-      let b = numbers(outputs * loraRank, seed: UInt32(7 + term))
-      let a = numbers(loraRank * inputs, seed: UInt32(70 + term))
-      sum.add(b: b, a: a, loraRank: loraRank, scale: 0.5)
-      for (i, x) in product(b, a, outputs, inputs).enumerated() { matrix[i] += 0.5 * x }
-    }
+    let (sum, matrix) = sumOfTerms(
+      outputs, inputs, loraRank, terms, scale: 0.5, seeds: (7, 70))
     var b = [Float](repeating: .nan, count: outputs * kept)
     var a = [Float](repeating: .nan, count: kept * inputs)
     sum.truncate(toB: &b, a: &a, loraRank: kept)

@@ -1,5 +1,5 @@
-// Double matrices whose arithmetic has the same bits on every CPU: plain additions, multiplications,
-// divisions and square roots in a fixed order. Sums run over eight lanes.
+// Double matrices whose arithmetic has the same bits on every CPU: plain additions,
+// multiplications, divisions and square roots in a fixed order. Sums run over eight lanes.
 
 /// A column-major matrix in Double.
 struct ColumnMatrix {
@@ -52,8 +52,8 @@ struct ColumnMatrix {
   }
 }
 
-/// The sum of x_i y_i: element i goes to lane i mod 8, each lane in ascending order, then lane j takes
-/// lanes j + 4, j + 2, j + 1.
+/// The sum of x_i y_i: element i goes to lane i mod 8, each lane in ascending order, then lane j
+/// takes lanes j + 4, j + 2, j + 1.
 func dot(_ x: UnsafePointer<Double>, _ y: UnsafePointer<Double>, count: Int) -> Double {
   var lanes = SIMD8<Double>()
   let (a, b) = (UnsafeRawPointer(x), UnsafeRawPointer(y))
@@ -77,8 +77,8 @@ func addMultiple(
   for index in 0..<count { y[index] += factor * x[index] }
 }
 
-/// A QR decomposition by Householder reflections (Golub & Van Loan, algorithm 5.2.1): reflection k is
-/// 1 - factor_k v_k v_k^T, and v_k lies below the diagonal of column k of `packed`.
+/// A QR decomposition by Householder reflections (Golub & Van Loan, algorithm 5.2.1): reflection k
+/// is 1 - factor_k v_k v_k^T, and v_k lies below the diagonal of column k of `packed`.
 struct HouseholderQR {
   private var packed: ColumnMatrix
   private var factors: [Double] = []
@@ -147,8 +147,9 @@ struct HouseholderQR {
 }
 
 extension ColumnMatrix {
-  /// Turns the columns until each pair is orthogonal (one-sided Jacobi: Hestenes 1958; Demmel & Veselic
-  /// 1992): afterwards column j is the left singular vector u_j times its singular value, in no order.
+  /// Turns the columns until each pair is orthogonal (one-sided Jacobi: Hestenes 1958; Demmel &
+  /// Veselic 1992): afterwards column j is the left singular vector u_j times its singular value,
+  /// in no order.
   mutating func orthogonalizeColumns() {
     let (rows, columns) = (rows, columns)
     values.withUnsafeMutableBufferPointer { buffer in

@@ -4,9 +4,9 @@
 //   L = Q_L T_L,  R = Q_R T_R (QR),  core = T_L T_R^T = U s V^T (SVD, at most m x m)
 //   best rank-r factors of S:  B = Q_L U_r s_r = Q_L core V_r (O, r),  A = V_r^T Q_R^T (r, I)
 //
-// (Eckart & Young 1936.) V and s come from a QR decomposition core = Q T and one-sided Jacobi turns of
-// T^T, whose columns become V s. In Double, so that the factors are exact to Float; the same bits on
-// every CPU.
+// (Eckart & Young 1936.) V and s come from a QR decomposition core = Q T and one-sided Jacobi turns
+// of T^T, whose columns become V s. In Double, so that the factors are exact to Float; the same
+// bits on every CPU.
 
 /// A sum of products B A, each of its own rank, that is known by its factors.
 public struct LowRankSum {
@@ -65,8 +65,8 @@ public struct LowRankSum {
     }
   }
 
-  /// The right singular vectors of the largest singular values as columns, in descending order; fewer
-  /// if the matrix has a smaller rank.
+  /// The right singular vectors of the largest singular values as columns, in descending order;
+  /// fewer if the matrix has a smaller rank.
   private static func rightSingularVectors(_ core: ColumnMatrix, atMost count: Int) -> ColumnMatrix
   {
     var turned = HouseholderQR(core).triangle.transposed

@@ -70,7 +70,7 @@ public enum BF16 {
       check(
         cdnnl_product_create(
           &made, Int64(size.rows), Int64(size.inner), Int64(size.columns),
-          size.accumulation == .add ? 1 : 0), size)
+          size.accumulation.flag), size)
       let product = CompiledProduct(pointer: made!)
       products[size] = product
       return product

@@ -40,7 +40,7 @@ package struct BlockMatrix: FrozenMatrix, @unchecked Sendable {
   ) {
     ck_block_product(
       output, input, blocks, Int64(tokens), Int64(outputs), Int64(inputs), format, 0,
-      accumulation == .add ? 1 : 0)
+      accumulation.flag)
   }
 
   /// The product with the widened matrix.
@@ -49,7 +49,7 @@ package struct BlockMatrix: FrozenMatrix, @unchecked Sendable {
   ) {
     ck_block_product(
       dInput, dOutput, blocks, Int64(tokens), Int64(outputs), Int64(inputs), format, 1,
-      accumulation == .add ? 1 : 0)
+      accumulation.flag)
   }
 
   /// The weights in fp32, row-major (outputs, inputs).
