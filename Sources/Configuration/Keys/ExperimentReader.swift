@@ -10,7 +10,7 @@ extension Experiment {
     package let experiment: Experiment
     /// Remarks, one line each.
     package let notices: [String]
-    /// Where its values are given.
+    /// The places of its values.
     package let source: ExperimentSource
   }
 
@@ -48,7 +48,7 @@ package struct ExperimentReader {
   private struct Given {
     let node: Node
     let place: Place
-    /// Whether the `--set` argument names this very key, so that a message need not.
+    /// True if the `--set` argument names this very key, so that a message need not.
     let isNamedByPlace: Bool
   }
 
@@ -208,7 +208,7 @@ package struct ExperimentReader {
     return Experiment.Reading(experiment: experiment, notices: notices, source: source)
   }
 
-  /// Where what was read so far is given.
+  /// The places of the keys that were read so far.
   private var source: ExperimentSource {
     ExperimentSource(
       name: name, settingPrefix: settingPrefix,

@@ -1,10 +1,10 @@
-// Where the values of an experiment were given, for messages that name the file and the line.
+// The places of the values of an experiment, for messages that name the file and the line.
 
 package import Federation
 
 /// The places of the keys that a file or `--set` arguments give.
 package struct ExperimentSource: Sendable {
-  /// Where something was given; ordered as the user wrote it.
+  /// A line of the file or a `--set` argument; ordered as the user wrote them.
   package enum Place: Sendable {
     case line(Int)
     case setting(String, order: Int)
@@ -21,7 +21,7 @@ package struct ExperimentSource: Sendable {
   /// The place of a key.
   struct KeyPlace: Sendable {
     let place: Place
-    /// Whether the `--set` argument names this very key, so that a message need not.
+    /// True if the `--set` argument names this very key, so that a message need not.
     let isNamedByPlace: Bool
   }
 
@@ -50,7 +50,8 @@ package struct ExperimentSource: Sendable {
     )
   }
 
-  /// A problem of a key, where it is given; where it is not, at a key that the rule looks at besides.
+  /// A problem of a key, where it is given; where it is not, at a key that the rule looks at
+  /// besides.
   func problem(_ key: String, _ text: String, with others: [String] = []) -> Ordered {
     if let own = keys[key] {
       return problem(at: own.place, key: own.isNamedByPlace ? nil : key, text)

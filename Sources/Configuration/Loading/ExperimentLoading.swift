@@ -28,7 +28,7 @@ package struct ExperimentRequest: Sendable {
     package let name: String
     /// Remarks for the user.
     package let notices: [String]
-    /// Where the values are given.
+    /// The places of the values.
     package let source: ExperimentSource
   }
 

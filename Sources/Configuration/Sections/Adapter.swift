@@ -1,5 +1,5 @@
-// The section `adapter`, the value that it makes, and what the rules of other sections ask of it: some need LoRA's
-// factors or frozen weights.
+// The section `adapter`, the value that it makes, and what the rules of other sections ask of it:
+// some need LoRA's factors or frozen weights.
 
 package import Adapters
 internal import Federation

@@ -129,8 +129,8 @@ private struct Launch {
     let privacy: PrivacyReport?
   }
 
-  /// Loads the model and the corpus, and makes the federated run from the state of the run that goes
-  /// on or from the beginning.
+  /// Loads the model and the corpus, and makes the federated run from the state of the run that
+  /// goes on or from the beginning.
   private func prepare(
     _ experiment: Experiment, _ plan: FederationPlan, _ opening: RunOpening?,
     _ assemble: Assembler, _ progress: ProgressReporter

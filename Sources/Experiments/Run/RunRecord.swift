@@ -142,8 +142,8 @@ final class RunRecord {
   }
 
   /// Writes the manifest while the run goes on: where another rank said there that the run failed, before it
-  /// ended the job, that stays. This process may have been stopped within the writing, so that is looked up
-  /// when the new file is on the disk.
+  /// ended the job, that stays. This process may have been stopped within the writing, so that is
+  /// looked up when the new file is on the disk.
   private func writeManifest() throws {
     var failed: Manifest?
     let isWritten = try manifest.write(to: directory) {

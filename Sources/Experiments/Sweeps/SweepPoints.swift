@@ -14,7 +14,7 @@ struct SweepPoints {
   let directory: String
   /// The experiment of each point.
   let experiments: [Experiment]
-  /// Where the values of each are given.
+  /// The places of the values of each.
   private let sources: [ExperimentSource]
 
   /// Reads a sweep and the experiments of its points.

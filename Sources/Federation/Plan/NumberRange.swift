@@ -1,6 +1,6 @@
-// The ranges of numbers that keys of the experiment file take, with their words: the form of a key and
-// the rule of the plan have the same one. Values that are computed with as Floats are in ranges in which
-// no positive Double becomes 0, infinite or 1 as a Float.
+// The ranges of numbers that keys of the experiment file take, with their words: the form of a key
+// and the rule of the plan have the same one. Values that are computed with as Floats are in ranges
+// in which no positive Double becomes 0, infinite or 1 as a Float.
 
 /// Limits of values that become Floats, in short decimal numbers.
 public enum FloatRange {

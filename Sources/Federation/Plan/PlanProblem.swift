@@ -1,5 +1,5 @@
-// What is wrong with a plan, by the keys of the experiment file: whoever made the plan of a file says
-// besides in which line. Each rule of a plan is written beside the value that it is for.
+// What is wrong with a plan, by the keys of the experiment file: whoever made the plan of a file
+// says besides in which line. Each rule of a plan is written beside the value that it is for.
 
 /// One thing that is wrong with a plan.
 public struct PlanProblem: Sendable, Equatable, CustomStringConvertible {

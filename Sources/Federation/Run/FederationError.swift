@@ -1,7 +1,7 @@
 public import Communication
 
-/// Why a federated run cannot start or go on, in one line (a plan's problems: a line each) that names the round and the client where
-/// there are such.
+/// Why a federated run cannot start or go on, in one line (a plan's problems: a line each) that
+/// names the round and the client where there are such.
 public struct FederationError: ErrorWithExitCode, CustomStringConvertible {
   /// The round in which it happened; nil before the first.
   public let round: Int?

@@ -58,7 +58,7 @@ package struct Manifest: Codable, Sendable, Equatable {
     var compiler = ProgramVersion.compiler
     package var mpi: String?
     package var blas: String?
-    /// The instruction set of rank 0's kernels; nil in manifests before version 1.1.
+    /// The instruction set of rank 0's kernels; nil in older manifests.
     package var instructionSet: String?
     package var system = ProgramVersion.system
     /// The executable.
