@@ -60,6 +60,8 @@ compile() {   # target, further flags
   shift
   log=$scratch/c/$target.log
   : >"$log"
+  # Objects of files that are no more would be linked, too.
+  rm -f "$scratch/c/$target"-*.o
   while read -r source; do
     objects+=("$scratch/c/$target-$(basename "$source" .c).o")
     if ! clang "${flags[@]}" "$@" -ISources/"$target"/include -c "$source" -o "${objects[-1]}" \
