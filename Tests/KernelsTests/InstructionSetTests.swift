@@ -17,7 +17,7 @@ struct InstructionSetTests {
   }
 
   @Test(
-    "a product is one chain of fused multiply-adds in ascending order",
+    "a product is a sum of chains of fused multiply-adds over 576 steps, in ascending order",
     arguments: [(1, 1, 1), (13, 97, 5), (50, 33, 1200), (6, 16, 576), (25, 100, 577), (7, 250, 40)])
   func product(_ rows: Int, _ columns: Int, _ inner: Int) {
     var values = TestValues(UInt64(rows * columns + inner))
@@ -26,13 +26,18 @@ struct InstructionSetTests {
       let b = values.array(inner * columns)
       let start = values.array(rows * columns)
       for accumulation in [Accumulation.overwrite, .add] {
-        var expected = accumulation == .add ? start : [Float](repeating: 0, count: start.count)
+        var expected = start
         for r in 0..<rows {
           for c in 0..<columns {
-            for k in 0..<inner {
-              expected[r * columns + c].addProduct(
-                a[transposeA ? k * rows + r : r * inner + k],
-                b[transposeB ? c * inner + k : k * columns + c])
+            for first in stride(from: 0, to: inner, by: 576) {
+              var sum: Float = 0
+              for k in first..<min(first + 576, inner) {
+                sum.addProduct(
+                  a[transposeA ? k * rows + r : r * inner + k],
+                  b[transposeB ? c * inner + k : k * columns + c])
+              }
+              let isFirst = first == 0 && accumulation == .overwrite
+              expected[r * columns + c] = isFirst ? sum : expected[r * columns + c] + sum
             }
           }
         }

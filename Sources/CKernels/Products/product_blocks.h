@@ -1,7 +1,8 @@
 // The products of one instruction set. Before this file is included, these are defined:
 //   CK_VECTOR, CK_WIDTH           a vector of floats and the number of its lanes
 //   CK_ROWS                       the most rows of a tile; a tile has CK_ROWS x 2 vectors of sums
-//   CK_LOAD(p), CK_STORE(p, v), CK_SPREAD(x), CK_FUSED(a, b, c)   c + a * b, rounded once
+//   CK_LOAD(p), CK_STORE(p, v), CK_SPREAD(x), CK_ADD(a, b)
+//   CK_FUSED(a, b, c)             c + a * b, rounded once
 //   CK_TURN(to, from, stride)     writes a square of CK_WIDTH x CK_WIDTH floats transposed, rows of
 //                                 `to` being CK_PANEL apart
 //   CK(name)                      the name of a kernel of this instruction set
@@ -22,17 +23,17 @@ enum {
 #define CK_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/// One tile: `rows` x `vectors` vectors of out, each output one chain of fused multiply-adds over
-/// k, from 0 or, if `resumes`, from what out holds.
+/// One tile: `rows` x `vectors` vectors of out. Each output is one chain of fused multiply-adds over
+/// k, from 0; `adds` says that it is added to what out holds.
 CK_INLINE void ck_tile(float *out, int64_t stride, const float *a, int64_t aRow, int64_t aInner,
-                       const float *b, int64_t bStride, int64_t inner, int resumes, const int rows,
+                       const float *b, int64_t bStride, int64_t inner, int adds, const int rows,
                        const int vectors) {
   CK_VECTOR sums[CK_ROWS][2];
   CK_UNROLL
   for (int r = 0; r < rows; r++) {
     CK_UNROLL
     for (int v = 0; v < vectors; v++)
-      sums[r][v] = resumes ? CK_LOAD(out + r * stride + v * CK_WIDTH) : CK_SPREAD(0.0f);
+      sums[r][v] = CK_SPREAD(0.0f);
   }
 #pragma GCC unroll 1
   for (int64_t k = 0; k < inner; k++) {
@@ -51,19 +52,22 @@ CK_INLINE void ck_tile(float *out, int64_t stride, const float *a, int64_t aRow,
   CK_UNROLL
   for (int r = 0; r < rows; r++) {
     CK_UNROLL
-    for (int v = 0; v < vectors; v++) CK_STORE(out + r * stride + v * CK_WIDTH, sums[r][v]);
+    for (int v = 0; v < vectors; v++) {
+      float *target = out + r * stride + v * CK_WIDTH;
+      CK_STORE(target, adds ? CK_ADD(CK_LOAD(target), sums[r][v]) : sums[r][v]);
+    }
   }
 }
 
 #define CK_CASE(n)                                                                                 \
   case n:                                                                                          \
-    ck_tile(out, stride, a, aRow, aInner, b, bStride, inner, resumes, n, vectors);                 \
+    ck_tile(out, stride, a, aRow, aInner, b, bStride, inner, adds, n, vectors);                 \
     break;
 
 /// A tile of fewer rows.
 CK_INLINE void ck_last_rows(float *out, int64_t stride, int64_t rows, const float *a, int64_t aRow,
                             int64_t aInner, const float *b, int64_t bStride, int64_t inner,
-                            int resumes, const int vectors) {
+                            int adds, const int vectors) {
   switch (rows) {
     CK_CASE(1)
     CK_CASE(2)
@@ -86,50 +90,50 @@ CK_INLINE void ck_last_rows(float *out, int64_t stride, int64_t rows, const floa
 
 static void ck_last_rows_1(float *out, int64_t stride, int64_t rows, const float *a, int64_t aRow,
                            int64_t aInner, const float *b, int64_t bStride, int64_t inner,
-                           int resumes) {
-  ck_last_rows(out, stride, rows, a, aRow, aInner, b, bStride, inner, resumes, 1);
+                           int adds) {
+  ck_last_rows(out, stride, rows, a, aRow, aInner, b, bStride, inner, adds, 1);
 }
 static void ck_last_rows_2(float *out, int64_t stride, int64_t rows, const float *a, int64_t aRow,
                            int64_t aInner, const float *b, int64_t bStride, int64_t inner,
-                           int resumes) {
-  ck_last_rows(out, stride, rows, a, aRow, aInner, b, bStride, inner, resumes, 2);
+                           int adds) {
+  ck_last_rows(out, stride, rows, a, aRow, aInner, b, bStride, inner, adds, 2);
 }
 
 /// A whole tile or less, of 1 or 2 whole vectors.
 CK_INLINE void ck_whole(float *out, int64_t stride, int64_t rows, const float *a, int64_t aRow,
-                        int64_t aInner, const float *b, int64_t bStride, int64_t inner, int resumes,
+                        int64_t aInner, const float *b, int64_t bStride, int64_t inner, int adds,
                         const int vectors) {
   if (rows == CK_ROWS) {
     // Strides that are 1 are said to the compiler: a transposed a, and rows that lie one after
     // another.
     if (aRow == 1)
-      ck_tile(out, stride, a, 1, aInner, b, bStride, inner, resumes, CK_ROWS, vectors);
+      ck_tile(out, stride, a, 1, aInner, b, bStride, inner, adds, CK_ROWS, vectors);
     else
-      ck_tile(out, stride, a, aRow, 1, b, bStride, inner, resumes, CK_ROWS, vectors);
+      ck_tile(out, stride, a, aRow, 1, b, bStride, inner, adds, CK_ROWS, vectors);
   } else if (vectors == 1)
-    ck_last_rows_1(out, stride, rows, a, aRow, aInner, b, bStride, inner, resumes);
+    ck_last_rows_1(out, stride, rows, a, aRow, aInner, b, bStride, inner, adds);
   else
-    ck_last_rows_2(out, stride, rows, a, aRow, aInner, b, bStride, inner, resumes);
+    ck_last_rows_2(out, stride, rows, a, aRow, aInner, b, bStride, inner, adds);
 }
 
 /// A tile of `columns` <= CK_PANEL; b's rows have whole vectors. What is no whole vector of out
 /// goes through a copy.
 static void ck_panel_tile(float *out, int64_t stride, int64_t rows, int64_t columns, const float *a,
                           int64_t aRow, int64_t aInner, const float *b, int64_t bStride,
-                          int64_t inner, int resumes) {
+                          int64_t inner, int adds) {
   if (columns == CK_PANEL) {
-    ck_whole(out, stride, rows, a, aRow, aInner, b, bStride, inner, resumes, 2);
+    ck_whole(out, stride, rows, a, aRow, aInner, b, bStride, inner, adds, 2);
   } else if (columns == CK_WIDTH) {
-    ck_whole(out, stride, rows, a, aRow, aInner, b, bStride, inner, resumes, 1);
+    ck_whole(out, stride, rows, a, aRow, aInner, b, bStride, inner, adds, 1);
   } else {
     float copy[CK_ROWS * CK_PANEL] __attribute__((aligned(64)));
-    if (resumes) memset(copy, 0, sizeof copy);
-    for (int64_t r = 0; r < rows && resumes; r++)
+    if (adds) memset(copy, 0, sizeof copy);
+    for (int64_t r = 0; r < rows && adds; r++)
       memcpy(copy + r * CK_PANEL, out + r * stride, (size_t)columns * sizeof(float));
     if (columns > CK_WIDTH)
-      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, resumes, 2);
+      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, adds, 2);
     else
-      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, resumes, 1);
+      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, adds, 1);
     for (int64_t r = 0; r < rows; r++)
       memcpy(out + r * stride, copy + r * CK_PANEL, (size_t)columns * sizeof(float));
   }
@@ -168,12 +172,10 @@ static void ck_pack_panel(float *packed, const CKProduct *p, int64_t k, int64_t 
 }
 
 static void CK(product)(const CKProduct *p, float *packed) {
-  int64_t blocks = (p->inner + CK_DEPTH - 1) / CK_DEPTH;
-  int64_t deep = (p->inner + blocks - 1) / blocks;
   int few = p->rows <= CK_FEW && !p->transposeB;
-  for (int64_t k = 0; k < p->inner; k += deep) {
-    int64_t depth = p->inner - k < deep ? p->inner - k : deep;
-    int resumes = p->add || k > 0;
+  for (int64_t k = 0; k < p->inner; k += CK_DEPTH) {
+    int64_t depth = p->inner - k < CK_DEPTH ? p->inner - k : CK_DEPTH;
+    int adds = p->add || k > 0;
     for (int64_t c = 0; c < p->columns; c += CK_BLOCK_COLUMNS) {
       int64_t end = c + CK_BLOCK_COLUMNS < p->columns ? c + CK_BLOCK_COLUMNS : p->columns;
       for (int64_t j = c; j < end; j += CK_PANEL)
@@ -188,7 +190,7 @@ static void CK(product)(const CKProduct *p, float *packed) {
           int inPlace = few && columns == CK_PANEL;
           ck_panel_tile(p->out + r * p->stride + j, p->stride, rows, columns, a, p->aRow,
                         p->aInner, inPlace ? p->b + k * p->bStride + j : packed + (j - c) * depth,
-                        inPlace ? p->bStride : CK_PANEL, depth, resumes);
+                        inPlace ? p->bStride : CK_PANEL, depth, adds);
         }
       }
     }

@@ -1,9 +1,10 @@
-// Matrix products whose bits depend on nothing but the operands: each output is one chain of fused
-// multiply-adds, in ascending order of the inner dimension, from 0 or from what it is added to.
-// Tiles, blocks and vectors are chosen for speed and change no chain (docs/arithmetic.md).
+// Matrix products whose bits depend on nothing but the operands: each CK_DEPTH steps of the inner
+// dimension are one chain of fused multiply-adds, in ascending order, from 0; the chains are added
+// one after another, and to what an output holds. Tiles and vectors are chosen for speed and change
+// no chain (docs/arithmetic.md). One chain over all steps would round each of them at the size of
+// the whole sum: with the large channels of SmolLM2 that costs its gradients ten times the error.
 //
-// A tile of outputs lives in registers while a block of the inner dimension goes by; between two
-// blocks it lies in memory, where it loses nothing. `a` is read where it lies. Of `b`, CK_DEPTH x
+// A tile of outputs lives in registers while a block of the inner dimension goes by. `a` is read where it lies. Of `b`, CK_DEPTH x
 // CK_BLOCK_COLUMNS are copied (and turned) into panels as wide as a tile, which then lie in the
 // second level cache (Goto & van de Geijn 2008, with the loops over `a` left out: one core's rows
 // are few).

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 enum {
-  CK_DEPTH = 576,         // most steps of the inner dimension at a time
+  CK_DEPTH = 576,         // steps of the inner dimension at a time; decides bits
   CK_BLOCK_COLUMNS = 96,  // columns that are packed together, a multiple of all tiles' columns
 };
 

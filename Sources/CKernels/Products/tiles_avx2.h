@@ -7,6 +7,7 @@
 #define CK_LOAD(p) _mm256_loadu_ps(p)
 #define CK_STORE(p, v) _mm256_storeu_ps(p, v)
 #define CK_SPREAD(x) _mm256_set1_ps(x)
+#define CK_ADD(a, b) _mm256_add_ps(a, b)
 #define CK_FUSED(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define CK_TURN ck_turn_8
 

@@ -7,6 +7,7 @@
 #define CK_LOAD(p) _mm512_loadu_ps(p)
 #define CK_STORE(p, v) _mm512_storeu_ps(p, v)
 #define CK_SPREAD(x) _mm512_set1_ps(x)
+#define CK_ADD(a, b) _mm512_add_ps(a, b)
 #define CK_FUSED(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define CK_TURN ck_turn_16
 

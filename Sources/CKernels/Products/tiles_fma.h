@@ -15,6 +15,10 @@ static inline __attribute__((always_inline)) void ck_store_4(float *p, CKQuad v)
 static inline __attribute__((always_inline)) CKQuad ck_spread_4(float x) {
   return (CKQuad){{x, x, x, x}};
 }
+static inline __attribute__((always_inline)) CKQuad ck_add_4(CKQuad a, CKQuad b) {
+  for (int i = 0; i < 4; i++) a.lanes[i] += b.lanes[i];
+  return a;
+}
 static inline __attribute__((always_inline)) CKQuad ck_fused_4(CKQuad a, CKQuad b, CKQuad c) {
   for (int i = 0; i < 4; i++) c.lanes[i] = fmaf(a.lanes[i], b.lanes[i], c.lanes[i]);
   return c;
@@ -26,6 +30,7 @@ static inline __attribute__((always_inline)) CKQuad ck_fused_4(CKQuad a, CKQuad 
 #define CK_LOAD(p) ck_load_4(p)
 #define CK_STORE(p, v) ck_store_4(p, v)
 #define CK_SPREAD(x) ck_spread_4(x)
+#define CK_ADD(a, b) ck_add_4(a, b)
 #define CK_FUSED(a, b, c) ck_fused_4(a, b, c)
 #define CK_TURN ck_turn_4
 
