@@ -24,8 +24,8 @@ public enum Accumulation: Float, Sendable {
 
 /// Computes `out` (rows, columns) = op(`a`) op(`b`), all row-major with a stride per matrix.
 ///
-/// With `ProductLibrary.own`, each 576 steps of `inner` are one chain of fused multiply-adds from 0, and the
-/// chains are added in ascending order, on every CPU.
+/// With `ProductLibrary.own`, each 576 steps of `inner` are one chain of fused multiply-adds from
+/// 0, and the chains are added in ascending order, on every CPU.
 /// - Precondition: strides are at least the stored matrices' widths.
 @inline(__always)
 public func matmul(

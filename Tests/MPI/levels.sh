@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Short runs have one digest for every instruction set of this CPU, number of ranks and number of threads:
-# the one in Tests/MPI/levels.digests, which was found on other CPUs too.
+# the one in Tests/MPI/levels.digests.
 # Usage: Tests/MPI/levels.sh [BINARY_DIRECTORY]. Prints one line a check and, last, "N passed, N failed,
 # N skipped".
 set -u

@@ -81,7 +81,8 @@ void ck_round_to_blocks(void *blocks, const float *in, int64_t count, int format
 
 void ck_block_product(float *out, const float *a, const void *blocks, int64_t rows, int64_t outputs,
                       int64_t inputs, int format, int backward, int add) {
-  // A tile of the matrix at a time; its bits in fp32 are the same wherever a tile ends.
+  // A tile of the matrix at a time. A product is cut at the same steps, so the bits are those of a
+  // product with the widened matrix.
   static _Thread_local float tile[CK_DEPTH * CK_BLOCK_COLUMNS] __attribute__((aligned(64)));
   int64_t bytes = ck_block_bytes(format), stride = inputs / CK_BLOCK_WEIGHTS * bytes;
   int64_t columns = backward ? inputs : outputs, inner = backward ? outputs : inputs;

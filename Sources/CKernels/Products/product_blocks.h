@@ -7,7 +7,6 @@
 //                                 `to` being CK_PANEL apart
 //   CK(name)                      the name of a kernel of this instruction set
 #include <stdint.h>
-#include <string.h>
 
 #include "../Vector/arithmetic.h"
 #include "products.h"
@@ -23,8 +22,8 @@ enum {
 #define CK_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/// One tile: `rows` x `vectors` vectors of out. Each output is one chain of fused multiply-adds over
-/// k, from 0; `adds` says that it is added to what out holds.
+/// One tile: `rows` x `vectors` vectors of out. Each output is one chain of fused multiply-adds
+/// over k, from 0; `adds` says that it is added to what out holds.
 CK_INLINE void ck_tile(float *out, int64_t stride, const float *a, int64_t aRow, int64_t aInner,
                        const float *b, int64_t bStride, int64_t inner, int adds, const int rows,
                        const int vectors) {
@@ -32,8 +31,7 @@ CK_INLINE void ck_tile(float *out, int64_t stride, const float *a, int64_t aRow,
   CK_UNROLL
   for (int r = 0; r < rows; r++) {
     CK_UNROLL
-    for (int v = 0; v < vectors; v++)
-      sums[r][v] = CK_SPREAD(0.0f);
+    for (int v = 0; v < vectors; v++) sums[r][v] = CK_SPREAD(0.0f);
   }
 #pragma GCC unroll 1
   for (int64_t k = 0; k < inner; k++) {
@@ -61,7 +59,7 @@ CK_INLINE void ck_tile(float *out, int64_t stride, const float *a, int64_t aRow,
 
 #define CK_CASE(n)                                                                                 \
   case n:                                                                                          \
-    ck_tile(out, stride, a, aRow, aInner, b, bStride, inner, adds, n, vectors);                 \
+    ck_tile(out, stride, a, aRow, aInner, b, bStride, inner, adds, n, vectors);                    \
     break;
 
 /// A tile of fewer rows.
@@ -127,15 +125,14 @@ static void ck_panel_tile(float *out, int64_t stride, int64_t rows, int64_t colu
     ck_whole(out, stride, rows, a, aRow, aInner, b, bStride, inner, adds, 1);
   } else {
     float copy[CK_ROWS * CK_PANEL] __attribute__((aligned(64)));
-    if (adds) memset(copy, 0, sizeof copy);
-    for (int64_t r = 0; r < rows && adds; r++)
-      memcpy(copy + r * CK_PANEL, out + r * stride, (size_t)columns * sizeof(float));
     if (columns > CK_WIDTH)
-      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, adds, 2);
+      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, 0, 2);
     else
-      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, adds, 1);
-    for (int64_t r = 0; r < rows; r++)
-      memcpy(out + r * stride, copy + r * CK_PANEL, (size_t)columns * sizeof(float));
+      ck_whole(copy, CK_PANEL, rows, a, aRow, aInner, b, bStride, inner, 0, 1);
+    for (int64_t r = 0; r < rows; r++, out += stride) {
+      const float *sums = copy + r * CK_PANEL;
+      for (int64_t c = 0; c < columns; c++) out[c] = adds ? out[c] + sums[c] : sums[c];
+    }
   }
 }
 

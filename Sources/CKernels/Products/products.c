@@ -4,10 +4,10 @@
 // no chain (docs/arithmetic.md). One chain over all steps would round each of them at the size of
 // the whole sum: with the large channels of SmolLM2 that costs its gradients ten times the error.
 //
-// A tile of outputs lives in registers while a block of the inner dimension goes by. `a` is read where it lies. Of `b`, CK_DEPTH x
-// CK_BLOCK_COLUMNS are copied (and turned) into panels as wide as a tile, which then lie in the
-// second level cache (Goto & van de Geijn 2008, with the loops over `a` left out: one core's rows
-// are few).
+// A tile of outputs lives in registers while a block of the inner dimension goes by. `a` is read
+// where it lies. Of `b`, CK_DEPTH x CK_BLOCK_COLUMNS are copied (and turned) into panels as wide as
+// a tile, which then lie in the second level cache (Goto & van de Geijn 2008, with the loops over
+// `a` left out: one core's rows are few).
 #include "../Levels/table.h"
 
 void ck_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64_t inner,

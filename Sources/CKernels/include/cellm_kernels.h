@@ -81,8 +81,8 @@ void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t
 
 /// out (rows, columns) = a b, or added to what it holds: a's element (r, k) is at
 /// r * aRow + k * aInner, one of which is 1; b is (inner, columns), or (columns, inner) where
-/// transposeB is set. Each 576 steps of k are one chain of fused multiply-adds from 0; the chains are
-/// added to each other, and to what out holds, in ascending k.
+/// transposeB is set. Each 576 steps of k are one chain of fused multiply-adds from 0; the chains
+/// are added to each other, and to what out holds, in ascending k.
 void ck_product(float *out, int64_t stride, int64_t rows, int64_t columns, int64_t inner,
                 const float *a, int64_t aRow, int64_t aInner, const float *b, int64_t bStride,
                 int transposeB, int add);
