@@ -20,13 +20,15 @@ enum AdapterFields {
     "init_lora_weights": .computed,
     "exclude_modules": .withoutEffect, "layers_pattern": .withoutEffect,
     "ensure_weight_tying": .withoutEffect, "runtime_config": .withoutEffect,
+    // PEFT sets it by the kind of the module, whatever the file says.
+    "fan_in_fan_out": .withoutEffect,
     "megatron_core": .withoutEffect, "qalora_group_size": .withoutEffect,
     // Parameters of ways to begin, which init_lora_weights names.
     "loftq_config": .withoutEffect, "eva_config": .withoutEffect, "corda_config": .withoutEffect,
     "lora_ga_config": .withoutEffect,
     // Other computations than W x + scale * B A x.
     "bias": .only([.string("none")]), "lora_bias": falseOnly, "use_dora": falseOnly,
-    "fan_in_fan_out": falseOnly, "use_qalora": falseOnly, "use_bdlora": falseOnly,
+    "use_qalora": falseOnly, "use_bdlora": falseOnly,
     "rank_pattern": emptyOnly, "alpha_pattern": emptyOnly, "layer_replication": emptyOnly,
     "target_parameters": emptyOnly, "trainable_token_indices": emptyOnly,
     "alora_invocation_tokens": .only([]), "megatron_config": .only([]),

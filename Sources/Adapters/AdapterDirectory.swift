@@ -104,7 +104,7 @@ private struct WrittenConfiguration: Encodable {
   var modules_to_save: [String]?
   var layers_to_transform: [Int]?
   var bias = "none"
-  var fan_in_fan_out = false
+  var fan_in_fan_out: Bool
   var use_rslora: Bool
   var use_dora = false
   var inference_mode = true
@@ -115,17 +115,25 @@ private struct WrittenConfiguration: Encodable {
   init(layout: TrainableLayout, configuration: ModelConfiguration, baseModel: String) {
     base_model_name_or_path = baseModel
     task_type = layout.taskHead.peftTask
-    modules_to_save = layout.taskHead.peftModules
+    modules_to_save = layout.taskHead.peftModules.map { $0 + layout.modulesBesideHead }
     r = layout.lora.loraRank
     lora_alpha = layout.lora.alpha
     lora_dropout = layout.lora.dropout
     use_rslora = layout.lora.isRankStabilized
     layers_to_transform = layout.lora.layers
     target_modules = layout.adaptedModules(configuration)
+    fan_in_fan_out = target_modules.contains { configuration.isStoredTransposed($0) }
   }
 }
 
 extension TrainableLayout {
+  /// Modules of the trained head that are not within the module of its product.
+  fileprivate var modulesBesideHead: [String] {
+    guard let head, let dense = head.dense else { return [] }
+    let (module, product) = (dense.weight.module, head.weight.module)
+    return module.split(separator: ".")[0] == product.split(separator: ".")[0] ? [] : [module]
+  }
+
   /// Module paths of the adapted layers, in the order of the vector.
   func adaptedModules(_ configuration: ModelConfiguration) -> [String] {
     segments.compactMap { segment in

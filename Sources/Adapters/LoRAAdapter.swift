@@ -3,8 +3,9 @@
 //   h = dropout(x) A^T,  y += scale * h B^T
 //   dB += scale * dy^T h,  dh = scale * dy B,  dA += dh^T dropout(x),  dx += dropout'(dh A)
 //
-// The A's of a group are one matrix (see TrainableLayout), so h of q, k and v is one product.
-// Like the reference, dropout draws its own mask for each linear layer; then h takes a product each.
+// The A's of a group are one matrix (see TrainableLayout), so h of q, k and v is one product. A module
+// that holds several layers has one A and one h, and each layer has its rows of B.
+// Like the reference, dropout draws its own mask for each module; then h takes a product each.
 
 public import Kernels
 public import RandomStreams
@@ -61,7 +62,9 @@ public final class LoRAAdapter: LinearAdapter {
   /// Whether this layer carries a pair.
   public func writesOutput(of role: LinearRole, layer: Int) -> Bool {
     parameters != nil
-      && layout.placement(role.group, layer: layer)?.layers.contains { $0.role == role } == true
+      && layout.placement(role.group, layer: layer)?.pairs.contains {
+        $0.slices.contains { $0.role == role }
+      } == true
   }
 
   /// h = scale * x A^T, then y = h B^T or y += h B^T, for every adapted layer of the group.
@@ -74,8 +77,8 @@ public final class LoRAAdapter: LinearAdapter {
     let rank = layout.lora.loraRank
     let h = hidden(group, layer)
     if dropoutKey != nil && dropped != nil {
-      for (index, linear) in placement.layers.enumerated() {
-        drop(input, placement, linear, layer, tokens)
+      for (index, pair) in placement.pairs.enumerated() {
+        drop(input, placement, pair, layer, tokens)
         linearForward(
           output: h + index * rank, outputStride: placement.rows, input: dropped!,
           weight: parameters + placement.aOffset + index * rank * placement.inputs,
@@ -88,11 +91,13 @@ public final class LoRAAdapter: LinearAdapter {
     }
     // The scale goes into h: it is kept for the gradient of B, and products need no factor.
     scale(h, by: layout.lora.scale, count: tokens * placement.rows)
-    for (index, linear) in placement.layers.enumerated() {
-      linearForward(
-        output: outputs[linear.index], input: h + index * rank, inputStride: placement.rows,
-        weight: parameters + linear.bOffset, tokens: tokens, inputs: rank,
-        outputs: linear.outputs, accumulation)
+    for (index, pair) in placement.pairs.enumerated() {
+      for slice in pair.slices {
+        linearForward(
+          output: outputs[slice.index], input: h + index * rank, inputStride: placement.rows,
+          weight: parameters + slice.bOffset, tokens: tokens, inputs: rank,
+          outputs: slice.outputs, accumulation)
+      }
     }
   }
 
@@ -105,15 +110,19 @@ public final class LoRAAdapter: LinearAdapter {
     else { preconditionFailure("no gradient to add to for \(group) of layer \(layer)") }
     let rank = layout.lora.loraRank
     let h = hidden(group, layer)
-    for (index, linear) in placement.layers.enumerated() {
-      linearBackwardWeight(
-        dWeight: gradient + linear.bOffset, dOutput: dOutputs[linear.index],
-        input: h + index * rank, inputStride: placement.rows, tokens: tokens, inputs: rank,
-        outputs: linear.outputs)
-      linearBackwardInput(
-        dInput: dHidden + index * rank, dInputStride: placement.rows,
-        dOutput: dOutputs[linear.index], weight: parameters + linear.bOffset, tokens: tokens,
-        inputs: rank, outputs: linear.outputs)
+    for (index, pair) in placement.pairs.enumerated() {
+      var accumulation = Accumulation.overwrite
+      for slice in pair.slices {
+        linearBackwardWeight(
+          dWeight: gradient + slice.bOffset, dOutput: dOutputs[slice.index],
+          input: h + index * rank, inputStride: placement.rows, tokens: tokens, inputs: rank,
+          outputs: slice.outputs)
+        linearBackwardInput(
+          dInput: dHidden + index * rank, dInputStride: placement.rows,
+          dOutput: dOutputs[slice.index], weight: parameters + slice.bOffset, tokens: tokens,
+          inputs: rank, outputs: slice.outputs, accumulation)
+        accumulation = .add
+      }
     }
     scale(dHidden, by: layout.lora.scale, count: tokens * placement.rows)
     guard dropoutKey != nil && dropped != nil else {
@@ -128,9 +137,9 @@ public final class LoRAAdapter: LinearAdapter {
       return
     }
     dInput?.update(repeating: 0, count: tokens * placement.inputs)
-    for (index, linear) in placement.layers.enumerated() {
+    for (index, pair) in placement.pairs.enumerated() {
       let offset = placement.aOffset + index * rank * placement.inputs
-      drop(input, placement, linear, layer, tokens)
+      drop(input, placement, pair, layer, tokens)
       linearBackwardWeight(
         dWeight: gradient + offset, dOutput: dHidden + index * rank,
         dOutputStride: placement.rows, input: dropped!, tokens: tokens,
@@ -150,17 +159,17 @@ public final class LoRAAdapter: LinearAdapter {
     buffers.hidden + hiddenOffsets[layout.placementIndex(group, layer: layer)]
   }
 
-  /// Fills `masks` with 0 or 1 / (1 - p) and `dropped` with the masked input. The mask of a linear
-  /// layer is a function of the key, the layer and its role alone: the backward pass draws it again.
+  /// Fills `masks` with 0 or 1 / (1 - p) and `dropped` with the masked input. The mask of a
+  /// module is a function of the key, the layer and its role alone: the backward pass draws it again.
   private func drop(
-    _ input: Floats, _ placement: GroupPlacement, _ linear: GroupPlacement.Layer, _ layer: Int,
+    _ input: Floats, _ placement: GroupPlacement, _ pair: GroupPlacement.Pair, _ layer: Int,
     _ tokens: Int
   ) {
     guard let key = dropoutKey, let dropped, let masks else { return }
     // The seed, the micro-batch and the linear layer make the Philox key; the rest is its counter.
     let linears = layout.layerCount * LinearRole.allCases.count
     let place = UInt64(
-      key.microBatch * linears + layer * LinearRole.allCases.count + linear.role.rawValue + 1)
+      key.microBatch * linears + layer * LinearRole.allCases.count + pair.role.rawValue + 1)
     var stream = RandomStream(
       seed: key.seed ^ (place &* 0x9E37_79B9_7F4A_7C15), purpose: .dropout, round: key.round,
       client: key.client, step: key.step)

@@ -34,7 +34,7 @@ public struct MergedBase: Sendable {
         var tensors: [TensorToWrite] = []
         var next = 0
         for place in layout.adaptedPlaces {
-          let size = configuration.size(of: place.role)
+          let size = configuration.module(of: place.role)
           let count = size.inputs * size.outputs
           tensors.append(
             TensorToWrite(
@@ -70,7 +70,7 @@ public struct MergedBase: Sendable {
       return values
     }
     matrices = try layout.adaptedPlaces.map { place in
-      let size = configuration.size(of: place.role)
+      let size = configuration.module(of: place.role)
       return try floats(Self.name(of: place, configuration), [size.outputs, size.inputs])
     }
     vector = [Float](repeating: 0, count: layout.parameterCount)

@@ -1,7 +1,6 @@
 // A full Hugging Face model directory: the adapter folded into the weights, W + scale * B A, or the
 // weights as full fine-tuning left them.
 
-internal import Foundation
 internal import Kernels
 internal import Safetensors
 public import Transformers
@@ -33,18 +32,25 @@ public enum MergedModel {
       case .f32, .f16, .bf16: break
       default: continue  // position_ids of old checkpoints, which no model reads
       }
-      var values = try files.readFloats(named: tensor.name)
-      if let found = merged[full] { values = found }
+      let stored = try files.readFloats(named: tensor.name)
+      let orientation = StoredOrientation(tensor: full, shape: tensor.shape, model.configuration)
+      var values = merged[full] ?? orientation.toRows(stored)
       layout.addProduct(to: &values, tensor: full, vector: vector, model: model)
       tensors.append(
-        TensorToWrite(
-          name: full, shape: tensor.shape, floats: values))
+        TensorToWrite(name: full, shape: tensor.shape, floats: orientation.fromRows(values)))
     }
     for (name, segment) in replaced.sorted(by: {
       ($0.value.range.lowerBound, $0.key) < ($1.value.range.lowerBound, $1.key)
     }) {
+      let isTransposed =
+        segment.shape.count == 2 && model.configuration.isStoredTransposed(name)
+      let orientation = StoredOrientation(
+        tensor: name, shape: isTransposed ? segment.shape.reversed() : segment.shape,
+        model.configuration)
       tensors.append(
-        TensorToWrite(name: name, shape: segment.shape, floats: Array(vector[segment.range])))
+        TensorToWrite(
+          name: name, shape: orientation.shape,
+          floats: orientation.fromRows(Array(vector[segment.range]))))
     }
     try SafetensorsWriter.write(
       tensors, metadata: ["format": "pt"], to: path + "/model.safetensors")
@@ -59,28 +65,60 @@ public enum MergedModel {
     guard let bytes = try contentsIfThere(of: source) else {
       throw ModelError(path: source, reason: "no such file", isMissing: true)
     }
-    guard var json = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any] else {
+    guard case .object(var json)? = try? JSONValue(parsing: bytes) else {
       throw ModelError(path: source, reason: "not a JSON object")
     }
-    json["torch_dtype"] = "float32"
-    json["dtype"] = "float32"
-    if model.languageHead != nil { json["tie_word_embeddings"] = model.tiesLanguageHead }
+    json["torch_dtype"] = .string("float32")
+    json["dtype"] = .string("float32")
+    if model.languageHead != nil { json["tie_word_embeddings"] = .bool(model.tiesLanguageHead) }
     if let labels = layout.taskHead.labels {
-      let family = model.configuration.family
-      json["architectures"] = [family.classifier(of: json["model_type"] as? String)].compactMap {
-        $0
-      }
+      var type: String?
+      if case .string(let text)? = json["model_type"] { type = text }
+      json["architectures"] = .array(
+        [model.configuration.family.classifier(of: type)].compactMap { $0.map(JSONValue.string) })
       for name in ["num_labels", "_num_labels"] { json[name] = nil }
       let names = (0..<labels).map { $0 < labelNames.count ? labelNames[$0] : "LABEL_\($0)" }
-      json["id2label"] = Dictionary(
-        uniqueKeysWithValues: names.enumerated().map { (String($0), $1) })
-      json["label2id"] = Dictionary(
-        names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+      json["id2label"] = .object(
+        Dictionary(
+          uniqueKeysWithValues: names.enumerated().map { (String($0), JSONValue.string($1)) }))
+      json["label2id"] = .object(
+        Dictionary(
+          names.enumerated().map { ($1, JSONValue.number(String($0))) },
+          uniquingKeysWith: { first, _ in first }))
     }
-    let output = try JSONSerialization.data(
-      withJSONObject: json, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+    let output = Array((JSONValue.object(json).document() + "\n").utf8)
     try writeAtomically(to: path + "/config.json") { file in
       try output.withUnsafeBytes { try file.append($0) }
+    }
+  }
+}
+
+/// The way in which files hold a matrix: as rows of outputs, or transposed (Conv1D of GPT-2).
+private struct StoredOrientation {
+  /// The shape in files.
+  let shape: [Int]
+  private let isTransposed: Bool
+
+  init(tensor: String, shape: [Int], _ configuration: ModelConfiguration) {
+    self.shape = shape
+    isTransposed = shape.count == 2 && configuration.isStoredTransposed(tensor)
+  }
+
+  /// Values of a file as rows of outputs.
+  func toRows(_ values: [Float]) -> [Float] {
+    isTransposed ? transposed(values, rows: shape[0], columns: shape[1]) : values
+  }
+
+  /// Rows of outputs as files hold them.
+  func fromRows(_ values: [Float]) -> [Float] {
+    isTransposed ? transposed(values, rows: shape[1], columns: shape[0]) : values
+  }
+
+  private func transposed(_ values: [Float], rows: Int, columns: Int) -> [Float] {
+    [Float](unsafeUninitializedCapacity: values.count) { buffer, count in
+      let out = UnsafeMutableBufferPointer(rebasing: buffer[..<values.count])
+      transpose(values, rows: rows, columns: columns, into: out)
+      count = values.count
     }
   }
 }

@@ -1,10 +1,12 @@
 // The part of a task that decides the trainable vector and the files that are written, as a value:
 // adapters do not know what a task computes (target FineTuning does).
 
+package import Transformers
+
 /// The parts of the model after the blocks that a task uses, and the task's names in PEFT.
 package struct TaskHead: Sendable, Equatable {
-  /// True if the task computes with the model's pooler, where the model has one.
-  package var usesPooler: Bool
+  /// The hidden state that the task reads; nil if it reads those of all tokens.
+  package var pooling: Pooling?
   /// True if the task computes with the model's own product to the vocabulary.
   package var usesLanguageHead: Bool
   /// The labels of a new head that is trained; nil for no new head.
@@ -16,13 +18,18 @@ package struct TaskHead: Sendable, Equatable {
 
   /// A head of these parts.
   package init(
-    usesPooler: Bool, usesLanguageHead: Bool, labels: Int?, peftTask: String,
+    pooling: Pooling?, usesLanguageHead: Bool, labels: Int?, peftTask: String,
     peftModules: [String]?
   ) {
-    self.usesPooler = usesPooler
+    self.pooling = pooling
     self.usesLanguageHead = usesLanguageHead
     self.labels = labels
     self.peftTask = peftTask
     self.peftModules = peftModules
+  }
+
+  /// True if the task computes with the pooler of such a model, where there is one.
+  package func usesPooler(of configuration: ModelConfiguration) -> Bool {
+    pooling.map { configuration.hasPooler(after: $0) } ?? false
   }
 }

@@ -27,7 +27,7 @@ package struct BaseWeightLayout: Sendable, Equatable {
   init(model: PretrainedModel, head: TaskHead) {
     configuration = model.configuration
     parts = ModelParts(
-      hasPooler: head.usesPooler && model.parts.hasPooler,
+      hasPooler: head.usesPooler(of: configuration) && model.parts.hasPooler,
       languageHead: head.usesLanguageHead ? model.parts.languageHead : nil)
     var segments: [TrainableSegment] = []
     // Whatever stands there: only names and shapes are looked at.

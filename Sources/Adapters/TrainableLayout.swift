@@ -15,9 +15,9 @@ public import Transformers
 public struct TrainableSegment: Sendable, Equatable {
   /// What the tensor is.
   public enum Kind: Sendable, Equatable {
-    /// A of one linear layer, (r, inputs).
+    /// A of one linear module, (r, inputs); the layer stands for the module.
     case loraA(LinearRole)
-    /// B of one linear layer, (outputs, r).
+    /// B of one linear module, (outputs, r).
     case loraB(LinearRole)
     /// A tensor of the model itself, which full fine-tuning trains.
     case base
@@ -55,6 +55,9 @@ public struct TrainableSegment: Sendable, Equatable {
     let prefix = TrainableLayout.adapterPrefix
     return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
   }
+
+  /// The path of the module in the model.
+  var module: String { modelName.split(separator: ".").dropLast().joined(separator: ".") }
 }
 
 /// The classification head's part of the vector.
@@ -80,15 +83,22 @@ package struct HeadSegments: Sendable {
 
 /// One group's part of the vector: its A's as one matrix, then its B's.
 struct GroupPlacement: Sendable, Equatable {
-  /// The adapted layers: index in the group's roles, and where its B starts.
-  struct Layer: Sendable, Equatable {
+  /// The outputs of one layer: its index in the group's roles, and where its rows of B start.
+  struct Slice: Sendable, Equatable {
     let role: LinearRole
     let index: Int
     let outputs: Int
     let bOffset: Int
   }
 
-  let layers: [Layer]
+  /// An adapted module: one A, and a B whose rows belong to the layers of the module.
+  struct Pair: Sendable, Equatable {
+    /// The layer that stands for the module.
+    let role: LinearRole
+    let slices: [Slice]
+  }
+
+  let pairs: [Pair]
   let aOffset: Int
   let inputs: Int
   /// Rows of all A's together.
@@ -133,7 +143,7 @@ public struct TrainableLayout: Sendable, Equatable {
     for layer in 0..<configuration.layerCount {
       for group in LinearGroup.inBlock { builder.add(group, layer: layer) }
     }
-    builder.addOutsideBlocks(.pooler, if: head.usesPooler && hasPooler)
+    builder.addOutsideBlocks(.pooler, if: head.usesPooler(of: configuration) && hasPooler)
     builder.addOutsideBlocks(
       .languageHead,
       if: head.usesLanguageHead && configuration.names.languageHead.transform != nil)
@@ -243,32 +253,37 @@ private struct LayoutBuilder {
 
   mutating func add(_ group: LinearGroup, layer: Int?) {
     let roles = configuration.roles(of: group)
-    let paths = roles.map { configuration.moduleName(of: $0, layer: layer ?? 0) }
-    seenPaths += paths
-    let adapted = roles.indices.filter { lora.adapts(modulePath: paths[$0], layer: layer) }
+    let modules = configuration.modules(of: group).map {
+      (module: $0, path: configuration.moduleName(of: $0.role, layer: layer ?? 0))
+    }
+    seenPaths += modules.map(\.path)
+    let adapted = modules.filter { lora.adapts(modulePath: $0.path, layer: layer) }
     guard !adapted.isEmpty else {
       placements.append(nil)
       return
     }
     let aOffset = count
-    let inputs = configuration.size(of: roles[adapted[0]]).inputs
-    for index in adapted {
+    let inputs = adapted[0].module.inputs
+    for (module, path) in adapted {
       append(
-        paths[index] + ".lora_A.weight", .loraA(roles[index]), layer: layer,
+        path + ".lora_A.weight", .loraA(module.role), layer: layer,
         shape: [lora.loraRank, inputs])
     }
-    var layers: [GroupPlacement.Layer] = []
-    for index in adapted {
-      let outputs = configuration.size(of: roles[index]).outputs
-      layers.append(
-        .init(role: roles[index], index: index, outputs: outputs, bOffset: count))
+    var pairs: [GroupPlacement.Pair] = []
+    for (module, path) in adapted {
+      let slices = module.parts.map { part in
+        GroupPlacement.Slice(
+          role: part.role, index: roles.firstIndex(of: part.role)!, outputs: part.rows.count,
+          bOffset: count + part.rows.lowerBound * lora.loraRank)
+      }
+      pairs.append(.init(role: module.role, slices: slices))
       append(
-        paths[index] + ".lora_B.weight", .loraB(roles[index]), layer: layer,
-        shape: [outputs, lora.loraRank])
+        path + ".lora_B.weight", .loraB(module.role), layer: layer,
+        shape: [module.outputs, lora.loraRank])
     }
     placements.append(
       GroupPlacement(
-        layers: layers, aOffset: aOffset, inputs: inputs, rows: lora.loraRank * layers.count))
+        pairs: pairs, aOffset: aOffset, inputs: inputs, rows: lora.loraRank * pairs.count))
   }
 
   mutating func addOutsideBlocks(_ group: LinearGroup, if condition: Bool) {

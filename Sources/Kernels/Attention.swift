@@ -39,6 +39,21 @@ public struct AttentionSpan: Sendable, Equatable {
   }
 }
 
+/// The keys that a query sees around its own position (sliding window, Beltagy et al. 2020).
+public struct AttentionWindow: Sendable, Equatable {
+  /// Keys before its own.
+  public var before: Int
+  /// Keys after its own; 0 under a causal mask.
+  public var after: Int
+
+  /// A window of `before` + 1 + `after` keys.
+  public init(before: Int, after: Int) {
+    precondition(before >= 0 && after >= 0, "a window of \(before) and \(after) keys")
+    self.before = before
+    self.after = after
+  }
+}
+
 /// The sizes that attention needs: query heads, key/value heads (grouped queries, Ainslie et al.
 /// 2023), channels of a head, and the mask.
 public struct AttentionShape: Sendable, Equatable {
@@ -50,9 +65,16 @@ public struct AttentionShape: Sendable, Equatable {
   public var headSize: Int
   /// Whether a query sees only keys up to its own position.
   public var isCausal: Bool
+  /// The keys around a query that it sees; nil for all. Nothing comes after it if `isCausal`.
+  public var window: AttentionWindow?
+  /// Factor of the scores: 1 / sqrt(D) unless told otherwise.
+  public var scale: Float
 
   /// Shape with `heads` a multiple of `keyValueHeads`.
-  public init(heads: Int, keyValueHeads: Int, headSize: Int, isCausal: Bool) {
+  public init(
+    heads: Int, keyValueHeads: Int, headSize: Int, isCausal: Bool, window: AttentionWindow? = nil,
+    scale: Float? = nil
+  ) {
     precondition(
       keyValueHeads > 0 && heads % keyValueHeads == 0,
       "\(heads) query heads do not divide over \(keyValueHeads) key/value heads")
@@ -60,6 +82,8 @@ public struct AttentionShape: Sendable, Equatable {
     self.keyValueHeads = keyValueHeads
     self.headSize = headSize
     self.isCausal = isCausal
+    self.window = window
+    self.scale = scale ?? 1 / Float(headSize).squareRoot()
   }
 
   /// Floats of scratch that one call needs for sequences up to `longest` tokens.
@@ -67,31 +91,54 @@ public struct AttentionShape: Sendable, Equatable {
 
   /// Queries of a tile. Narrow under a causal mask, since what a tile computes behind its queries'
   /// own positions is thrown away: 1/4 more than needed at 128 tokens, where one tile is twice it.
-  var tile: Int { isCausal ? 32 : attentionTile }
-  var scale: Float { 1 / Float(headSize).squareRoot() }
+  /// A window is such a mask too.
+  var tile: Int { isCausal || window != nil ? 32 : attentionTile }
   var queryStride: Int { heads * headSize }
   var keyStride: Int { keyValueHeads * headSize }
 
   /// Calls `body` for each head and each tile of queries of `span`.
   @inline(__always)
   func forEachTile(
-    _ span: AttentionSpan, _ body: (_ head: Int, _ first: Int, _ rows: Int, _ keys: Int) -> Void
+    _ span: AttentionSpan, _ body: (_ head: Int, _ tile: AttentionTile) -> Void
   ) {
     for head in 0..<heads {
       var first = 0
       while first < span.queryCount {
         let rows = min(tile, span.queryCount - first)
-        let keys = isCausal ? span.queryStart + first + rows : span.length
-        body(head, first, rows, keys)
+        body(head, AttentionTile(first: first, rows: rows, of: span, self))
         first += rows
       }
     }
   }
+}
 
-  /// Keys that the first query of a tile sees; each later query sees one more if causal.
+/// Some queries of a span, with the keys that any of them sees.
+struct AttentionTile {
+  /// First query, counted from the span's first.
+  let first: Int
+  /// Number of queries.
+  let rows: Int
+  /// First key, counted from the sequence's start.
+  let firstKey: Int
+  /// Number of keys.
+  let keys: Int
+  /// Keys of the tile up to the last that the first query sees; each later query sees one more.
+  let visible: Int64
+  /// Keys of the tile before the first that the first query sees, one more for each later query;
+  /// below zero where a query sees all of them.
+  let hidden: Int64
+
   @inline(__always)
-  func visible(_ span: AttentionSpan, first: Int) -> Int64 {
-    isCausal ? Int64(span.queryStart + first + 1) : Int64(span.length)
+  init(first: Int, rows: Int, of span: AttentionSpan, _ shape: AttentionShape) {
+    self.first = first
+    self.rows = rows
+    let query = span.queryStart + first
+    let after = shape.isCausal ? 0 : shape.window?.after ?? span.length
+    let before = shape.window?.before ?? span.length
+    firstKey = max(0, query - before)
+    keys = min(span.length, query + rows + after) - firstKey
+    visible = Int64(min(span.length, query + 1 + after) - firstKey)
+    hidden = Int64(query - before - firstKey)
   }
 }
 
@@ -106,17 +153,18 @@ public func attentionForward(
   let size = shape.headSize
   let group = shape.heads / shape.keyValueHeads
   for span in spans {
-    shape.forEachTile(span) { head, first, rows, keys in
+    shape.forEachTile(span) { head, tile in
+      let (rows, keys) = (tile.rows, tile.keys)
       let offset = head * size
-      let keyOffset = span.start * shape.keyStride + (head / group) * size
-      let outRow = span.outputStart + first
+      let keyOffset = (span.start + tile.firstKey) * shape.keyStride + (head / group) * size
+      let outRow = span.outputStart + tile.first
       matmul(
         scratch, stride: keys, rows: rows, columns: keys, inner: size,
-        query + (span.start + span.queryStart + first) * shape.queryStride + offset,
+        query + (span.start + span.queryStart + tile.first) * shape.queryStride + offset,
         strideA: shape.queryStride, key + keyOffset, strideB: shape.keyStride, transposeB: true)
       ck_attention_softmax(
         scratch, Int64(keys), logSumExp + head * queries + outRow, Int64(rows), Int64(keys),
-        shape.visible(span, first: first), shape.scale)
+        tile.visible, tile.hidden, shape.scale)
       matmul(
         out + outRow * shape.queryStride + offset, stride: shape.queryStride, rows: rows,
         columns: size, inner: keys, scratch, strideA: keys, value + keyOffset,
@@ -142,12 +190,13 @@ public func attentionBackward(
     let probabilities = scratch
     let dProbabilities = scratch + attentionTile * span.length
     let delta = scratch + 2 * attentionTile * span.length
-    shape.forEachTile(span) { head, first, rows, keys in
+    shape.forEachTile(span) { head, tile in
+      let (rows, keys) = (tile.rows, tile.keys)
       let offset = head * size
-      let keyOffset = span.start * shape.keyStride + (head / group) * size
-      let outRow = span.outputStart + first
+      let keyOffset = (span.start + tile.firstKey) * shape.keyStride + (head / group) * size
+      let outRow = span.outputStart + tile.first
       let queryOffset =
-        (span.start + span.queryStart + first) * shape.queryStride + offset
+        (span.start + span.queryStart + tile.first) * shape.queryStride + offset
       let outOffset = outRow * shape.queryStride + offset
       matmul(
         probabilities, stride: keys, rows: rows, columns: keys, inner: size,
@@ -155,7 +204,7 @@ public func attentionBackward(
         strideB: shape.keyStride, transposeB: true)
       ck_attention_probabilities(
         probabilities, Int64(keys), logSumExp + head * queries + outRow, Int64(rows), Int64(keys),
-        shape.visible(span, first: first), shape.scale)
+        tile.visible, tile.hidden, shape.scale)
       matmul(
         dValue + keyOffset, stride: shape.keyStride, rows: keys, columns: size, inner: rows,
         probabilities, strideA: keys, transposeA: true, dOut + outOffset,
@@ -186,5 +235,6 @@ public func attentionSoftmax(
   scale: Float
 ) {
   ck_attention_softmax(
-    scores, Int64(columns), logSumExp, Int64(rows), Int64(columns), Int64(visible), scale)
+    scores, Int64(columns), logSumExp, Int64(rows), Int64(columns), Int64(visible), -Int64(rows),
+    scale)
 }

@@ -23,6 +23,27 @@ public func scale(_ x: MutableFloats, by factor: Float, count: Int) {
   for index in 0..<count { x[index] *= factor }
 }
 
+/// Writes the transpose of a row-major matrix (`rows`, `columns`) to `out`, in tiles that fit caches.
+public func transpose(
+  _ matrix: [Float], rows: Int, columns: Int, into out: UnsafeMutableBufferPointer<Float>
+) {
+  precondition(
+    matrix.count == rows * columns && out.count == matrix.count,
+    "\(matrix.count) values for (\(rows), \(columns)) into \(out.count)")
+  let tile = 32
+  matrix.withUnsafeBufferPointer { matrix in
+    for firstRow in stride(from: 0, to: rows, by: tile) {
+      for firstColumn in stride(from: 0, to: columns, by: tile) {
+        for row in firstRow..<min(firstRow + tile, rows) {
+          for column in firstColumn..<min(firstColumn + tile, columns) {
+            out[column * rows + row] = matrix[row * columns + column]
+          }
+        }
+      }
+    }
+  }
+}
+
 /// Whether all of `count` elements are finite.
 public func allFinite(_ x: Floats, count: Int) -> Bool {
   ck_all_finite(x, Int64(count)) != 0

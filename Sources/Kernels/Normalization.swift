@@ -25,13 +25,20 @@ public func rmsNormBackward(
     accumulation.flag)
 }
 
-/// LayerNorm (Ba et al. 2016): `out = (input - mean) * rstd * weight + bias`.
+/// LayerNorm (Ba et al. 2016): `out = (input - mean) * rstd * weight + bias`; no bias is one of 0.
 ///
 /// `out`, `input` are (tokens, channels); `mean`, `rstd` are (tokens), kept for the backward pass.
 public func layerNormForward(
   out: MutableFloats, mean: MutableFloats, rstd: MutableFloats, input: Floats, weight: Floats,
-  bias: Floats, tokens: Int, channels: Int, epsilon: Float
+  bias: Floats?, tokens: Int, channels: Int, epsilon: Float
 ) {
+  guard let bias else {
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: channels) { zeros in
+      zeros.initialize(repeating: 0)
+      ck_layer_norm_forward(
+        out, mean, rstd, input, weight, zeros.baseAddress!, Int64(tokens), Int64(channels), epsilon)
+    }
+  }
   ck_layer_norm_forward(
     out, mean, rstd, input, weight, bias, Int64(tokens), Int64(channels), epsilon)
 }
@@ -57,13 +64,21 @@ public func rmsNormBackwardWeight(
   ck_rms_norm_weight_gradient(dWeight, dOut, input, rstd, Int64(tokens), Int64(channels))
 }
 
-/// `dWeight` and `dBias` (channels) += the gradients of LayerNorm's weight and bias.
+/// `dWeight` and, if there is a bias, `dBias` (channels) += the gradients of LayerNorm's weight and
+/// bias.
 ///
 /// `dOut`, `input` are (tokens, channels); `mean`, `rstd` are what `layerNormForward` kept.
 public func layerNormBackwardWeight(
-  dWeight: MutableFloats, dBias: MutableFloats, dOut: Floats, input: Floats, mean: Floats,
+  dWeight: MutableFloats, dBias: MutableFloats?, dOut: Floats, input: Floats, mean: Floats,
   rstd: Floats, tokens: Int, channels: Int
 ) {
+  guard let dBias else {
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: channels) { unused in
+      unused.initialize(repeating: 0)
+      ck_layer_norm_weight_gradient(
+        dWeight, unused.baseAddress!, dOut, input, mean, rstd, Int64(tokens), Int64(channels))
+    }
+  }
   ck_layer_norm_weight_gradient(
     dWeight, dBias, dOut, input, mean, rstd, Int64(tokens), Int64(channels))
 }

@@ -2,7 +2,7 @@
 
 internal import CKernels
 
-/// Which way a rotation goes: `backward` undoes `forward`, and is its gradient.
+/// Which way a rotation goes: `backward` is the gradient of `forward`, the transposed rotation.
 public enum RotaryDirection: Float, Sendable {
   /// By the positions' angles.
   case forward = 1
@@ -10,15 +10,20 @@ public enum RotaryDirection: Float, Sendable {
   case backward = -1
 }
 
-/// Rotates `x` (tokens, heads * headSize) in place.
+/// Rotates the first `rotated` channels of each head of `x` (tokens, heads * headSize) in place; all
+/// unless told otherwise.
 ///
-/// `cosines` and `sines` are (positions, headSize / 2); `positions` is (tokens).
-/// - Precondition: `headSize` is even.
+/// `cosines` and `sines` are (rows, rotated / 2); `rows` (tokens) is the row of each token.
+/// - Precondition: `rotated` is even and at most `headSize`.
 public func rotary(
-  _ x: MutableFloats, cosines: Floats, sines: Floats, positions: UnsafePointer<Int32>, tokens: Int,
-  heads: Int, headSize: Int, _ direction: RotaryDirection
+  _ x: MutableFloats, cosines: Floats, sines: Floats, rows: UnsafePointer<Int32>, tokens: Int,
+  heads: Int, headSize: Int, rotated: Int? = nil, _ direction: RotaryDirection
 ) {
-  precondition(headSize % 2 == 0, "rotary positions need an even head size, found \(headSize)")
+  let rotated = rotated ?? headSize
+  precondition(
+    rotated % 2 == 0 && rotated <= headSize,
+    "rotary positions of \(rotated) channels; an even number up to \(headSize) was expected")
   ck_rotary(
-    x, cosines, sines, positions, Int64(tokens), Int64(heads), Int64(headSize), direction.rawValue)
+    x, cosines, sines, rows, Int64(tokens), Int64(heads), Int64(headSize), Int64(rotated),
+    direction.rawValue)
 }

@@ -201,7 +201,7 @@ extension KernelBench {
         "rotary", query, floats: 2, [query, length * headSize / 2, length * headSize / 2]
       ) { b in
         rotary(
-          b[0], cosines: b[1], sines: b[2], positions: positions, tokens: tokens, heads: heads,
+          b[0], cosines: b[1], sines: b[2], rows: positions, tokens: tokens, heads: heads,
           headSize: headSize, .forward)
       },
       kernel(

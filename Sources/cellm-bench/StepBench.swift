@@ -43,7 +43,7 @@ struct StepBench: ParsableCommand {
     let pretrained = try PretrainedModel(
       directory: model, precision: precision, packsLanguageHead: false)
     let configuration = pretrained.configuration
-    let task = Classification(labels: labels, pooling: configuration.family.pooling)
+    let task = Classification(labels: labels, pooling: configuration.pooling)
     let layout = try TrainableLayout(
       model: pretrained,
       adaptation: adapter == .full

@@ -43,7 +43,7 @@ struct AdapterFieldTests {
     arguments: [
       "\"peft_type\": \"ADALORA\"", "\"bias\": \"all\"", "\"lora_bias\": true",
       "\"use_dora\": true",
-      "\"fan_in_fan_out\": true", "\"use_qalora\": true", "\"rank_pattern\": {\"q_proj\": 4}",
+      "\"use_qalora\": true", "\"rank_pattern\": {\"q_proj\": 4}",
       "\"alpha_pattern\": {\"q_proj\": 4}", "\"layer_replication\": [[0, 2]]",
       "\"target_parameters\": [\"experts\"]", "\"trainable_token_indices\": [1]",
       "\"alora_invocation_tokens\": [1]", "\"megatron_config\": {\"a\": 1}",

@@ -12,12 +12,7 @@ import Transformers
 @Suite("Merging and dropout")
 struct MergeTests {
   @Test(
-    "a merged model gives the adapter's logits",
-    arguments: [
-      "llama_classification_gqa", "bert_classification", "llama_lm_tied", "qwen2_classification",
-      "roberta_classification",
-      "llama_classification_bf16", "llama_classification_sharded",
-    ])
+    "a merged model gives the adapter's logits", arguments: Golden.names)
   func merged(_ name: String) throws {
     let golden = try Golden(name)
     let directory = try TemporaryDirectory()

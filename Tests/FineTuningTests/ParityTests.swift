@@ -12,11 +12,14 @@ import Transformers
 let tolerance = 1e-5
 let remedy: Comment = "goldens: python Tests/Goldens/transformers/make_goldens.py"
 
+/// A relative error with two digits.
+func short(_ error: Double) -> String { String(format: "%.1e", error) }
+
 @Suite("Parity with transformers and PEFT")
 struct ParityTests {
   @Test("there are goldens of all families, both tasks, shards and half precision")
   func goldensExist() {
-    #expect(Golden.names.count >= 17, remedy)
+    #expect(Golden.names.count >= 35, remedy)
   }
 
   @Test("logits agree with the reference", arguments: Golden.names)
@@ -25,6 +28,7 @@ struct ParityTests {
     let logits = golden.adaptedModel().logits(
       PackedSequences(golden.sequences), parameters: golden.vector)
     let error = relativeError(logits, try golden.floats("logits"))
+    print("parity: \(name), logits, \(short(error))")
     #expect(error <= tolerance, remedy)
   }
 
@@ -43,11 +47,15 @@ struct ParityTests {
     let loss = outcomes.reduce(0) { $0 + $1.loss } / Double(items)
     let reference = Double(try golden.floats("loss")[0])
     #expect(abs(loss - reference) <= tolerance * abs(reference), remedy)
+    var worst = 0.0
     for segment in golden.layout.segments {
       let expected = try golden.floats("gradient." + segment.name)
       let error = relativeError(gradient[segment.range], expected)
+      worst = max(worst, error)
       #expect(error <= tolerance, "\(segment.name): \(remedy)")
     }
+    print("parity: \(name), loss, \(short(abs(loss - reference) / abs(reference)))")
+    print("parity: \(name), gradients, \(short(worst))")
   }
 
   @Test("micro-batches add up to the whole batch", arguments: Golden.names)

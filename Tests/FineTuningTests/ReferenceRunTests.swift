@@ -52,7 +52,7 @@ struct ReferenceRun {
     task =
       text["task"] as! String == "classification"
       ? Classification(
-        labels: text["label_count"] as! Int, pooling: model.configuration.family.pooling)
+        labels: text["label_count"] as! Int, pooling: model.configuration.pooling)
       : LanguageModelling()
     let adapter = directory + "/initial_adapter"
     isFull = (text["method"] as! [String: Any])["adapter"] as? String == "full"

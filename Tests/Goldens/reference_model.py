@@ -17,6 +17,7 @@ import torch.nn.functional as F
 import transformers
 from peft import PeftModel
 from safetensors.torch import load_file
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -42,7 +43,7 @@ def randomize_base_weights(model, rng, embedding_scale=1.0):
                 continue
             seen.add(parameter.data_ptr())
             noise = torch.randn(parameter.shape, generator=rng)
-            if "norm" in name.lower() and name.endswith("weight"):
+            if ("norm" in name.lower() or ".ln_" in name) and name.endswith("weight"):
                 parameter.copy_(1 + 0.2 * noise)
             elif parameter.dim() == 1:
                 parameter.copy_(0.2 * noise)
@@ -154,15 +155,28 @@ def in_double_precision(model):
         variance = hidden.pow(2).mean(-1, keepdim=True)
         return self.weight * (hidden * torch.rsqrt(variance + self.variance_epsilon))
 
-    def rotary(self, x, position_ids):
-        angles = position_ids[..., None].to(x.dtype) * self.inv_freq.to(x.dtype)
+    def rms_norm_around_one(self, hidden):
+        variance = hidden.pow(2).mean(-1, keepdim=True)
+        return (1 + self.weight) * (hidden * torch.rsqrt(variance + self.eps))
+
+    def rotary(self, x, position_ids, layer_type=None):
+        prefix = "" if layer_type is None else layer_type + "_"
+        frequencies = getattr(self, prefix + "inv_freq")
+        if layer_type is None and self.rope_type == "longrope":
+            # Chosen by the length of the sequence, as dynamic_rope_update does.
+            frequencies, _ = ROPE_INIT_FUNCTIONS["longrope"](
+                self.config, seq_len=int(position_ids.max()) + 1)
+        scaling = getattr(self, prefix + "attention_scaling")
+        angles = position_ids[..., None].to(x.dtype) * frequencies.to(x.dtype)
         angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos() * self.attention_scaling, angles.sin() * self.attention_scaling
+        return angles.cos() * scaling, angles.sin() * scaling
 
     model = model.double()
     for module in model.modules():
         kind = type(module).__name__
-        if kind.endswith("RMSNorm"):
+        if kind.startswith("Gemma") and kind.endswith("RMSNorm"):
+            module.forward = types.MethodType(rms_norm_around_one, module)
+        elif kind.endswith("RMSNorm"):
             module.forward = types.MethodType(rms_norm, module)
         elif kind.endswith("RotaryEmbedding"):
             module.forward = types.MethodType(rotary, module)

@@ -206,7 +206,7 @@ struct RotaryTests {
     }
     var y = x
     rotary(
-      &y, cosines: cosines, sines: sines, positions: positions, tokens: positions.count,
+      &y, cosines: cosines, sines: sines, rows: positions, tokens: positions.count,
       heads: heads, headSize: headSize, .forward)
     for (token, position) in positions.enumerated() {
       for head in 0..<heads {
@@ -220,7 +220,7 @@ struct RotaryTests {
       }
     }
     rotary(
-      &y, cosines: cosines, sines: sines, positions: positions, tokens: positions.count,
+      &y, cosines: cosines, sines: sines, rows: positions, tokens: positions.count,
       heads: heads, headSize: headSize, .backward)
     #expect(difference(y, x.map(Double.init)) < 8 * epsilon)
   }

@@ -6,12 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 home=$(. scripts/common.bash && echo "$CELLM_HOME")
-python=${REFERENCE_PYTHON:-.build/reference-environment/bin/python}
-if ! "$python" -c "import torch, transformers, peft" 2> /dev/null; then
-  python3 -m venv .build/reference-environment
-  .build/reference-environment/bin/pip install -q -r Tests/Goldens/requirements.txt
-  python=.build/reference-environment/bin/python
-fi
+python=$(bash Tests/Long/reference-python.bash)
 goldens=$PWD/.build/real-goldens
 for model in minilm-l6 smollm2-135m; do
   [ -f "$goldens/$model/golden.safetensors" ] ||

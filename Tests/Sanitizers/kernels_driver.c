@@ -70,8 +70,8 @@ static void rows(int64_t T, int64_t C) {
 static void attention(int64_t T, int64_t columns, int64_t visible) {
   float *scores = values(T * columns), *p = values(T * columns), *level = values(T),
         *delta = values(T);
-  ck_attention_softmax(scores, columns, level, T, columns, visible, 0.3f);
-  ck_attention_probabilities(p, columns, level, T, columns, visible, 0.3f);
+  ck_attention_softmax(scores, columns, level, T, columns, visible, -visible / 2, 0.3f);
+  ck_attention_probabilities(p, columns, level, T, columns, visible, -visible / 2, 0.3f);
   ck_attention_score_gradient(p, scores, columns, delta, T, columns, 0.3f);
   keep(scores, T * columns), keep(p, T * columns), keep(level, T);
   free(scores), free(p), free(level), free(delta);
@@ -92,8 +92,8 @@ static void positions(int64_t T, int64_t heads, int64_t D) {
   float *x = values(T * heads * D), *c = values(T * D / 2), *s = values(T * D / 2);
   int32_t *at = malloc((size_t)(T > 0 ? T : 1) * sizeof *at);
   for (int64_t t = 0; t < T; t++) at[t] = (int32_t)(T - 1 - t);
-  ck_rotary(x, c, s, at, T, heads, D, 1);
-  ck_rotary(x, c, s, at, T, heads, D, -1);
+  ck_rotary(x, c, s, at, T, heads, D, D, 1);
+  ck_rotary(x, c, s, at, T, heads, D, D / 4 * 2, -1);
   keep(x, T * heads * D);
   free(x), free(c), free(s), free(at);
 }

@@ -56,7 +56,7 @@ package struct Golden {
       task = LanguageModelling()
     } else {
       task = Classification(
-        labels: file["logits"]!.shape[1], pooling: model.configuration.family.pooling)
+        labels: file["logits"]!.shape[1], pooling: model.configuration.pooling)
     }
     layout = try TrainableLayout(
       model: model,

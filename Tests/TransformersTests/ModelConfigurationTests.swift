@@ -40,7 +40,8 @@ struct ModelConfigurationTests {
     let configuration = try parse(Self.llama)
     #expect(configuration.headSize == 8)
     #expect(configuration.keyChannels == 16)
-    #expect(configuration.positions == .rotary(RotaryConfiguration(theta: 100_000)))
+    let rotary = RotaryConfiguration(theta: 100_000)
+    #expect(configuration.attention.allSatisfy { $0 == AttentionKind(rotary: rotary) })
     #expect(configuration.isCausal && configuration.isGated)
     #expect(configuration.tiesWordEmbeddings)
   }
@@ -48,9 +49,11 @@ struct ModelConfigurationTests {
   @Test(
     "what cannot be computed exactly is refused by name",
     arguments: [
-      (#""llama""#, #""gpt2""#, "gpt2"),
+      (#""llama""#, #""t5""#, "t5"), (#""llama""#, #""mixtral""#, "mixtral"),
+      (#""llama""#, #""gemma3""#, "gemma3"),
       (#""silu""#, #""laplace""#, "laplace"),
-      (#""rope_theta": 100000"#, #""rope_scaling": {"rope_type": "yarn", "factor": 2}"#, "yarn"),
+      (#""rope_theta": 100000"#, #""rope_scaling": {"rope_type": "axial", "factor": 2}"#, "axial"),
+      (#""rope_theta": 100000"#, #""rope_scaling": {"rope_type": "yarn", "factor": -2}"#, "factor"),
       (#""num_key_value_heads": 2"#, #""num_key_value_heads": 3"#, "num_key_value_heads"),
       (#""vocab_size": 100"#, #""vocab_size": -1"#, "vocab_size"),
       (#""hidden_size": 32"#, #""hidden_size": "wide""#, "hidden_size"),

@@ -30,7 +30,8 @@ struct ModelFieldTests {
     arguments: [
       ("llama", #""partial_rotary_factor": 0.5"#),
       ("llama", #""rope_parameters": {"rope_theta": 10000, "partial_rotary_factor": 0.5}"#),
-      ("llama", #""rope_parameters": {"rope_type": "yarn", "factor": 2}"#),
+      ("llama", #""rope_parameters": {"rope_type": "axial", "factor": 2}"#),
+      ("llama", #""rope_scaling": {"rope_type": "longrope", "short_factor": [1]}"#),
       ("llama", #""rope_parameters": {"full_attention": {"rope_theta": 10000}}"#),
       ("llama", #""pretraining_tp": 2"#), ("llama", #""is_causal": false"#),
       ("llama", #""layer_types": ["full_attention", "sliding_attention"]"#),
@@ -39,7 +40,7 @@ struct ModelFieldTests {
       ("llama", #""per_layer_config": {"0": {"num_attention_heads": 2}}"#),
       ("llama", #""rope_interleaved": true"#), ("qwen2", #""use_mrope": true"#),
       ("llama", #""problem_type": "regression""#), ("llama", #""is_encoder_decoder": true"#),
-      ("mistral", #""sliding_window": 4096"#), ("mistral", #""attention_bias": true"#),
+      ("mistral", #""sliding_window": 0"#), ("mistral", #""attention_bias": true"#),
       ("mistral", #""mlp_bias": true"#), ("qwen2", #""mlp_bias": true"#),
       ("bert", #""position_embedding_type": "relative_key""#),
       ("bert", #""type_vocab_size": 0"#), ("bert", #""tie_encoder_decoder": true"#),
@@ -109,20 +110,22 @@ struct ModelFieldTests {
 
   @Test("rotary positions are read from either spelling, in transformers' order")
   func rotary() throws {
-    func positions(_ field: String) throws -> PositionKind { try parse("llama", field).positions }
+    func rotary(_ field: String) throws -> RotaryConfiguration? {
+      try parse("llama", field).attention[0].rotary
+    }
     let plain = RotaryConfiguration(theta: 5000)
-    #expect(try positions(#""rope_parameters": {"rope_theta": 5000}"#) == .rotary(plain))
-    #expect(try positions(#""rope_theta": 5000"#) == .rotary(plain))
+    #expect(try rotary(#""rope_parameters": {"rope_theta": 5000}"#) == plain)
+    #expect(try rotary(#""rope_theta": 5000"#) == plain)
     let linear = RotaryConfiguration(theta: 7000, scaling: .linear(factor: 4))
     #expect(
-      try positions(#""rope_scaling": {"type": "linear", "factor": 4, "rope_theta": 7000}"#)
-        == .rotary(linear))
+      try rotary(#""rope_scaling": {"type": "linear", "factor": 4, "rope_theta": 7000}"#)
+        == linear)
     let scaled = RotaryConfiguration(
       theta: 10000,
       scaling: .llama3(factor: 8, lowFactor: 1, highFactor: 4, originalPositions: 256))
     // Without original_max_position_embeddings they are max_position_embeddings.
     let rope = #"{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4}"#
-    #expect(try positions(#""rope_parameters": "# + rope) == .rotary(scaled))
+    #expect(try rotary(#""rope_parameters": "# + rope) == scaled)
     let both = #""rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": "# + rope
     #expect(throws: ModelError.self) { try parse("llama", both) }
   }

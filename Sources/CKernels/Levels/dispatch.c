@@ -50,12 +50,13 @@ void ck_gated_backward(float *dGate, float *dUp, const float *dOut, const float 
   ck_kernels()->gated_backward(dGate, dUp, dOut, gate, up, n, kind);
 }
 void ck_attention_softmax(float *scores, int64_t stride, float *logSumExp, int64_t rows, int64_t
-                          columns, int64_t visible, float scale) {
-  ck_kernels()->attention_softmax(scores, stride, logSumExp, rows, columns, visible, scale);
+                          columns, int64_t visible, int64_t hidden, float scale) {
+  ck_kernels()->attention_softmax(scores, stride, logSumExp, rows, columns, visible, hidden, scale);
 }
 void ck_attention_probabilities(float *scores, int64_t stride, const float *logSumExp, int64_t rows,
-                                int64_t columns, int64_t visible, float scale) {
-  ck_kernels()->attention_probabilities(scores, stride, logSumExp, rows, columns, visible, scale);
+                                int64_t columns, int64_t visible, int64_t hidden, float scale) {
+  ck_kernels()->attention_probabilities(scores, stride, logSumExp, rows, columns, visible, hidden,
+                                        scale);
 }
 void ck_attention_score_gradient(float *dP, const float *p, int64_t stride, const float *delta,
                                  int64_t rows, int64_t columns, float scale) {
@@ -66,8 +67,8 @@ void ck_row_dots(float *delta, const float *a, const float *b, int64_t stride, i
   ck_kernels()->row_dots(delta, a, b, stride, rows, columns);
 }
 void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t *positions, int64_t
-               T, int64_t heads, int64_t D, float direction) {
-  ck_kernels()->rotary(x, cosines, sines, positions, T, heads, D, direction);
+               T, int64_t heads, int64_t D, int64_t rotated, float direction) {
+  ck_kernels()->rotary(x, cosines, sines, positions, T, heads, D, rotated, direction);
 }
 void ck_cross_entropy(float *logits, const int32_t *targets, float *losses, int32_t *predictions,
                       int64_t rows, int64_t columns, float scale, int gradient) {

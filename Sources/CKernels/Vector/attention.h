@@ -7,6 +7,11 @@ CK_INLINE int64_t ck_visible(int64_t columns, int64_t visible) {
   return visible < columns ? visible : columns;
 }
 
+/// Columns before the first that a row sees are as if their scores were minus infinity.
+CK_INLINE void ck_hide(float *s, int64_t columns, int64_t hidden) {
+  for (int64_t c = 0; c < hidden && c < columns; c++) s[c] = -INFINITY;
+}
+
 // Rows of a causal tile end anywhere: their exponentials run in whole vectors over the columns that
 // come next, and a select drops those, since scalar ends would take longer than the rest.
 
@@ -38,16 +43,19 @@ static __attribute__((noinline)) float CK(softmax_row)(float *s, int64_t columns
 }
 
 static void CK(attention_softmax)(float *scores, int64_t stride, float *logSumExp, int64_t rows,
-                                  int64_t columns, int64_t visible, float scale) {
+                                  int64_t columns, int64_t visible, int64_t hidden,
+                                  float scale) {
   // Logarithms of many rows at once are vector operations.
   enum { ROWS = 32 };
   float largest[ROWS];
   for (int64_t first = 0; first < rows; first += ROWS) {
     int64_t count = rows - first < ROWS ? rows - first : ROWS;
-    for (int64_t r = 0; r < count; r++)
+    for (int64_t r = 0; r < count; r++) {
+      ck_hide(scores + (first + r) * stride, columns, hidden + first + r);
       logSumExp[first + r] =
           CK(softmax_row)(scores + (first + r) * stride, columns,
                           ck_visible(columns, visible + first + r), scale, &largest[r]);
+    }
     for (int64_t r = 0; r < count; r++)
       logSumExp[first + r] = largest[r] + ck_log(logSumExp[first + r]);
   }
@@ -55,9 +63,10 @@ static void CK(attention_softmax)(float *scores, int64_t stride, float *logSumEx
 
 static void CK(attention_probabilities)(float *scores, int64_t stride, const float *logSumExp,
                                           int64_t rows, int64_t columns, int64_t visible,
-                                          float scale) {
+                                          int64_t hidden, float scale) {
   for (int64_t r = 0; r < rows; r++) {
     float *s = scores + r * stride;
+    ck_hide(s, columns, hidden + r);
     int64_t limit = ck_visible(columns, visible + r);
     float level = logSumExp[r];
     int64_t c = 0;
@@ -95,8 +104,8 @@ static void CK(row_dots)(float *delta, const float *a, const float *b, int64_t s
 
 static void CK(rotary)(float *x, const float *cosines, const float *sines,
                          const int32_t *positions, int64_t T, int64_t heads, int64_t D,
-                         float direction) {
-  int64_t half = D / 2;
+                         int64_t rotated, float direction) {
+  int64_t half = rotated / 2;
   for (int64_t t = 0; t < T; t++) {
     const float *cosine = cosines + positions[t] * half;
     const float *sine = sines + positions[t] * half;

@@ -59,23 +59,24 @@ void ck_gated_backward(float *dGate, float *dUp, const float *dOut, const float 
 // --- Attention (Vector/attention.h) ---
 
 /// Turns a tile of scores into probabilities in place: row r becomes softmax(scale * s) over its
-/// first min(columns, visible + r) columns and zero behind them; logSumExp[r] is kept for
-/// ck_attention_probabilities.
+/// columns from hidden + r to min(columns, visible + r) and zero outside; hidden + r may be below 0.
+/// logSumExp[r] is kept for ck_attention_probabilities.
 void ck_attention_softmax(float *scores, int64_t stride, float *logSumExp, int64_t rows,
-                          int64_t columns, int64_t visible, float scale);
+                          int64_t columns, int64_t visible, int64_t hidden, float scale);
 /// The same probabilities from scores and the kept logSumExp, for the backward pass.
 void ck_attention_probabilities(float *scores, int64_t stride, const float *logSumExp, int64_t rows,
-                                int64_t columns, int64_t visible, float scale);
+                                int64_t columns, int64_t visible, int64_t hidden, float scale);
 /// dScores = p * (dP - delta[row]) * scale, written over dP.
 void ck_attention_score_gradient(float *dP, const float *p, int64_t stride, const float *delta,
                                  int64_t rows, int64_t columns, float scale);
 /// delta[row] = sum over columns of a * b.
 void ck_row_dots(float *delta, const float *a, const float *b, int64_t stride, int64_t rows,
                  int64_t columns);
-/// Rotary position embedding (Su et al. 2021), rotate-half form, in place. x is (T, heads * D);
-/// cosines and sines are (positions, D / 2); direction is +1 (forward) or -1 (backward).
+/// Rotary position embedding (Su et al. 2021), rotate-half form, in place, of the first `rotated`
+/// channels of each head. x is (T, heads * D); cosines and sines are (positions, rotated / 2);
+/// direction is +1 (forward) or -1 (backward: the transposed rotation).
 void ck_rotary(float *x, const float *cosines, const float *sines, const int32_t *positions,
-               int64_t T, int64_t heads, int64_t D, float direction);
+               int64_t T, int64_t heads, int64_t D, int64_t rotated, float direction);
 
 // --- Products (Products/products.c) ---
 

@@ -24,6 +24,7 @@ extension ExperimentKey {
       "task.pooling", \.task.pooling, .choice,
       only: when("task.kind", \.task.kind, is: .classification),
       "the token whose hidden state represents an example; auto: the model family's own, which is"
-        + " first for BERT (with pooler) and RoBERTa, last for Llama"),
+        + " the first for encoders (with BERT's pooler), or what config.json says (ModernBERT), and the"
+        + " last for decoders"),
   ]
 }

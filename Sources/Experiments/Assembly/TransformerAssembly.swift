@@ -208,7 +208,7 @@ extension Experiment {
     if task.kind.needsLabels { try corpus?.requireLabels() }
     let pooling: Pooling =
       switch task.pooling {
-      case .auto: configuration.family.pooling
+      case .auto: configuration.pooling
       case .first: .first
       case .last: .last
       case .mean: .mean

@@ -152,7 +152,7 @@ private struct PlanReport {
   private var mergedCount: Int {
     guard plan.method.aggregation.kind.factors == .asStack else { return 0 }
     return prepared.layout.adaptedPlaces.reduce(0) { sum, place in
-      let size = prepared.model.configuration.size(of: place.role)
+      let size = prepared.model.configuration.module(of: place.role)
       return sum + size.inputs * size.outputs
     }
   }

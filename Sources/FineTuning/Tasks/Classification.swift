@@ -1,8 +1,8 @@
 // Sequence classification: pooling, the pooler with its adapter, the trained head, cross-entropy.
 //
 //   pooled = hidden[first], hidden[last] or mean(hidden)
-//   BERT: pooled = tanh(pooler(pooled)), frozen with an adapter; RoBERTa: pooled = tanh(pooled D^T + d),
-//   trained as a part of the head
+//   pooler: pooled = f(pooler(pooled)), frozen with an adapter, and its norm (BERT: tanh, no norm)
+//   dense: pooled = f(pooled D^T + d), trained as a part of the head (RoBERTa: tanh)
 //   logits = pooled W^T + b
 
 package import Adapters
@@ -31,7 +31,7 @@ package struct Classification: Task {
   /// A new head; in PEFT `SEQ_CLS`, whose heads are called `classifier` or `score`.
   package var head: TaskHead {
     TaskHead(
-      usesPooler: pooling == .first, usesLanguageHead: false, labels: labels,
+      pooling: pooling, usesLanguageHead: false, labels: labels,
       peftTask: "SEQ_CLS", peftModules: ["classifier", "score"])
   }
 
@@ -92,7 +92,7 @@ package struct Classification: Task {
 
   /// The pooler; nil if the pooled vector does not go through one.
   private func pooler(_ pass: HeadPass) -> LinearWeights? {
-    pooling == .first ? pass.weights.pooler : nil
+    pass.configuration.hasPooler(after: pooling) ? pass.weights.pooler : nil
   }
 
   private func head(_ pass: HeadPass) -> HeadSegments {
@@ -118,10 +118,13 @@ package struct Classification: Task {
     } else {
       target.update(from: buffers.hidden, count: batch.count * channels)
     }
-    if let pooler {
+    let activation: Activation
+    if let pooler, let names = pass.configuration.names.pooler {
+      activation = names.activation
       pass.linear(
         pooler, of: .pooler, output: buffers.before, input: target, tokens: batch.count)
     } else if let dense {
+      activation = pass.configuration.names.classificationHead.activation
       linearForward(
         output: buffers.before, input: target,
         weight: pass.parameters + dense.weight.range.lowerBound, tokens: batch.count,
@@ -132,8 +135,15 @@ package struct Classification: Task {
     } else {
       return
     }
+    let norm = pooler == nil ? nil : pass.weights.poolerNorm
     activationForward(
-      out: buffers.pooled, input: buffers.before, count: batch.count * channels, .tanh)
+      out: norm == nil ? buffers.pooled : buffers.dHidden, input: buffers.before,
+      count: batch.count * channels, activation)
+    if let norm {
+      pass.engine.normForward(
+        norm, out: buffers.pooled, mean: buffers.mean, rstd: buffers.rstd, input: buffers.dHidden,
+        tokens: batch.count)
+    }
   }
 
   /// Fills `buffers.logits` (count, labels) from `buffers.pooled`.
@@ -169,20 +179,39 @@ package struct Classification: Task {
       dInput: dPooled, dOutput: buffers.logits,
       weight: pass.parameters + head.weight.range.lowerBound, tokens: count, inputs: channels,
       outputs: labels)
-    if isPooled || head.dense != nil {
-      activationBackward(
-        dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels, .tanh)
-    }
     if isPooled {
-      pass.engine.backward(
-        .pooler, layer: 0, input: Floats(buffers.dPooled), tokens: count,
-        dOutputs: [Floats(dPooled)], dInput: buffers.dHidden)
+      poolerBackward(batch, dPooled, pass)
     } else if let dense = head.dense {
+      activationBackward(
+        dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels,
+        pass.configuration.names.classificationHead.activation)
       backward(dense, dOutput: dPooled, count: count, gradient, pass)
       spread(buffers.before, batch, to: buffers.dHidden, channels: channels)
     } else {
       spread(dPooled, batch, to: buffers.dHidden, channels: channels)
     }
+  }
+
+  /// Takes the gradient of the pooler's result to that of the hidden states.
+  private func poolerBackward(
+    _ batch: PackedSequences, _ dPooled: MutableFloats, _ pass: HeadPass
+  ) {
+    let (buffers, channels, count) = (pass.buffers, pass.configuration.channels, batch.count)
+    guard let activation = pass.configuration.names.pooler?.activation else { return }
+    if let norm = pass.weights.poolerNorm {
+      // The norm's input is recomputed.
+      activationForward(
+        out: buffers.dHidden, input: buffers.before, count: count * channels, activation)
+      pass.engine.normBackward(
+        norm, dInput: dPooled, dOut: dPooled, input: buffers.dHidden, mean: buffers.mean,
+        rstd: buffers.rstd, tokens: count, .overwrite)
+    }
+    activationBackward(
+      dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels, activation)
+    pass.engine.backward(
+      .pooler, layer: 0, input: Floats(buffers.dPooled), tokens: count,
+      dOutputs: [Floats(dPooled)], dInput: buffers.before)
+    spread(buffers.before, batch, to: buffers.dHidden, channels: channels)
   }
 
   /// Adds the gradients of the head's dense layer, and writes that of its input to `buffers.before`.

@@ -25,7 +25,7 @@ package struct LanguageModelling: Task {
   /// The model's own head; in PEFT `CAUSAL_LM`.
   package var head: TaskHead {
     TaskHead(
-      usesPooler: false, usesLanguageHead: true, labels: nil, peftTask: "CAUSAL_LM",
+      pooling: nil, usesLanguageHead: true, labels: nil, peftTask: "CAUSAL_LM",
       peftModules: nil)
   }
 

@@ -28,6 +28,8 @@ public struct ConfigurationFields: Sendable {
   private let members: [String: JSONValue]
   /// Stands before the names in messages: `rope_parameters.` or nothing.
   private let prefix: String
+  /// What this file calls a field that is asked for by another name.
+  private var spelling: [String: String] = [:]
 
   /// The fields of an object.
   /// - Throws: `FieldProblem` where the value is no object.
@@ -40,21 +42,34 @@ public struct ConfigurationFields: Sendable {
     self.prefix = prefix
   }
 
+  /// The same fields, of which some are called otherwise: name that is asked for to name in the file.
+  public func spelled(_ spelling: [String: String]) -> ConfigurationFields {
+    var fields = self
+    fields.spelling = spelling
+    return fields
+  }
+
   /// The value of a field; nil where it is missing or null.
   public subscript(name: String) -> JSONValue? {
-    guard let value = members[name], value != .null else { return nil }
+    guard let value = members[spelling[name] ?? name], value != .null else { return nil }
     return value
   }
 
+  /// The name of a field in the file, for messages.
+  public func shown(_ name: String) -> String { prefix + (spelling[name] ?? name) }
+
   /// The names of all fields, sorted.
   public var names: [String] { members.keys.sorted() }
+
+  /// True if the file has the field, even if it is null.
+  public func has(_ name: String) -> Bool { members[spelling[name] ?? name] != nil }
 
   /// Compares all fields with a list.
   /// - Returns: The names that the list lacks, sorted.
   /// - Throws: `FieldProblem` for the first field with a value that is not supported.
   public func check(against meanings: [String: FieldMeaning]) throws -> [String] {
     for name in names {
-      guard case .only(let allowed) = meanings[name], let value = self[name],
+      guard case .only(let allowed) = meanings[name], let value = members[name], value != .null,
         !allowed.contains(where: value.isSame)
       else { continue }
       let supported = (["null"] + allowed.map(\.excerpt)).joined(separator: ", ")
@@ -73,7 +88,7 @@ public struct ConfigurationFields: Sendable {
   }
 
   private func mismatch(_ name: String, _ value: JSONValue, _ expected: String) -> FieldProblem {
-    FieldProblem("\(prefix)\(name) is \(value.excerpt); \(expected) was expected")
+    FieldProblem("\(shown(name)) is \(value.excerpt); \(expected) was expected")
   }
 
   /// An integer.
@@ -98,7 +113,7 @@ public struct ConfigurationFields: Sendable {
   public func float(_ name: String) throws -> Float? {
     guard let number = try double(name) else { return nil }
     guard let float = Float(holding: number) else {
-      throw FieldProblem("\(prefix)\(name) is \(number), which single precision cannot hold")
+      throw FieldProblem("\(shown(name)) is \(number), which single precision cannot hold")
     }
     return float
   }

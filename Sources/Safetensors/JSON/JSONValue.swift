@@ -66,6 +66,22 @@ public enum JSONValue: Sendable, Equatable {
     return text.count > 80 ? text.prefix(77) + "..." : text
   }
 
+  /// The value as JSON in several lines, keys sorted. Numbers are written as they were read.
+  public func document(indent: String = "") -> String {
+    let inner = indent + "  "
+    switch self {
+    case .array(let values) where !values.isEmpty:
+      let lines = values.map { inner + $0.document(indent: inner) }
+      return "[\n" + lines.joined(separator: ",\n") + "\n" + indent + "]"
+    case .object(let members) where !members.isEmpty:
+      let lines = members.sorted { $0.key < $1.key }.map {
+        inner + jsonString($0.key) + ": " + $0.value.document(indent: inner)
+      }
+      return "{\n" + lines.joined(separator: ",\n") + "\n" + indent + "}"
+    default: return text
+    }
+  }
+
   private var text: String {
     switch self {
     case .null: "null"

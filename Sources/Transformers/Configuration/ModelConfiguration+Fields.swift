@@ -6,9 +6,16 @@ internal import Safetensors
 
 /// The lists of fields of config.json.
 enum ModelFields {
-  /// The fields of every model, with those of a family.
-  static func all(with own: [String: FieldMeaning]) -> [String: FieldMeaning] {
+  /// The fields of every model, with those of a family and its spelling.
+  static func all(
+    with own: [String: FieldMeaning], spelling: [String: String]
+  ) -> [String: FieldMeaning] {
     var all = common.merging(own) { $1 }
+    for (name, found) in spelling {
+      all[found] = .computed
+      // transformers takes this spelling too, but which of the two wins depends on their order.
+      all[name] = .only([])
+    }
     for name in withoutEffect + generation where own[name] == nil { all[name] = .withoutEffect }
     return all
   }
@@ -35,7 +42,7 @@ enum ModelFields {
   static let rotary: [String: FieldMeaning] = [
     "num_key_value_heads": .computed, "head_dim": .computed, "rms_norm_eps": .computed,
     "rope_theta": .computed, "rope_scaling": .computed, "rope_parameters": .computed,
-    "original_max_position_embeddings": .computed, "partial_rotary_factor": .only([.number("1")]),
+    "original_max_position_embeddings": .computed, "partial_rotary_factor": .computed,
     "layer_types": .computed, "attention_dropout": .withoutEffect, "is_decoder": .withoutEffect,
   ]
 
@@ -71,6 +78,9 @@ enum ModelFields {
   static let rope: [String: FieldMeaning] = [
     "rope_type": .computed, "type": .computed, "rope_theta": .computed, "factor": .computed,
     "low_freq_factor": .computed, "high_freq_factor": .computed,
-    "original_max_position_embeddings": .computed, "partial_rotary_factor": .only([.number("1")]),
+    "original_max_position_embeddings": .computed, "partial_rotary_factor": .computed,
+    "attention_factor": .computed, "beta_fast": .computed, "beta_slow": .computed,
+    "mscale": .computed, "mscale_all_dim": .computed, "truncate": .computed,
+    "short_factor": .computed, "long_factor": .computed,
   ]
 }

@@ -37,18 +37,20 @@ struct ConfigurationFile {
       throw ModelError(path: path, reason: pointer ?? "not JSON: \(error)")
     }
     do {
-      let fields = try ConfigurationFields(value)
-      let type = try fields.string("model_type") ?? ""
+      let plain = try ConfigurationFields(value)
+      let type = try plain.string("model_type") ?? ""
       guard let family = ModelFamily.of(modelType: type) else {
         throw FieldProblem(
           "model_type \"\(type)\" is not supported; supported: "
             + ModelFamily.modelTypes.joined(separator: ", "))
       }
-      let unknown = try fields.check(against: ModelFields.all(with: family.fields(type)))
-      let rope = family.hasRotaryFields ? try fields.rope() : nil
-      let unknownOfRope = try rope?.check(against: ModelFields.rope) ?? []
+      let fields = plain.spelled(family.spelling)
+      let unknown = try fields.check(
+        against: ModelFields.all(with: family.fields(type), spelling: family.spelling))
+      let rope = family.hasRotaryFields ? try fields.rope() : RotaryFields()
+      let unknownOfRope = try rope.all.flatMap { try $0.check(against: ModelFields.rope) }
       configuration = try family.read(fields, type, rope)
-      try configuration.checkSizes()
+      try configuration.checkSizes(fields)
       labelNames = fields.labelNames()
       notices = Self.notices(path, unknown + unknownOfRope)
     } catch let problem as FieldProblem {
@@ -79,17 +81,18 @@ extension ModelConfiguration {
     self = try ConfigurationFile(json: json, path: path).configuration
   }
 
-  fileprivate func checkSizes() throws {
+  fileprivate func checkSizes(_ fields: ConfigurationFields) throws {
     let sizes = [
       ("vocab_size", vocabularySize), ("hidden_size", channels),
-      ("num_hidden_layers", layerCount), ("num_attention_heads", headCount),
-      ("num_key_value_heads", keyValueHeadCount), ("head_dim", headSize),
-      ("intermediate_size", intermediateSize), ("max_position_embeddings", maximumPositions),
+      ("num_attention_heads", headCount), ("num_key_value_heads", keyValueHeadCount),
+      ("head_dim", headSize), ("intermediate_size", intermediateSize),
+      ("max_position_embeddings", maximumPositions),
     ]
     for (name, value) in sizes where value < 1 || value > 1 << 30 {
-      throw FieldProblem("\(name) is \(value); a number from 1 to 2^30 was expected")
+      throw FieldProblem(
+        "\(fields.shown(name)) is \(value); a number from 1 to 2^30 was expected")
     }
-    if case .learned = positions, tokenTypeCount < 1 || tokenTypeCount > 1 << 30 {
+    if names.embeddings.tokenTypes != nil, tokenTypeCount < 1 || tokenTypeCount > 1 << 30 {
       throw FieldProblem(
         "type_vocab_size is \(tokenTypeCount); a number from 1 to 2^30 was expected")
     }
@@ -98,12 +101,14 @@ extension ModelConfiguration {
         "num_attention_heads \(headCount) is no multiple of num_key_value_heads "
           + "\(keyValueHeadCount)")
     }
-    if case .rotary = positions, headSize % 2 != 0 {
-      throw FieldProblem("head_dim is \(headSize); rotary positions need an even one")
+    for case let rotary? in attention.map(\.rotary) where rotary.channels(headSize) % 2 != 0 {
+      throw FieldProblem(
+        "head_dim is \(headSize); rotary positions need an even number of channels")
     }
     guard normEpsilon >= 0 else {
-      let name = norm == .layer ? "layer_norm_eps" : "rms_norm_eps"
-      throw FieldProblem("\(name) is \(normEpsilon); a number of at least 0 was expected")
+      let name = norm.isLayer ? "layer_norm_eps" : "rms_norm_eps"
+      throw FieldProblem(
+        "\(fields.shown(name)) is \(normEpsilon); a number of at least 0 was expected")
     }
     guard (0...1).contains(initializerRange) else {
       throw FieldProblem(
@@ -114,8 +119,23 @@ extension ModelConfiguration {
 
 extension ConfigurationFields {
   func required(_ name: String) throws -> Int {
-    guard let value = try integer(name) else { throw FieldProblem("\(name) is missing") }
+    guard let value = try integer(name) else { throw FieldProblem("\(shown(name)) is missing") }
     return value
+  }
+
+  /// The number of blocks.
+  func layerCount() throws -> Int {
+    let count = try required("num_hidden_layers")
+    guard count >= 1, count <= 1 << 16 else {
+      throw FieldProblem(
+        "\(shown("num_hidden_layers")) is \(count); a number from 1 to 2^16 was expected")
+    }
+    return count
+  }
+
+  /// Blocks of one kind of attention.
+  func sameAttention(_ kind: AttentionKind = AttentionKind()) throws -> [AttentionKind] {
+    Array(repeating: kind, count: try layerCount())
   }
 
   func activation(default name: String) throws -> Activation {
@@ -127,7 +147,7 @@ extension ConfigurationFields {
     case "silu", "swish": return .silu
     default:
       throw FieldProblem(
-        "hidden_act \"\(name)\" is not supported; supported: gelu, gelu_new, gelu_pytorch_tanh, "
+        "\(shown("hidden_act")) \"\(name)\" is not supported; supported: gelu, gelu_new, gelu_pytorch_tanh, "
           + "relu, silu")
     }
   }
@@ -148,7 +168,9 @@ extension ConfigurationFields {
   /// C / H where the file does not say the head size.
   func derivedHeadSize(_ channels: Int, _ heads: Int) throws -> Int {
     guard heads > 0, channels % heads == 0 else {
-      throw FieldProblem("hidden_size \(channels) is no multiple of num_attention_heads \(heads)")
+      throw FieldProblem(
+        "\(shown("hidden_size")) \(channels) is no multiple of \(shown("num_attention_heads")) "
+          + "\(heads)")
     }
     return channels / heads
   }

@@ -1,6 +1,6 @@
-// What a transformer is, as values: one block description covers the encoder of BERT and MiniLM
-// (post-norm, learned positions, bidirectional) and the Llama family (pre-norm, rotary, causal).
-// `ModelConfiguration+HuggingFace.swift` reads it from a config.json.
+// What a transformer is, as values: one block description covers encoders (BERT: post-norm, learned
+// positions, bidirectional) and decoders (Llama: pre-norm, rotary, causal). LinearLayers.swift has
+// its linear layers; `ModelConfiguration+HuggingFace.swift` reads it from a config.json.
 
 public import Kernels
 
@@ -8,8 +8,15 @@ public import Kernels
 public enum NormKind: Sendable, Equatable {
   /// RMSNorm (Zhang & Sennrich 2019): a weight, no bias.
   case rootMeanSquare
+  /// RMSNorm whose factor is 1 + weight (Gemma).
+  case rootMeanSquareAroundOne
   /// LayerNorm (Ba et al. 2016): a weight and a bias.
   case layer
+  /// LayerNorm with a weight alone (ModernBERT).
+  case layerWithoutBias
+
+  /// True for LayerNorm, which subtracts the mean.
+  var isLayer: Bool { self == .layer || self == .layerWithoutBias }
 }
 
 /// Where a block normalizes.
@@ -20,13 +27,18 @@ public enum NormPlacement: Sendable, Equatable {
   case post
 }
 
-/// How a token's position enters.
-public enum PositionKind: Sendable, Equatable {
-  /// Rotary embedding of queries and keys (Su et al. 2021).
-  case rotary(RotaryConfiguration)
-  /// A learned vector for each position, added to the token's embedding. The first position has the
-  /// row `offset` of the table.
-  case learned(offset: Int)
+/// What differs between the attention of one block and another's.
+public struct AttentionKind: Sendable, Equatable {
+  /// Rotary embedding of queries and keys (Su et al. 2021); nil for none.
+  public var rotary: RotaryConfiguration?
+  /// The keys around a token that it sees; nil for all.
+  public var window: AttentionWindow?
+
+  /// Attention of this kind.
+  public init(rotary: RotaryConfiguration? = nil, window: AttentionWindow? = nil) {
+    self.rotary = rotary
+    self.window = window
+  }
 }
 
 /// The shape and the kinds of a transformer's parts.
@@ -39,8 +51,8 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var vocabularySize: Int
   /// Width of the residual stream, C.
   public var channels: Int
-  /// Blocks.
-  public var layerCount: Int
+  /// The attention of each block.
+  public var attention: [AttentionKind]
   /// Query heads, H.
   public var headCount: Int
   /// Key and value heads (grouped-query attention where fewer than `headCount`).
@@ -57,8 +69,9 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var normEpsilon: Float
   /// Placement of the norms.
   var normPlacement: NormPlacement
-  /// How positions enter.
-  public var positions: PositionKind
+  /// The row of the first position in a table of learned positions, whose vectors are added to the
+  /// tokens'; nil if there is no table.
+  public var learnedPositionOffset: Int?
   /// Rows of the token type embedding; 0 where there is none. Every token is of type 0.
   var tokenTypeCount: Int
   /// Activation of the feed-forward part.
@@ -77,112 +90,32 @@ public struct ModelConfiguration: Sendable, Equatable {
   package var tiesWordEmbeddings: Bool
   /// Standard deviation of a fresh classification head.
   public var initializerRange: Float
+  /// The hidden state that the model's own sequence classifier reads.
+  public var pooling: Pooling
+  /// Factor of the scores of attention; nil for 1 / sqrt(D).
+  var attentionScale: Float?
+  /// Factor of the token embedding (Gemma).
+  var embeddingScale: Float = 1
 
-  /// The row of the first position in a table of learned positions; 0 for rotary positions.
-  var positionOffset: Int {
-    if case .learned(let offset) = positions { offset } else { 0 }
-  }
-
+  /// Blocks.
+  public var layerCount: Int { attention.count }
   /// Query channels, H * D.
   public var queryChannels: Int { headCount * headSize }
   /// Key (and value) channels.
   package var keyChannels: Int { keyValueHeadCount * headSize }
+  /// Channels that a norm of queries takes together; 0 if there is none.
+  var queryNormChannels: Int {
+    names.block.queryKeyNorms.map { $0.isPerHead ? headSize : queryChannels } ?? 0
+  }
+  /// Channels that a norm of keys takes together; 0 if there is none.
+  var keyNormChannels: Int {
+    names.block.queryKeyNorms.map { $0.isPerHead ? headSize : keyChannels } ?? 0
+  }
 
-  /// The attention kernels' view of the shape.
-  var attentionShape: AttentionShape {
+  /// The attention kernels' view of a block's shape.
+  func attentionShape(layer: Int) -> AttentionShape {
     AttentionShape(
-      heads: headCount, keyValueHeads: keyValueHeadCount, headSize: headSize, isCausal: isCausal)
+      heads: headCount, keyValueHeads: keyValueHeadCount, headSize: headSize, isCausal: isCausal,
+      window: attention[layer].window, scale: attentionScale)
   }
-
-  /// The linear layers of a block's `group`, in order.
-  public func roles(of group: LinearGroup) -> [LinearRole] {
-    switch group {
-    case .attentionInput: [.query, .key, .value]
-    case .attentionOutput: [.attentionOutput]
-    case .feedForwardInput: isGated ? [.gate, .up] : [.up]
-    case .feedForwardOutput: [.down]
-    case .pooler: [.pooler]
-    case .languageHead: [.languageHeadTransform]
-    }
-  }
-
-  /// (inputs, outputs) of a linear layer.
-  public func size(of role: LinearRole) -> (inputs: Int, outputs: Int) {
-    switch role {
-    case .query: (channels, queryChannels)
-    case .key, .value: (channels, keyChannels)
-    case .attentionOutput: (queryChannels, channels)
-    case .gate, .up: (channels, intermediateSize)
-    case .down: (intermediateSize, channels)
-    case .pooler, .languageHeadTransform: (channels, channels)
-    }
-  }
-
-  /// Whether a linear layer has a bias.
-  public func hasBias(_ role: LinearRole) -> Bool {
-    switch role {
-    case .query, .key, .value: attentionInputBias
-    case .attentionOutput: attentionOutputBias
-    case .gate, .up, .down: feedForwardBias
-    case .pooler, .languageHeadTransform: true
-    }
-  }
-}
-
-/// A linear layer's part in the model.
-public enum LinearRole: Int, Sendable, CaseIterable {
-  /// Query projection, (C) to (H * D).
-  case query
-  /// Key projection.
-  case key
-  /// Value projection.
-  case value
-  /// Projection of the heads' results back to C.
-  case attentionOutput
-  /// Gate of a gated feed-forward part.
-  case gate
-  /// First product of the feed-forward part, (C) to (I).
-  case up
-  /// Last product of the feed-forward part, (I) to (C).
-  case down
-  /// BERT's pooler.
-  case pooler
-  /// The transform before BERT's language modelling head.
-  case languageHeadTransform
-
-  /// The layers that read the same input.
-  public var group: LinearGroup {
-    switch self {
-    case .query, .key, .value: .attentionInput
-    case .attentionOutput: .attentionOutput
-    case .gate, .up: .feedForwardInput
-    case .down: .feedForwardOutput
-    case .pooler: .pooler
-    case .languageHeadTransform: .languageHead
-    }
-  }
-}
-
-/// Linear layers that read the same input, in the order in which a forward pass meets them.
-public enum LinearGroup: Int, Sendable, CaseIterable, Comparable {
-  /// Query, key and value.
-  case attentionInput
-  /// The attention's output product.
-  case attentionOutput
-  /// Gate and up, or up alone.
-  case feedForwardInput
-  /// Down.
-  case feedForwardOutput
-  /// BERT's pooler (after the last block).
-  case pooler
-  /// The transform before BERT's language modelling head (after the last block).
-  case languageHead
-
-  /// The groups inside a block.
-  public static let inBlock: [LinearGroup] = [
-    .attentionInput, .attentionOutput, .feedForwardInput, .feedForwardOutput,
-  ]
-
-  /// Forward order.
-  public static func < (a: LinearGroup, b: LinearGroup) -> Bool { a.rawValue < b.rawValue }
 }

@@ -34,7 +34,9 @@ struct BlockActivations {
   let input: MutableFloats
   let attentionMean: MutableFloats
   let attentionRstd: MutableFloats
-  /// After bias, adapter and rotation, (T, H * D).
+  /// Queries and keys before their norms; nil in models without such norms.
+  let unnormalized: UnnormalizedHeads?
+  /// After bias, adapter, norm and rotation, (T, H * D).
   let query: MutableFloats
   let key: MutableFloats
   let value: MutableFloats
@@ -42,6 +44,9 @@ struct BlockActivations {
   let logSumExp: MutableFloats
   /// Attention's result before the output product, (T', H * D).
   let attention: MutableFloats
+  /// What attention and the feed-forward part give before the norms of both, (T', C); nil in models
+  /// without such norms.
+  let branches: Branches?
   /// Input plus attention, (T', C).
   let middle: MutableFloats
   let feedForwardMean: MutableFloats
@@ -56,17 +61,65 @@ struct BlockActivations {
     input = plan.take(tokens * c.channels)
     attentionMean = plan.take(tokens)
     attentionRstd = plan.take(tokens)
+    unnormalized = c.names.block.queryKeyNorms.map { _ in
+      UnnormalizedHeads(plan, tokens: tokens, configuration: c)
+    }
     query = plan.take(tokens * c.queryChannels)
     key = plan.take(tokens * c.keyChannels)
     value = plan.take(tokens * c.keyChannels)
     logSumExp = plan.take(tokens * c.headCount)
     attention = plan.take(tokens * c.queryChannels)
+    branches = c.names.block.branchNorms.map { _ in
+      Branches(plan, tokens: tokens, channels: c.channels)
+    }
     middle = plan.take(tokens * c.channels)
     feedForwardMean = plan.take(tokens)
     feedForwardRstd = plan.take(tokens)
     up = plan.take(tokens * c.intermediateSize)
     gate = c.isGated ? plan.take(tokens * c.intermediateSize) : nil
     sum = c.normPlacement == .post ? plan.take(tokens * c.channels) : nil
+  }
+}
+
+/// Queries and keys before they are normalized.
+struct UnnormalizedHeads {
+  /// (T, H * D).
+  let query: MutableFloats
+  /// (T, keyValueHeads * D).
+  let key: MutableFloats
+  /// 1 / the deviation of each normalized row.
+  let queryRstd: MutableFloats
+  let keyRstd: MutableFloats
+
+  init(_ plan: BufferPlan, tokens: Int, configuration c: ModelConfiguration) {
+    query = plan.take(tokens * c.queryChannels)
+    key = plan.take(tokens * c.keyChannels)
+    queryRstd = plan.take(tokens * c.queryChannels / c.queryNormChannels)
+    keyRstd = plan.take(tokens * c.keyChannels / c.keyNormChannels)
+  }
+}
+
+/// What the halves of a block give before their norms.
+struct Branches {
+  let attention: Branch
+  let feedForward: Branch
+
+  init(_ plan: BufferPlan, tokens: Int, channels: Int) {
+    attention = Branch(plan, tokens: tokens, channels: channels)
+    feedForward = Branch(plan, tokens: tokens, channels: channels)
+  }
+}
+
+/// The input of one norm, (T', C), and its statistics.
+struct Branch {
+  let values: MutableFloats
+  let mean: MutableFloats
+  let rstd: MutableFloats
+
+  init(_ plan: BufferPlan, tokens: Int, channels: Int) {
+    values = plan.take(tokens * channels)
+    mean = plan.take(tokens)
+    rstd = plan.take(tokens)
   }
 }
 
@@ -90,6 +143,8 @@ struct Scratch {
   let mean: MutableFloats
   let rstd: MutableFloats
   let attention: MutableFloats
+  /// 1 + the weight of a norm around one; nil in models without such norms.
+  let normFactor: MutableFloats?
 
   init(_ plan: BufferPlan, tokens: Int, longest: Int, configuration c: ModelConfiguration) {
     normalized = plan.take(tokens * c.channels)
@@ -105,6 +160,9 @@ struct Scratch {
     dValue = plan.take(tokens * c.keyChannels)
     mean = plan.take(tokens)
     rstd = plan.take(tokens)
-    attention = plan.take(c.attentionShape.scratchCount(longest: longest))
+    attention = plan.take(c.attentionShape(layer: 0).scratchCount(longest: longest))
+    normFactor =
+      c.norm == .rootMeanSquareAroundOne
+      ? plan.take(max(c.channels, c.queryNormChannels, c.keyNormChannels)) : nil
   }
 }

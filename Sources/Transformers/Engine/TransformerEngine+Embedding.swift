@@ -1,7 +1,8 @@
 // The way into the blocks: token vectors, with learned positions, token type 0 and their norm where
 // the model has them; and back, where the embeddings are trained.
 //
-//   x = norm(token[t] + position[p] + type[0]);  each row of dx is added to the rows that it came from
+//   x = norm(scale * token[t] + position[p] + type[0]);  each row of dx is added to the rows that it
+//   came from
 
 internal import Kernels
 
@@ -32,10 +33,11 @@ extension TransformerEngine {
         norm, dInput: dSum, dOut: dSum, input: sum, mean: scratch.mean, rstd: scratch.rstd,
         tokens: batch.tokenCount, .overwrite)
     }
-    let offset = configuration.positionOffset
+    let offset = configuration.learnedPositionOffset ?? 0
     let dTokens = gradients.place(of: weights.tokenEmbedding)
     for (row, token) in batch.tokens.enumerated() {
       let dRow = dSum + row * channels
+      scale(dRow, by: configuration.embeddingScale, count: channels)
       add(dTokens + Int(token) * channels, dRow, count: channels)
       if let positions = weights.positionEmbedding {
         add(
@@ -51,13 +53,14 @@ extension TransformerEngine {
   }
 
   private func sumEmbeddings(into out: MutableFloats) {
-    let (channels, offset) = (configuration.channels, configuration.positionOffset)
+    let (channels, offset) = (configuration.channels, configuration.learnedPositionOffset ?? 0)
     for (row, token) in batch.tokens.enumerated() {
       precondition(
         token >= 0 && Int(token) < configuration.vocabularySize,
         "token \(token) outside a vocabulary of \(configuration.vocabularySize)")
       let target = out + row * channels
       target.update(from: weights.tokenEmbedding + Int(token) * channels, count: channels)
+      scale(target, by: configuration.embeddingScale, count: channels)
       if let positions = weights.positionEmbedding {
         add(target, positions + (offset + Int(batch.positions[row])) * channels, count: channels)
       }

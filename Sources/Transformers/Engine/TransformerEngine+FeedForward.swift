@@ -2,6 +2,7 @@
 //
 // Pre-norm:  output = middle + down(f(gate(n)) * up(n)), n = norm(middle).
 // Post-norm: n = norm(middle); output = norm(n + down(f(up(n)))).
+// A branch norm normalizes down's result before it is added.
 
 internal import Kernels
 
@@ -22,21 +23,24 @@ extension TransformerEngine {
       from: configuration.normPlacement == .pre ? Floats(slot.middle) : input,
       count: count * channels)
     forward(
-      .feedForwardOutput, layer: layer, input: Floats(scratch.activated), tokens: count,
-      outputs: [sum], .add)
-    if configuration.normPlacement == .post {
+      .feedForwardOutput, layer: layer, input: scratch.activated, tokens: count,
+      branch: slot.branches?.feedForward, norm: block.feedForwardBranchNorm, to: sum)
+    if configuration.normPlacement == .post, let norm = block.feedForwardNorm {
       normForward(
-        block.feedForwardNorm, out: output, mean: slot.feedForwardMean,
+        norm, out: output, mean: slot.feedForwardMean,
         rstd: slot.feedForwardRstd, input: sum, tokens: count)
     }
   }
 
-  /// The input of gate and up: a norm of `middle`, recomputed in the backward pass.
+  /// The input of gate and up: a norm of `middle`, recomputed in the backward pass, or `middle`.
   private func feedForwardInput(layer: Int, _ slot: BlockActivations) -> Floats {
     let block = weights.blocks[layer]
     let isPre = configuration.normPlacement == .pre
+    guard let norm = isPre ? block.feedForwardNorm : block.attentionNorm else {
+      return Floats(slot.middle)
+    }
     normForward(
-      isPre ? block.feedForwardNorm : block.attentionNorm, out: scratch.normalized,
+      norm, out: scratch.normalized,
       mean: isPre ? slot.feedForwardMean : slot.attentionMean,
       rstd: isPre ? slot.feedForwardRstd : slot.attentionRstd, input: slot.middle,
       tokens: rowCount(layer))
@@ -68,17 +72,19 @@ extension TransformerEngine {
     let count = rowCount(layer)
     let channels = configuration.channels
     let elements = count * configuration.intermediateSize
-    if configuration.normPlacement == .post {
+    if configuration.normPlacement == .post, let norm = block.feedForwardNorm {
       normBackward(
-        block.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dStream,
+        norm, dInput: scratch.dStream, dOut: scratch.dStream,
         input: slot.sum!, mean: slot.feedForwardMean, rstd: slot.feedForwardRstd, tokens: count,
         .overwrite)
     }
     let goesOn = stop != .feedForwardOutput
     if needsInput(of: .feedForwardOutput, layer: layer) { activate(slot, count: count) }
+    let dBranch = branchGradient(
+      slot.branches?.feedForward, norm: block.feedForwardBranchNorm, tokens: count)
     backward(
       .feedForwardOutput, layer: layer, input: Floats(scratch.activated), tokens: count,
-      dOutputs: [Floats(scratch.dStream)], dInput: goesOn ? scratch.dUp : nil)
+      dOutputs: [dBranch], dInput: goesOn ? scratch.dUp : nil)
     guard goesOn else { return true }
     if let gate = slot.gate {
       gatedBackward(
@@ -95,17 +101,17 @@ extension TransformerEngine {
       .feedForwardInput, layer: layer, input: feedForwardInput(layer: layer, slot), tokens: count,
       dOutputs: dOutputs.map { Floats($0) }, dInput: needsInput ? scratch.dNormalized : nil)
     guard needsInput else { return true }
-    if configuration.normPlacement == .pre {
+    if configuration.normPlacement == .pre, let norm = block.feedForwardNorm {
       normBackward(
-        block.feedForwardNorm, dInput: scratch.dStream, dOut: scratch.dNormalized,
-        input: slot.middle, mean: slot.feedForwardMean, rstd: slot.feedForwardRstd,
-        tokens: count, .add)
-    } else {
-      add(scratch.dStream, scratch.dNormalized, count: count * channels)
+        norm, dInput: scratch.dStream, dOut: scratch.dNormalized, input: slot.middle,
+        mean: slot.feedForwardMean, rstd: slot.feedForwardRstd, tokens: count, .add)
+      return false
+    }
+    add(scratch.dStream, scratch.dNormalized, count: count * channels)
+    if configuration.normPlacement == .post, let norm = block.attentionNorm {
       normBackward(
-        block.attentionNorm, dInput: scratch.dStream, dOut: scratch.dStream,
-        input: slot.middle, mean: slot.attentionMean, rstd: slot.attentionRstd, tokens: count,
-        .overwrite)
+        norm, dInput: scratch.dStream, dOut: scratch.dStream, input: slot.middle,
+        mean: slot.attentionMean, rstd: slot.attentionRstd, tokens: count, .overwrite)
     }
     return false
   }

@@ -26,8 +26,9 @@ public final class TransformerEngine {
   private let plan: BufferPlan
   private let buffers: EngineBuffers
   var scratch: Scratch { buffers.scratch }
-  private let cosines: [Float]
-  private let sines: [Float]
+  /// Tables of the different rotations, and which of them each block has.
+  private let rotaryTables: [RotaryTable]
+  private let rotaryTable: [Int?]
 
   var batch = PackedSequences()
   var rows = OutputRows.all
@@ -59,13 +60,14 @@ public final class TransformerEngine {
     }
     plan = BufferPlan { _ = take($0) }
     buffers = take(plan)
-    if case .rotary(let rotary) = configuration.positions {
-      (cosines, sines) = rotary.tables(
-        positions: longestSequence, headSize: configuration.headSize)
-    } else {
-      cosines = []
-      sines = []
+    var kinds: [RotaryConfiguration] = []
+    for case let rotary? in configuration.attention.map(\.rotary) where !kinds.contains(rotary) {
+      kinds.append(rotary)
     }
+    rotaryTables = kinds.map {
+      RotaryTable($0, positions: longestSequence, headSize: configuration.headSize)
+    }
+    rotaryTable = configuration.attention.map { $0.rotary.flatMap(kinds.firstIndex(of:)) }
   }
 
   /// Bytes that an engine of this size allocates.
@@ -158,47 +160,12 @@ public final class TransformerEngine {
     }
   }
 
-  func rotate(_ x: MutableFloats, heads: Int, _ direction: RotaryDirection) {
-    guard !cosines.isEmpty else { return }
+  func rotate(_ x: MutableFloats, heads: Int, layer: Int, _ direction: RotaryDirection) {
+    guard let table = rotaryTable[layer].map({ rotaryTables[$0] }) else { return }
     rotary(
-      x, cosines: cosines, sines: sines, positions: batch.positions, tokens: batch.tokenCount,
-      heads: heads, headSize: configuration.headSize, direction)
-  }
-
-  func normForward(
-    _ norm: NormWeights, out: MutableFloats, mean: MutableFloats, rstd: MutableFloats,
-    input: Floats, tokens: Int
-  ) {
-    let channels = configuration.channels
-    let epsilon = configuration.normEpsilon
-    if let bias = norm.bias {
-      layerNormForward(
-        out: out, mean: mean, rstd: rstd, input: input, weight: norm.weight, bias: bias,
-        tokens: tokens, channels: channels, epsilon: epsilon)
-    } else {
-      rmsNormForward(
-        out: out, rstd: rstd, input: input, weight: norm.weight, tokens: tokens,
-        channels: channels, epsilon: epsilon)
-    }
-  }
-
-  /// Writes or adds the gradient of a norm's input, and adds that of its weights if they are trained.
-  package func normBackward(
-    _ norm: NormWeights, dInput: MutableFloats, dOut: Floats, input: Floats, mean: Floats,
-    rstd: Floats, tokens: Int, _ accumulation: Accumulation
-  ) {
-    let channels = configuration.channels
-    gradients?.add(
-      norm, dOut: dOut, input: input, mean: mean, rstd: rstd, tokens: tokens, channels: channels)
-    if norm.bias != nil {
-      layerNormBackward(
-        dInput: dInput, dOut: dOut, input: input, weight: norm.weight, mean: mean, rstd: rstd,
-        tokens: tokens, channels: channels, accumulation)
-    } else {
-      rmsNormBackward(
-        dInput: dInput, dOut: dOut, input: input, weight: norm.weight, rstd: rstd,
-        tokens: tokens, channels: channels, accumulation)
-    }
+      x, cosines: table.cosines, sines: table.sines, rows: table.rows(of: batch),
+      tokens: batch.tokenCount, heads: heads, headSize: configuration.headSize,
+      rotated: table.channels, direction)
   }
 
   /// The outputs of a group's layers, adapter and bias included, one buffer for each of its roles.

@@ -22,14 +22,13 @@ extension ModelFamily {
           .value: "attention.self.value", .attentionOutput: "attention.output.dense",
           .up: "intermediate.dense", .down: "output.dense",
         ], attentionNorm: "attention.output.LayerNorm", feedForwardNorm: "output.LayerNorm"),
-      pooler: "bert.pooler.dense",
+      pooler: .init(module: "bert.pooler.dense"),
       languageHead: .init(
         output: "cls.predictions.decoder", transform: "cls.predictions.transform.dense",
         transformNorm: "cls.predictions.transform.LayerNorm", bias: "cls.predictions.bias",
         biasCopy: "cls.predictions.decoder.bias"),
       classificationHead: .init(module: "classifier", hasBias: true),
-      outside: ["cls.", "classifier."]),
-    pooling: .first)
+      outside: ["cls.", "classifier."]))
 }
 
 /// The fields of config.json.
@@ -50,16 +49,16 @@ extension ConfigurationFields {
     let channels = try required("hidden_size")
     return ModelConfiguration(
       family: .bert, vocabularySize: try required("vocab_size"), channels: channels,
-      layerCount: try required("num_hidden_layers"), headCount: heads,
+      attention: try sameAttention(), headCount: heads,
       keyValueHeadCount: heads, headSize: try derivedHeadSize(channels, heads),
       intermediateSize: try required("intermediate_size"),
       maximumPositions: try required("max_position_embeddings"),
       norm: .layer, normEpsilon: try float("layer_norm_eps") ?? 1e-12, normPlacement: .post,
-      positions: .learned(offset: 0), tokenTypeCount: try integer("type_vocab_size") ?? 2,
+      learnedPositionOffset: 0, tokenTypeCount: try integer("type_vocab_size") ?? 2,
       activation: try activation(default: "gelu"), isGated: false,
       isCausal: try bool("is_decoder") ?? false, attentionInputBias: true,
       attentionOutputBias: true, feedForwardBias: true,
       tiesWordEmbeddings: try bool("tie_word_embeddings") ?? true,
-      initializerRange: try float("initializer_range") ?? 0.02)
+      initializerRange: try float("initializer_range") ?? 0.02, pooling: .first)
   }
 }

@@ -9,23 +9,36 @@ extension ModelConfiguration {
   /// - Parameter layer: the block; ignored for layers outside the blocks.
   /// - Precondition: the family has the layer.
   public func moduleName(of role: LinearRole, layer: Int) -> String {
-    let name =
-      switch role {
-      case .pooler: names.pooler
-      case .languageHeadTransform: names.languageHead.transform
-      default: names.block.linears[role].map { blockPath(layer) + $0 }
-      }
-    guard let name else { preconditionFailure("\(family.name) has no \(role)") }
-    return name
+    guard let name = linearName(of: role) else {
+      preconditionFailure("\(family.name) has no \(role)")
+    }
+    return role.group.isInBlock ? blockPath(layer) + name : name
   }
 
-  /// The module of a block's first norm (before or after attention).
-  func attentionNormName(layer: Int) -> String { blockPath(layer) + names.block.attentionNorm }
+  /// The name of a linear layer, within its block if it is in one; nil if the family has none.
+  func linearName(of role: LinearRole) -> String? {
+    switch role {
+    case .pooler: names.pooler?.module
+    case .languageHeadTransform: names.languageHead.transform
+    default: names.block.linears[role]
+    }
+  }
 
-  /// The module of a block's second norm (before or after the feed-forward part).
-  func feedForwardNormName(layer: Int) -> String { blockPath(layer) + names.block.feedForwardNorm }
+  /// True if the family's classifier puts a pooler after this hidden state.
+  package func hasPooler(after pooling: Pooling) -> Bool {
+    switch pooling {
+    case .first: names.pooler != nil
+    case .last: false
+    case .mean: names.pooler?.takesMean ?? false
+    }
+  }
 
-  private func blockPath(_ layer: Int) -> String { "\(names.block.path)\(layer)." }
+  /// True if files hold a tensor of two dimensions as (inputs, outputs), as Conv1D of GPT-2 does.
+  package func isStoredTransposed(_ tensor: String) -> Bool {
+    names.block.storesInputsFirst && tensor.hasPrefix(names.block.path)
+  }
+
+  func blockPath(_ layer: Int) -> String { "\(names.block.path)\(layer)." }
 
   /// The name of a tensor of the full model, for a name in a file: with the prefix that checkpoints
   /// of the bare model leave out, and with LayerNorm's parameters named as PyTorch does, not

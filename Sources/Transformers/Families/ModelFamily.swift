@@ -2,6 +2,7 @@
 // file says how config.json is read, how tensors and modules are called, and what the family's own
 // sequence classifier looks like. No other file asks for the family.
 
+package import Kernels
 internal import Safetensors
 
 /// A family of models with one block, one config.json and one set of names in Hugging Face transformers.
@@ -12,19 +13,22 @@ public struct ModelFamily: Sendable, Equatable {
   let classifiers: [String: String]
   /// The fields of config.json besides those of every model, by `model_type`.
   let fields: @Sendable (_ modelType: String) -> [String: FieldMeaning]
+  /// The family's own spelling of fields that most families call otherwise.
+  var spelling: [String: String] = [:]
   /// True if config.json may describe rotary positions.
   let hasRotaryFields: Bool
   /// Reads the configuration.
   let read:
-    @Sendable (ConfigurationFields, _ modelType: String, _ rope: ConfigurationFields?) throws
+    @Sendable (ConfigurationFields, _ modelType: String, _ rope: RotaryFields) throws
       -> ModelConfiguration
   /// The names of modules and tensors.
   package let names: ModuleNames
-  /// The hidden state that the family's own sequence classifier reads.
-  package let pooling: Pooling
 
   /// All families.
-  static let all: [ModelFamily] = [.bert, .llama, .roberta]
+  static let all: [ModelFamily] = [
+    .bert, .distilBert, .gemma3, .gpt2, .llama, .modernBert, .olmo2, .phi3, .qwen3, .roberta,
+    .smolLM3,
+  ]
 
   /// The values of `model_type` of all families, sorted.
   static var modelTypes: [String] { all.flatMap { $0.classifiers.keys }.sorted() }
@@ -73,10 +77,52 @@ package struct ModuleNames: Sendable {
     let path: String
     /// The linear layers.
     let linears: [LinearRole: String]
-    /// The norm before or after attention.
-    let attentionNorm: String
-    /// The norm before or after the feed-forward part.
-    let feedForwardNorm: String
+    /// True if files hold the weights of linear layers as (inputs, outputs).
+    var storesInputsFirst = false
+    /// The norm before or after attention; nil if there is none.
+    var attentionNorm: String?
+    /// False if the first block has no norm before attention.
+    var firstHasAttentionNorm = true
+    /// The norm before or after the feed-forward part; nil if there is none.
+    var feedForwardNorm: String?
+    /// The norms of what attention and feed-forward part add to the residual stream; nil if there
+    /// are none.
+    var branchNorms: BranchNorms?
+    /// The norms of queries and keys; nil if there are none.
+    var queryKeyNorms: QueryKeyNorms?
+  }
+
+  /// Norms of the two halves of a block, before their results are added (OLMo 2, Gemma 3).
+  struct BranchNorms: Sendable {
+    /// Of attention's result.
+    let attention: String
+    /// Of the feed-forward part's result.
+    let feedForward: String
+  }
+
+  /// Norms of queries and keys before they are rotated (Henry et al. 2020).
+  struct QueryKeyNorms: Sendable {
+    /// Of queries.
+    let query: String
+    /// Of keys.
+    let key: String
+    /// True if each head is normalized by itself, with the same weights; false for all heads
+    /// together.
+    let isPerHead: Bool
+  }
+
+  /// A frozen dense layer that a sequence classifier puts after pooling, with an activation.
+  package struct Pooler: Sendable {
+    /// The dense layer, (C, C).
+    package let module: String
+    /// Its activation.
+    package var activation = Activation.tanh
+    /// The norm after the activation; nil if there is none.
+    package var norm: String?
+    /// False if the dense layer has no bias.
+    package var hasBias = true
+    /// True if pooling over all tokens goes through it too.
+    package var takesMean = false
   }
 
   /// The product to the vocabulary.
@@ -93,11 +139,13 @@ package struct ModuleNames: Sendable {
     package var biasCopy: String?
   }
 
-  /// The sequence classifier's product to the labels, and a dense layer with tanh before it.
+  /// The sequence classifier's product to the labels, and a dense layer that is trained before it.
   package struct ClassificationHead: Sendable {
-    /// The module of a dense layer, (C, C) with a bias, whose tanh the product reads; nil if there is
-    /// none.
+    /// The module of a dense layer, (C, C) with a bias, whose activation the product reads; nil if
+    /// there is none.
     package var dense: String?
+    /// The activation of that layer.
+    package var activation = Activation.tanh
     /// The module of the product.
     package let module: String
     /// True if the product has a bias.
@@ -113,11 +161,13 @@ package struct ModuleNames: Sendable {
   /// The norm after the last block; nil if there is none.
   var finalNorm: String?
   /// The dense layer that some sequence classifiers put after pooling; nil if there is none.
-  var pooler: String?
+  package var pooler: Pooler?
   /// The product to the vocabulary.
   package let languageHead: LanguageHead
   /// The product to labels.
   package let classificationHead: ClassificationHead
   /// The beginnings of tensors outside of the bare model.
   let outside: [String]
+  /// The ends of the names of tensors that older versions saved and no version reads.
+  var buffers: [String] = []
 }

@@ -34,8 +34,7 @@ extension ModelFamily {
         bias: "lm_head.bias", biasCopy: "lm_head.decoder.bias"),
       classificationHead: .init(
         dense: "classifier.dense", module: "classifier.out_proj", hasBias: true),
-      outside: ["lm_head.", "classifier."]),
-    pooling: .first)
+      outside: ["lm_head.", "classifier."]))
 }
 
 /// The fields of config.json. A decoder is refused: no task here trains one of this family.
@@ -57,15 +56,15 @@ extension ConfigurationFields {
     }
     return ModelConfiguration(
       family: .roberta, vocabularySize: try required("vocab_size"), channels: channels,
-      layerCount: try required("num_hidden_layers"), headCount: heads,
+      attention: try sameAttention(), headCount: heads,
       keyValueHeadCount: heads, headSize: try derivedHeadSize(channels, heads),
       intermediateSize: try required("intermediate_size"),
       maximumPositions: try required("max_position_embeddings") - offset,
       norm: .layer, normEpsilon: try float("layer_norm_eps") ?? 1e-12, normPlacement: .post,
-      positions: .learned(offset: offset), tokenTypeCount: try integer("type_vocab_size") ?? 2,
+      learnedPositionOffset: offset, tokenTypeCount: try integer("type_vocab_size") ?? 2,
       activation: try activation(default: "gelu"), isGated: false, isCausal: false,
       attentionInputBias: true, attentionOutputBias: true, feedForwardBias: true,
       tiesWordEmbeddings: try bool("tie_word_embeddings") ?? true,
-      initializerRange: try float("initializer_range") ?? 0.02)
+      initializerRange: try float("initializer_range") ?? 0.02, pooling: .first)
   }
 }

@@ -31,7 +31,12 @@ struct LanguageHeadTensors {
           + " values; \(name) is used, as transformers does")
       return true
     }
+    let isWithoutBias = names.bias.map {
+      byFullName[$0] == nil && byFullName[names.biasCopy ?? $0] == nil
+    }
     if let transform = names.transform, byFullName[transform + ".weight"] == nil {
+      output = nil
+    } else if names.transform == nil, isWithoutBias == true {
       output = nil
     } else if configuration.tiesWordEmbeddings {
       output = try differs(untied, from: embedding) ? untied : embedding

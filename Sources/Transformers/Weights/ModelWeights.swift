@@ -18,8 +18,10 @@ public struct LinearWeights: @unchecked Sendable {
   public let outputs: Int
 }
 
-/// A norm: a weight, and a bias for LayerNorm; both (channels).
+/// A norm: a weight, and a bias in most kinds of LayerNorm; both (channels).
 public struct NormWeights: @unchecked Sendable {
+  /// What it computes.
+  let kind: NormKind
   /// Scale of each channel.
   public let weight: Floats
   /// Offset of each channel, or nil.
@@ -28,10 +30,17 @@ public struct NormWeights: @unchecked Sendable {
 
 /// The weights of one block.
 public struct BlockWeights: Sendable {
-  /// The norm before (or after) attention.
-  let attentionNorm: NormWeights
-  /// The norm before (or after) the feed-forward part.
-  let feedForwardNorm: NormWeights
+  /// The norm before (or after) attention; nil if there is none.
+  let attentionNorm: NormWeights?
+  /// The norm before (or after) the feed-forward part; nil if there is none.
+  let feedForwardNorm: NormWeights?
+  /// The norm of attention's result; nil if there is none.
+  let attentionBranchNorm: NormWeights?
+  /// The norm of the feed-forward part's result; nil if there is none.
+  let feedForwardBranchNorm: NormWeights?
+  /// The norms of queries and keys; nil if there are none.
+  let queryNorm: NormWeights?
+  let keyNorm: NormWeights?
   /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
   var linears: [LinearWeights?]
 
@@ -42,6 +51,14 @@ public struct BlockWeights: Sendable {
     }
     return linear
   }
+}
+
+/// Rows of a tensor of a model that are one linear layer's weight.
+package struct MatrixRows: Hashable {
+  /// The full name of the tensor.
+  let tensor: String
+  /// The first row.
+  let first: Int
 }
 
 /// The product that gives a token's logits, and BERT's transform before it.
@@ -84,6 +101,8 @@ public struct ModelWeights: @unchecked Sendable {
   let finalNorm: NormWeights?
   /// BERT's pooler.
   public internal(set) var pooler: LinearWeights?
+  /// The norm after the pooler's activation; nil if there is none.
+  package let poolerNorm: NormWeights?
   /// The language modelling head.
   public internal(set) var languageHead: LanguageHeadWeights?
 
@@ -91,29 +110,42 @@ public struct ModelWeights: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - floats: The tensor of a name and shape.
-  ///   - matrix: The weight of a linear layer where it is kept in another form; else nil.
+  ///   - matrix: Rows of a tensor that are a linear layer's weight, where it is kept in another
+  ///     form; else nil.
   package init<Failure: Error>(
     configuration: ModelConfiguration, parts: ModelParts,
     floats: (_ name: String, _ shape: [Int]) throws(Failure) -> Floats,
-    matrix: (_ name: String) -> (any FrozenMatrix)? = { _ in nil }
+    matrix: (_ rows: MatrixRows) -> (any FrozenMatrix)? = { _ in nil }
   ) throws(Failure) {
     let channels = configuration.channels
     func weight(_ name: String, _ shape: [Int]) throws(Failure) -> any FrozenMatrix {
-      if let found = matrix(name) { return found }
+      if let found = matrix(MatrixRows(tensor: name, first: 0)) { return found }
       return PlainMatrix(try floats(name, shape), inputs: shape[1], outputs: shape[0])
     }
-    func norm(_ module: String) throws(Failure) -> NormWeights {
+    func norm(_ module: String, _ channels: Int) throws(Failure) -> NormWeights {
       NormWeights(
-        weight: try floats(module + ".weight", [channels]),
+        kind: configuration.norm, weight: try floats(module + ".weight", [channels]),
         bias: configuration.norm == .layer ? try floats(module + ".bias", [channels]) : nil)
     }
-    func linear(_ role: LinearRole, layer: Int) throws(Failure) -> LinearWeights {
-      let size = configuration.size(of: role)
-      let module = configuration.moduleName(of: role, layer: layer)
-      return LinearWeights(
-        weight: try weight(module + ".weight", [size.outputs, size.inputs]),
-        bias: configuration.hasBias(role) ? try floats(module + ".bias", [size.outputs]) : nil,
-        inputs: size.inputs, outputs: size.outputs)
+    /// The layers of a module, in its order.
+    func linears(_ module: LinearModule, layer: Int) throws(Failure) -> [LinearWeights] {
+      let name = configuration.moduleName(of: module.role, layer: layer)
+      let tensor = name + ".weight"
+      let isPacked = matrix(MatrixRows(tensor: tensor, first: 0)) != nil
+      let weight = isPacked ? nil : try floats(tensor, [module.outputs, module.inputs])
+      let bias =
+        configuration.hasBias(module.role) ? try floats(name + ".bias", [module.outputs]) : nil
+      return module.parts.map { part in
+        let (first, outputs) = (part.rows.lowerBound, part.rows.count)
+        let plain = weight.map {
+          PlainMatrix($0 + first * module.inputs, inputs: module.inputs, outputs: outputs)
+        }
+        guard let own = plain ?? matrix(MatrixRows(tensor: tensor, first: first)) else {
+          preconditionFailure("\(part.role) of \(tensor) is not packed")
+        }
+        return LinearWeights(
+          weight: own, bias: bias.map { $0 + first }, inputs: module.inputs, outputs: outputs)
+      }
     }
     let names = configuration.names
     let embedding = names.embeddings.tokens + ".weight"
@@ -125,17 +157,21 @@ public struct ModelWeights: @unchecked Sendable {
     }
     func norm(ifAny module: String?) throws(Failure) -> NormWeights? {
       guard let module else { return nil }
-      return try norm(module)
+      return try norm(module, channels)
     }
     positionEmbedding = try table(
       names.embeddings.positions,
-      rows: configuration.positionOffset + configuration.maximumPositions)
+      rows: (configuration.learnedPositionOffset ?? 0) + configuration.maximumPositions)
     tokenTypeEmbedding = try table(
       names.embeddings.tokenTypes, rows: configuration.tokenTypeCount)
     embeddingNorm = try norm(ifAny: names.embeddings.norm)
-    blocks = try Self.blocks(configuration, linear: linear(_:layer:), norm: norm(_:))
+    blocks = try Self.blocks(configuration, linears: linears(_:layer:), norm: norm(_:_:))
     finalNorm = try norm(ifAny: names.finalNorm)
-    pooler = parts.hasPooler ? try linear(.pooler, layer: 0) : nil
+    func outsideBlocks(_ role: LinearRole) throws(Failure) -> LinearWeights {
+      try linears(configuration.module(of: role), layer: 0)[0]
+    }
+    pooler = parts.hasPooler ? try outsideBlocks(.pooler) : nil
+    poolerNorm = parts.hasPooler ? try norm(ifAny: names.pooler?.norm) : nil
     languageHead = nil
     guard let head = parts.languageHead else { return }
     func headBias() throws(Failure) -> Floats? {
@@ -143,14 +179,14 @@ public struct ModelWeights: @unchecked Sendable {
       return try floats(bias, [vocabulary[0]])
     }
     let product: any FrozenMatrix
-    if head == embedding, matrix(head) == nil {
+    if head == embedding, matrix(MatrixRows(tensor: head, first: 0)) == nil {
       product = PlainMatrix(tokenEmbedding, inputs: vocabulary[1], outputs: vocabulary[0])
     } else {
       product = try weight(head, vocabulary)
     }
     let hasTransform = names.languageHead.transform != nil
     languageHead = LanguageHeadWeights(
-      transform: hasTransform ? try linear(.languageHeadTransform, layer: 0) : nil,
+      transform: hasTransform ? try outsideBlocks(.languageHeadTransform) : nil,
       transformNorm: try norm(ifAny: names.languageHead.transformNorm),
       output: LinearWeights(
         weight: product, bias: try headBias(), inputs: vocabulary[1], outputs: vocabulary[0]))
@@ -161,22 +197,37 @@ extension ModelWeights {
   /// The weights of all blocks, in order.
   private static func blocks<Failure: Error>(
     _ configuration: ModelConfiguration,
-    linear: (_ role: LinearRole, _ layer: Int) throws(Failure) -> LinearWeights,
-    norm: (_ module: String) throws(Failure) -> NormWeights
+    linears: (_ module: LinearModule, _ layer: Int) throws(Failure) -> [LinearWeights],
+    norm makeNorm: (_ module: String, _ channels: Int) throws(Failure) -> NormWeights
   ) throws(Failure) -> [BlockWeights] {
+    let names = configuration.names.block
     var blocks: [BlockWeights] = []
     for layer in 0..<configuration.layerCount {
-      var linears = [LinearWeights?](repeating: nil, count: LinearRole.allCases.count)
+      var found = [LinearWeights?](repeating: nil, count: LinearRole.allCases.count)
       for group in LinearGroup.inBlock {
-        for role in configuration.roles(of: group) {
-          linears[role.rawValue] = try linear(role, layer)
+        for module in configuration.modules(of: group) {
+          for (part, linear) in zip(module.parts, try linears(module, layer)) {
+            found[part.role.rawValue] = linear
+          }
         }
       }
+      func norm(ifAny name: String?, channels: Int? = nil) throws(Failure) -> NormWeights? {
+        guard let name else { return nil }
+        return try makeNorm(
+          configuration.blockPath(layer) + name, channels ?? configuration.channels)
+      }
+      let hasAttentionNorm = layer > 0 || names.firstHasAttentionNorm
       blocks.append(
         BlockWeights(
-          attentionNorm: try norm(configuration.attentionNormName(layer: layer)),
-          feedForwardNorm: try norm(configuration.feedForwardNormName(layer: layer)),
-          linears: linears))
+          attentionNorm: try norm(ifAny: hasAttentionNorm ? names.attentionNorm : nil),
+          feedForwardNorm: try norm(ifAny: names.feedForwardNorm),
+          attentionBranchNorm: try norm(ifAny: names.branchNorms?.attention),
+          feedForwardBranchNorm: try norm(ifAny: names.branchNorms?.feedForward),
+          queryNorm: try norm(
+            ifAny: names.queryKeyNorms?.query, channels: configuration.queryNormChannels),
+          keyNorm: try norm(
+            ifAny: names.queryKeyNorms?.key, channels: configuration.keyNormChannels),
+          linears: found))
     }
     return blocks
   }

@@ -28,16 +28,23 @@ extension PretrainedModel {
     }
   }
 
-  /// The same model with other weights, (outputs, inputs) in F32, at some places.
+  /// The same model with other weights, (outputs, inputs) in F32, at some places. A place stands for
+  /// its module: all layers that the module holds.
   ///
   /// - Parameter owner: keeps their memory; it lives as long as the new model.
   /// - Precondition: the model has a linear layer at each place.
   public func replacing(_ weights: [LinearPlace: Floats], owner: AnyObject?) -> PretrainedModel {
     func replaced(_ linear: LinearWeights?, _ role: LinearRole, layer: Int = 0) -> LinearWeights? {
-      guard let weight = weights[LinearPlace(role: role, layer: layer)] else { return linear }
-      guard let linear else { preconditionFailure("no \(role) in layer \(layer) to replace") }
+      let module = configuration.module(of: role)
+      guard let weight = weights[LinearPlace(role: module.role, layer: layer)] else {
+        return linear
+      }
+      guard let linear, let rows = module.rows(of: role) else {
+        preconditionFailure("no \(role) in layer \(layer) to replace")
+      }
       return LinearWeights(
-        weight: PlainMatrix(weight, inputs: linear.inputs, outputs: linear.outputs),
+        weight: PlainMatrix(
+          weight + rows.lowerBound * linear.inputs, inputs: linear.inputs, outputs: linear.outputs),
         bias: linear.bias, inputs: linear.inputs, outputs: linear.outputs)
     }
     var found = self.weights
@@ -50,10 +57,10 @@ extension PretrainedModel {
     }
     found.languageHead = found.languageHead.map { head in
       LanguageHeadWeights(
-        transform: replaced(head.transform, .languageHeadTransform),
+        transform: head.transform.flatMap { replaced($0, .languageHeadTransform) },
         transformNorm: head.transformNorm, output: head.output)
     }
-    found.pooler = replaced(found.pooler, .pooler)
+    found.pooler = found.pooler.flatMap { replaced($0, .pooler) }
     return PretrainedModel(self, weights: found, owner: owner)
   }
 }

@@ -117,7 +117,10 @@ public final class PretrainedModel: @unchecked Sendable {
     usedTensors = reader.used.names
     notices =
       file.notices + reader.languageHead.notices
-      + [reader.used.notice(files, directory: directory)].compactMap { $0 }
+      + [
+        reader.used.notice(
+          files, directory: directory, buffers: configuration.names.buffers)
+      ].compactMap { $0 }
     parameterCount = files.tensors.reduce(0) { $0 + $1.elementCount }
     storedBytes = files.tensors.reduce(0) { $0 + $1.byteRange.count }
   }

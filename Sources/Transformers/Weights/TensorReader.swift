@@ -15,8 +15,8 @@ struct TensorReader {
   let used = UsedTensors()
   /// The tensors of the product to the vocabulary.
   let languageHead: LanguageHeadTensors
-  /// Packed weights by the full name of their tensor.
-  private var packedWeights: [String: any FrozenMatrix] = [:]
+  /// Packed weights.
+  private var packedWeights: [MatrixRows: any FrozenMatrix] = [:]
 
   /// A reader of a model's files.
   /// - Throws: `ModelError` where two tensors are one and the same.
@@ -48,108 +48,151 @@ struct TensorReader {
 
   func has(_ name: String) -> Bool { resolve(name) != nil }
 
-  /// The tensor of this name, which must have this shape.
-  private func tensor(_ name: String, _ shape: [Int]) throws -> TensorDescriptor {
+  /// A tensor of the files, and the way in which they hold it.
+  private struct Source {
+    let tensor: TensorDescriptor
+    /// True if the file has (inputs, outputs) where (outputs, inputs) is asked for.
+    let isTransposed: Bool
+  }
+
+  /// The tensor of this name, which must have this shape once it is brought to rows of outputs.
+  private func source(_ name: String, _ shape: [Int]) throws -> Source {
     guard let tensor = resolve(name) else {
       throw ModelError(path: directory, reason: "tensor \(name) is missing")
     }
-    guard tensor.shape == shape else {
+    let isTransposed = shape.count == 2 && configuration.isStoredTransposed(name)
+    let expected = isTransposed ? shape.reversed() : shape
+    guard tensor.shape == expected else {
       throw ModelError(
         path: directory,
-        reason: "tensor \(tensor.name) has shape \(tensor.shape); config.json implies \(shape)")
+        reason:
+          "tensor \(tensor.name) has shape \(tensor.shape); config.json implies \(expected)")
     }
     used.insert(tensor.name)
-    return tensor
+    return Source(tensor: tensor, isTransposed: isTransposed)
   }
 
   func floats(_ name: String, _ shape: [Int]) throws -> Floats {
-    let tensor = try tensor(name, shape)
-    if let inPlace = try files.floats(named: tensor.name) { return inPlace.baseAddress! }
-    return try storage(tensor.elementCount) { try widen(tensor, into: $0) }
+    let source = try source(name, shape)
+    if let inPlace = try inPlace(source) { return inPlace }
+    return try storage(source.tensor.elementCount) { try widen(source, into: $0) }
   }
 
-  private func widen(_ tensor: TensorDescriptor, into memory: MutableFloats) throws {
-    try files.readFloats(
-      named: tensor.name,
-      into: UnsafeMutableBufferPointer(start: memory, count: tensor.elementCount))
+  /// The values in the file itself; nil if they have to be widened or transposed.
+  private func inPlace(_ source: Source) throws -> Floats? {
+    source.isTransposed ? nil : try files.floats(named: source.tensor.name)?.baseAddress
+  }
+
+  private func widen(_ source: Source, into memory: MutableFloats) throws {
+    let tensor = source.tensor
+    let values = UnsafeMutableBufferPointer(start: memory, count: tensor.elementCount)
+    if source.isTransposed {
+      transpose(
+        try files.readFloats(named: tensor.name), rows: tensor.shape[0], columns: tensor.shape[1],
+        into: values)
+    } else {
+      try files.readFloats(named: tensor.name, into: values)
+    }
     guard allFinite(memory, count: tensor.elementCount) else { throw notFinite(tensor) }
   }
 
   /// The weight of a linear layer that was packed.
-  func packed(_ name: String) -> (any FrozenMatrix)? { packedWeights[name] }
+  func packed(_ rows: MatrixRows) -> (any FrozenMatrix)? { packedWeights[rows] }
 
   /// Packs every linear layer into one piece of storage, and returns its bytes.
   mutating func packLinears(
     _ packing: MatrixFormat.Packing, withLanguageHead: Bool
   ) throws -> Int {
-    let matrices = try linearNames(withLanguageHead: withLanguageHead).map {
-      (name: $0.name, shape: $0.shape, tensor: try tensor($0.name, $0.shape))
+    let matrices = try linearMatrices(withLanguageHead: withLanguageHead).map {
+      (name: $0.name, rows: $0.rows, inputs: $0.inputs, source: try source($0.name, $0.shape))
     }
     var offsets = [0]
     for matrix in matrices {
-      guard matrix.shape[1] % packing.inputMultiple == 0 else {
+      guard matrix.inputs % packing.inputMultiple == 0 else {
         throw ModelError(
           path: directory,
-          reason: "tensor \(matrix.name) has \(matrix.shape[1]) inputs; this compute.precision"
+          reason: "tensor \(matrix.name) has \(matrix.inputs) inputs; this compute.precision"
             + " needs a multiple of \(packing.inputMultiple); give fp32")
       }
-      offsets.append(offsets.last! + packing.byteCount(matrix.shape[1], matrix.shape[0]))
+      for rows in matrix.rows {
+        offsets.append(offsets.last! + packing.byteCount(matrix.inputs, rows.count))
+      }
     }
     let memory = try storage(offsets.last! / 4) { memory in
-      for (matrix, offset) in zip(matrices, offsets) {
-        let target = UnsafeMutableRawPointer(memory) + offset
-        let (outputs, inputs) = (matrix.shape[0], matrix.shape[1])
-        if let inPlace = try files.floats(named: matrix.tensor.name) {
-          packing.pack(inPlace.baseAddress!, inputs, outputs, target)
-        } else {
-          let widened = MutableFloats.allocate(capacity: matrix.tensor.elementCount)
-          defer { widened.deallocate() }
-          try widen(matrix.tensor, into: widened)
-          packing.pack(widened, inputs, outputs, target)
+      var next = offsets.makeIterator()
+      for matrix in matrices {
+        try withRows(of: matrix.source) { weight in
+          for rows in matrix.rows {
+            packing.pack(
+              weight + rows.lowerBound * matrix.inputs, matrix.inputs, rows.count,
+              UnsafeMutableRawPointer(memory) + next.next()!)
+          }
         }
       }
     }
-    for (matrix, offset) in zip(matrices, offsets) {
-      packedWeights[matrix.name] = packing.matrix(
-        UnsafeRawPointer(memory) + offset, matrix.shape[1], matrix.shape[0])
+    var next = offsets.makeIterator()
+    for matrix in matrices {
+      for rows in matrix.rows {
+        packedWeights[MatrixRows(tensor: matrix.name, first: rows.lowerBound)] = packing.matrix(
+          UnsafeRawPointer(memory) + next.next()!, matrix.inputs, rows.count)
+      }
     }
     return offsets.last!
   }
 
-  /// Tensors and shapes of all linear layers that the files hold.
-  private func linearNames(withLanguageHead: Bool) throws -> [(name: String, shape: [Int])] {
+  /// Calls `body` with a matrix as rows of outputs in fp32.
+  private func withRows(of source: Source, _ body: (Floats) -> Void) throws {
+    if let inPlace = try inPlace(source) { return body(inPlace) }
+    let widened = MutableFloats.allocate(capacity: source.tensor.elementCount)
+    defer { widened.deallocate() }
+    try widen(source, into: widened)
+    body(widened)
+  }
+
+  /// A matrix of the files that holds one linear layer or several.
+  private struct LinearMatrix {
+    let name: String
+    let inputs: Int
+    /// The rows of each layer.
+    let rows: [Range<Int>]
+
+    var shape: [Int] { [rows[rows.count - 1].upperBound, inputs] }
+  }
+
+  /// All matrices of linear layers that the files hold.
+  private func linearMatrices(withLanguageHead: Bool) throws -> [LinearMatrix] {
     guard configuration.layerCount <= files.tensors.count else {
       throw ModelError(
         path: directory,
         reason: "num_hidden_layers is \(configuration.layerCount), but the files hold "
           + "\(files.tensors.count) tensors")
     }
-    var names: [(name: String, shape: [Int])] = []
-    func append(_ role: LinearRole, layer: Int) {
-      let size = configuration.size(of: role)
-      names.append(
-        (
-          configuration.moduleName(of: role, layer: layer) + ".weight",
-          [size.outputs, size.inputs]
-        ))
+    var matrices: [LinearMatrix] = []
+    func append(_ module: LinearModule, layer: Int) {
+      matrices.append(
+        LinearMatrix(
+          name: configuration.moduleName(of: module.role, layer: layer) + ".weight",
+          inputs: module.inputs, rows: module.parts.map(\.rows)))
     }
     for layer in 0..<configuration.layerCount {
       for group in LinearGroup.inBlock {
-        for role in configuration.roles(of: group) { append(role, layer: layer) }
+        for module in configuration.modules(of: group) { append(module, layer: layer) }
       }
     }
-    if hasPooler { append(.pooler, layer: 0) }
+    if hasPooler { append(configuration.module(of: .pooler), layer: 0) }
     if withLanguageHead, let output = languageHead.output {
       if configuration.names.languageHead.transform != nil {
-        append(.languageHeadTransform, layer: 0)
+        append(configuration.module(of: .languageHeadTransform), layer: 0)
       }
-      names.append((output, [configuration.vocabularySize, configuration.channels]))
+      matrices.append(
+        LinearMatrix(
+          name: output, inputs: configuration.channels, rows: [0..<configuration.vocabularySize]))
     }
-    return names
+    return matrices
   }
 
   /// Whether the files hold the family's pooler.
-  var hasPooler: Bool { configuration.names.pooler.map { has($0 + ".weight") } ?? false }
+  var hasPooler: Bool { configuration.names.pooler.map { has($0.module + ".weight") } ?? false }
 
   /// The classification head of the files, where there is one of the expected shape.
   func classificationHead(labelNames: [String]?) throws -> PretrainedModel.StoredHead? {

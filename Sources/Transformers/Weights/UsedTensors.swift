@@ -13,9 +13,15 @@ final class UsedTensors {
   /// A remark that names the tensors that were not read; nil where there are none.
   ///
   /// Tensors of the same module in several blocks are named once, with a star for the block.
-  func notice(_ files: SafetensorsCollection, directory: String) -> String? {
+  /// Those that end like one of `buffers` mean nothing.
+  func notice(
+    _ files: SafetensorsCollection, directory: String, buffers: [String]
+  ) -> String? {
     var counts: [String: Int] = [:]
-    for tensor in files.tensors where !names.contains(tensor.name) && !Self.isMeaningless(tensor) {
+    for tensor in files.tensors
+    where !names.contains(tensor.name) && !Self.isMeaningless(tensor)
+      && !buffers.contains(where: tensor.name.hasSuffix)
+    {
       counts[Self.withoutBlock(tensor.name), default: 0] += 1
     }
     guard !counts.isEmpty else { return nil }

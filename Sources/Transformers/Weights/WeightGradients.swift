@@ -41,10 +41,10 @@ public struct WeightGradients {
     _ norm: NormWeights, dOut: Floats, input: Floats, mean: Floats, rstd: Floats, tokens: Int,
     channels: Int
   ) {
-    if let bias = norm.bias {
+    if norm.kind.isLayer {
       layerNormBackwardWeight(
-        dWeight: place(of: norm.weight), dBias: place(of: bias), dOut: dOut, input: input,
-        mean: mean, rstd: rstd, tokens: tokens, channels: channels)
+        dWeight: place(of: norm.weight), dBias: norm.bias.map(place(of:)), dOut: dOut,
+        input: input, mean: mean, rstd: rstd, tokens: tokens, channels: channels)
     } else {
       rmsNormBackwardWeight(
         dWeight: place(of: norm.weight), dOut: dOut, input: input, rstd: rstd, tokens: tokens,

@@ -41,11 +41,15 @@ def fields(path, name):
 def main():
     transformers, peft = package("transformers"), package("peft")
     written = fields(transformers / "configuration_utils.py", "PreTrainedConfig")
-    models = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "bert": "Bert", "roberta": "Roberta",
+    models = {"bert": "Bert", "distilbert": "DistilBert", "gpt2": "GPT2", "llama": "Llama",
+              "mistral": "Mistral", "modernbert": "ModernBert", "olmo2": "Olmo2", "phi3": "Phi3",
+              "qwen2": "Qwen2", "qwen3": "Qwen3", "roberta": "Roberta", "smollm3": "SmolLM3",
               "xlm_roberta": "XLMRoberta"}
     for model, name in models.items():
         path = transformers / "models" / model / f"configuration_{model}.py"
         written |= fields(path, name + "Config")
+    path = transformers / "models" / "gemma3" / "configuration_gemma3.py"
+    written |= fields(path, "Gemma3TextConfig")
     missing = sorted(
         written
         - listed("Transformers/Configuration/ModelConfiguration+Fields.swift", "Transformers/Families/*.swift")

@@ -26,13 +26,25 @@ from reference_model import (  # noqa: E402
 CASES = [
     "bert_classification",
     "bert_lm",
+    "distilbert_classification",
+    "gemma3_classification",
+    "gemma3_lm",
+    "gpt2_classification",
+    "gpt2_lm",
     "llama_classification_bf16",
     "llama_classification_biases",
     "llama_classification_gqa",
     "llama_lm_llama3_rope",
     "llama_lm_tied",
+    "modernbert_classification",
+    "olmo2_classification",
+    "phi3_classification",
+    "phi3_lm_longrope",
     "qwen2_classification",
+    "qwen3_classification",
+    "qwen3_lm",
     "roberta_classification",
+    "smollm3_lm",
 ]
 # transformers ties the two; the file has the first.
 ALIASES = {"cls.predictions.decoder.bias": "cls.predictions.bias"}

@@ -23,13 +23,37 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertLMHeadModel,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    Gemma3TextForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
+    MistralConfig,
+    MistralForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    Olmo2ForSequenceClassification,
+    Phi3Config,
+    Phi3ForCausalLM,
+    Phi3ForSequenceClassification,
     Qwen2Config,
     Qwen2ForSequenceClassification,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3ForSequenceClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
+    SmolLM3ForSequenceClassification,
     XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
 )
@@ -80,7 +104,10 @@ class Case:
             return "none"
         if self.model is BertForSequenceClassification:
             return "pooler"
-        return "first" if self.targets is ROBERTA_LINEARS else "last"
+        if self.model is ModernBertForSequenceClassification:
+            return {"cls": "first", "mean": "mean"}[self.config.classifier_pooling]
+        is_first = self.targets is ROBERTA_LINEARS or self.model is DistilBertForSequenceClassification
+        return "first" if is_first else "last"
 
 
 def llama(**changes):
@@ -131,6 +158,44 @@ def roberta(kind, **changes):
     return kind(**{**values, **changes})
 
 
+def gpt2(**changes):
+    values = dict(
+        vocab_size=110,
+        n_embd=24,
+        n_layer=2,
+        n_head=3,
+        n_positions=144,
+        pad_token_id=0,
+        num_labels=5,
+    )
+    return GPT2Config(**{**values, **changes})
+
+
+def decoder(kind, **changes):
+    """A decoder like Llama's: two blocks, 4 heads over 2 key/value heads."""
+    values = dict(
+        vocab_size=100,
+        hidden_size=32,
+        intermediate_size=56,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        pad_token_id=0,
+        num_labels=5,
+    )
+    return kind(**{**values, **changes})
+
+
+PHI3_LONG_ROPE = dict(
+    rope_type="longrope",
+    rope_theta=10000.0,
+    partial_rotary_factor=0.5,
+    short_factor=[1.0, 1.5],
+    long_factor=[2.0, 7.0],
+)
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64)
+LM_LENGTHS = [2, 5, 12, 7, 130]
 LLAMA3_ROPE = dict(
     rope_type="llama3",
     rope_theta=10000.0,
@@ -262,6 +327,132 @@ CASES = {
         roberta(XLMRobertaConfig, pad_token_id=0, type_vocab_size=2, num_labels=3),
         targets=ROBERTA_LINEARS,
     ),
+    "gpt2_classification": Case(
+        "GPT-2: fused c_attn, Conv1D, learned positions; merged weights too",
+        GPT2ForSequenceClassification,
+        gpt2(n_embd=32, n_head=4, vocab_size=60),
+        merged=True,
+    ),
+    "gpt2_classification_attention_adapted": Case(
+        "GPT-2 with LoRA on c_attn of the second block only, n_inner and another activation",
+        GPT2ForSequenceClassification,
+        gpt2(n_inner=40, activation_function="relu"),
+        targets=["c_attn"],
+        lora=dict(layers_to_transform=[1]),
+    ),
+    "gpt2_lm": Case(
+        "GPT-2 language model, output tied to the embedding",
+        GPT2LMHeadModel,
+        gpt2(),
+        task="language_modelling",
+        lengths=LM_LENGTHS,
+    ),
+    "mistral_classification_window": Case(
+        "Mistral with a sliding window of 20 tokens",
+        MistralForSequenceClassification,
+        decoder(MistralConfig, sliding_window=20),
+    ),
+    "qwen2_classification_window": Case(
+        "Qwen2 with a sliding window of 9 tokens in the second and third block",
+        Qwen2ForSequenceClassification,
+        decoder(Qwen2Config, use_sliding_window=True, sliding_window=9, max_window_layers=1,
+                num_hidden_layers=3),
+    ),
+    "qwen3_classification": Case(
+        "Qwen3: norms of queries and keys, head size of its own, yarn; merged weights too",
+        Qwen3ForSequenceClassification,
+        decoder(Qwen3Config, head_dim=16, rope_parameters=YARN),
+        merged=True,
+    ),
+    "qwen3_lm": Case(
+        "Qwen3 language model, tied, biases in attention",
+        Qwen3ForCausalLM,
+        decoder(Qwen3Config, head_dim=8, attention_bias=True, tie_word_embeddings=True),
+        task="language_modelling",
+        lengths=LM_LENGTHS,
+    ),
+    "olmo2_classification": Case(
+        "OLMo 2: norms after attention and MLP, norms of all heads' queries and keys",
+        Olmo2ForSequenceClassification,
+        decoder(Olmo2Config),
+    ),
+    "olmo2_lm": Case(
+        "OLMo 2 language model, own output matrix",
+        Olmo2ForCausalLM,
+        decoder(Olmo2Config, num_hidden_layers=3),
+        task="language_modelling",
+        lengths=LM_LENGTHS,
+    ),
+    "smollm3_classification": Case(
+        "SmolLM3: the second of three blocks without rotary positions",
+        SmolLM3ForSequenceClassification,
+        decoder(SmolLM3Config, num_hidden_layers=3, no_rope_layer_interval=2),
+    ),
+    "smollm3_lm": Case(
+        "SmolLM3 language model, blocks without rotary positions have a window",
+        SmolLM3ForCausalLM,
+        decoder(SmolLM3Config, num_hidden_layers=3, no_rope_layers=[0, 1, 0],
+                use_sliding_window=True, sliding_window=10),
+        task="language_modelling",
+        lengths=LM_LENGTHS,
+    ),
+    "gemma3_classification": Case(
+        "Gemma 3: pre- and post-norms around one, scaled embeddings, local and global blocks",
+        Gemma3TextForSequenceClassification,
+        decoder(Gemma3TextConfig, head_dim=12, sliding_window=16, num_hidden_layers=3,
+                query_pre_attn_scalar=20,
+                layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+    ),
+    "gemma3_lm": Case(
+        "Gemma 3 language model, tied; linear scaling in the global blocks",
+        Gemma3ForCausalLM,
+        decoder(Gemma3TextConfig, head_dim=8, sliding_window=9, num_key_value_heads=1,
+                layer_types=["sliding_attention", "full_attention"],
+                rope_parameters=dict(
+                    full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0),
+                    sliding_attention=dict(rope_type="default", rope_theta=1e4))),
+        task="language_modelling",
+        lengths=LM_LENGTHS,
+    ),
+    "phi3_classification": Case(
+        "Phi-3: fused qkv and gate_up, a window of 30 tokens; merged weights too",
+        Phi3ForSequenceClassification,
+        decoder(Phi3Config, sliding_window=30, intermediate_size=64),
+        merged=True,
+    ),
+    "phi3_lm_longrope": Case(
+        "Phi-3 language model, LongRoPE over half of the channels: one sequence beyond the original "
+        "40 positions",
+        Phi3ForCausalLM,
+        decoder(Phi3Config, rope_parameters=PHI3_LONG_ROPE, original_max_position_embeddings=40),
+        task="language_modelling",
+        lengths=LM_LENGTHS,
+    ),
+    "distilbert_classification": Case(
+        "DistilBERT, LoRA on every linear layer of the blocks; the head's dense layer is trained",
+        DistilBertForSequenceClassification,
+        DistilBertConfig(vocab_size=110, dim=24, hidden_dim=52, n_layers=2, n_heads=3,
+                         max_position_embeddings=144, pad_token_id=0, num_labels=6),
+        targets=["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"],
+        lora=dict(modules_to_save=["pre_classifier", "classifier"]),
+        merged=True,
+    ),
+    "modernbert_classification": Case(
+        "ModernBERT: local blocks of 16 tokens, GeGLU, norms without biases, pooled at the first token",
+        ModernBertForSequenceClassification,
+        ModernBertConfig(vocab_size=110, hidden_size=24, intermediate_size=36, num_hidden_layers=4,
+                         num_attention_heads=3, max_position_embeddings=256, local_attention=16,
+                         pad_token_id=0, num_labels=6),
+        merged=True,
+    ),
+    "modernbert_classification_mean": Case(
+        "ModernBERT pooled over all tokens, LoRA on attention only",
+        ModernBertForSequenceClassification,
+        ModernBertConfig(vocab_size=110, hidden_size=24, intermediate_size=36, num_hidden_layers=2,
+                         num_attention_heads=3, max_position_embeddings=256, local_attention=8,
+                         classifier_pooling="mean", pad_token_id=0, num_labels=4),
+        targets=["Wqkv", "Wo"],
+    ),
     "bert_lm": Case(
         "BERT as a decoder (causal mask), language model, output tied to the embedding plus bias",
         BertLMHeadModel,
@@ -344,7 +535,11 @@ def make(name: str, case: Case):
     logits, loss, gradients = logits_loss_gradients(model, sequences, labels, case.task)
     with torch.no_grad():
         padded = largest_relative_error(padded_logits(model, sequences, case.task), logits)
-    assert logits.dtype == torch.float64 and padded < 1e-12, (name, logits.dtype, padded)
+    # With LongRoPE the longest sequence of a padded batch decides for all; here each by itself does.
+    rope = getattr(case.config, "rope_parameters", None) or {}
+    is_same_padded = rope.get("rope_type") != "longrope"
+    assert logits.dtype == torch.float64, (name, logits.dtype)
+    assert not is_same_padded or padded < 1e-12, (name, padded)
     zero = [n for n, g in gradients.items() if g.abs().max() == 0]
     assert not zero, (name, zero)
 

@@ -1,0 +1,35 @@
+// The cosines and sines of one kind of rotary positions, for sequences up to a length.
+
+/// Cosines and sines by row; a token's row is its position, or lies in a second table for tokens of
+/// sequences that are longer than the original positions (LongRoPE).
+struct RotaryTable {
+  /// (rows, rotated channels / 2).
+  let cosines: [Float]
+  /// (rows, rotated channels / 2).
+  let sines: [Float]
+  /// Rotated channels of a head.
+  let channels: Int
+  private let positions: Int
+  private let shortPositions: Int
+
+  init(_ rotary: RotaryConfiguration, positions: Int, headSize: Int) {
+    (cosines, sines) = rotary.tables(positions: positions, headSize: headSize)
+    channels = rotary.channels(headSize)
+    self.positions = positions
+    shortPositions = rotary.shortPositions
+  }
+
+  /// The row of each token of a batch.
+  func rows(of batch: PackedSequences) -> [Int32] {
+    guard (0..<batch.count).contains(where: { batch.length(of: $0) > shortPositions }) else {
+      return batch.positions
+    }
+    var rows = batch.positions
+    for index in 0..<batch.count where batch.length(of: index) > shortPositions {
+      for token in batch.offsets[index]..<batch.offsets[index + 1] {
+        rows[token] += Int32(positions)
+      }
+    }
+    return rows
+  }
+}
