@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Every golden model of Tests/Goldens/transformers in two rounds with LoRA and two of full fine-tuning: one digest
+# on 1 and 3 ranks. Usage: Tests/MPI/families.sh [BINARY_DIRECTORY]
+# Prints one line a check and, last, "N passed, N failed, N skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. Tests/MPI/checks.bash
+bin=$(program_directory cellm-mpi "${1:-}") || exit 1
+program=$bin/cellm-mpi
+command -v python3 > /dev/null || { skip "families: no python3 to make a corpus"; finish; }
+
+# A corpus of 24 and 8 examples of 2 to 30 tokens from 1 to 58, with 4 labels and an answer in each.
+python3 - "$scratch/corpus" << 'PY'
+import array, json, os, random, struct, sys
+def write(path, tensors):
+    header, body = {}, b""
+    for name, dtype, code, values in tensors:
+        data = array.array(code, values).tobytes()
+        header[name] = {"dtype": dtype, "shape": [len(values)], "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    open(path, "wb").write(struct.pack("<Q", len(text)) + text + body)
+os.makedirs(sys.argv[1])
+draw = random.Random(5)
+for split, count in (("train", 24), ("test", 8)):
+    rows = [[draw.randint(1, 58) for _ in range(draw.randint(2, 30))] for _ in range(count)]
+    offsets = [0]
+    for row in rows:
+        offsets.append(offsets[-1] + len(row))
+    write(f"{sys.argv[1]}/{split}.safetensors", [
+        ("offsets", "I64", "q", offsets), ("tokens", "U16", "H", [t for row in rows for t in row]),
+        ("labels", "I32", "i", [i % 4 for i in range(count)])])
+PY
+goldens=$PWD/Tests/Goldens/transformers
+for directory in "$goldens"/*/; do
+  name=$(basename "$directory")
+  [ -f "$directory/golden.json" ] || continue
+  task=$(sed -nE 's/.*"task": "(.*)",/\1/p' "$directory/golden.json")
+  for kind in lora full; do
+    cat > "$scratch/x.yaml" << YAML
+model: {path: $directory}
+data: {path: $scratch/corpus, max_length: 30}
+task: {kind: $task}
+partition: {kind: iid, clients: 6}
+adapter: {kind: $kind$([ $kind = full ] || echo ", lora_rank: 2, alpha: 4")}
+method: {download: {density: 0.5}, upload: {density: 0.25}}
+federation: {rounds: 2, cohort_size: 4, server: {optimizer: adam_w, learning_rate: 0.001}}
+local: {epochs: 1, batch_size: 4, learning_rate: 0.01}
+evaluation: {every: 2, splits: [test]}
+YAML
+    digest_of "$scratch/$name-$kind-1" "$program" run "$scratch/x.yaml" > "$scratch/expected"
+    digest_of "$scratch/$name-$kind-3" mpirun -np 3 "$program" run "$scratch/x.yaml" > "$scratch/found"
+    check "$name, $kind: 1 and 3 ranks, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+  done
+done
+finish
