@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from . import corpora, models
+from . import corpora, mathematics, models
 from .errors import USAGE, PrepareError, nearest, shown
 from .home import home, say
 from .publishing import read_manifest
 from .tokenizer_directory import TokenizerDirectory, in_home
 
-CORPORA = ("20newsgroups", "friends")
+CORPORA = ("20newsgroups", "friends", "mathematics")
 
 
 def known() -> list[str]:
     """All names that can be made."""
-    return [*models.MODELS, *(f"{corpus}.{model}" for corpus in CORPORA for model in models.MODELS)]
+    names = (f"{corpus}.{model}" for corpus in CORPORA for model in models.MODELS)
+    # An encoder gives no answers.
+    return [*models.MODELS, *(name for name in names if name != "mathematics.minilm-l6")]
 
 
 def prepare(names: list[str]) -> None:
@@ -34,8 +36,11 @@ def prepare(names: list[str]) -> None:
             tokenizer = TokenizerDirectory.find(model)
             if corpus == "20newsgroups":
                 corpora.prepare_newsgroups(tokenizer, 128, None, 0.2, 0, False)
-            else:
+            elif corpus == "friends":
                 corpora.prepare_friends(tokenizer, 128, None, 20, False)
+            else:
+                sizes = {"train": 100, "validation": 20, "test": 20}
+                mathematics.prepare(tokenizer, 128, None, None, sizes, "easy", 0, False, False)
 
 
 def _say_what_is_there(name: str) -> None:
@@ -49,7 +54,7 @@ def unknown(name: str, what: str) -> str:
     """What to type where a name can't be made."""
     there = in_home()
     if what == "WHAT":
-        options = [*models.MODELS, *CORPORA, "text", "assets"]
+        options = [*models.MODELS, *CORPORA, "text", "chat", "assets"]
         if name in known() and name not in options:
             return f"there is no WHAT {name}; type scripts/prepare assets {name}"
     else:

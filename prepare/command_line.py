@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from . import assets, corpora, models, text_file
+from . import assets, chat_file, corpora, mathematics, models, text_file
 from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors, shown
 from .home import check_name
 from .tokenizer_directory import TokenizerDirectory
@@ -89,19 +89,46 @@ def parser() -> argparse.ArgumentParser:
         "--minimum-lines", type=natural, default=20, help="fewer: speaker left out (default 20)"
     )
 
-    text = tokenized("text", "your own .jsonl, .csv or .tsv")
-    text.add_argument("--file", type=Path, required=True, help="training examples, or all of them")
+    problems = tokenized(
+        "mathematics", "school mathematics, instruction tuning, a client per kind of question"
+    )
+    problems.add_argument("--modules", metavar="LIST", help="kinds, with commas (default all)")
+    problems.add_argument("--train", type=natural, default=100, help="of each kind (default 100)")
+    problems.add_argument("--validation", type=natural, default=20, help="of each kind")
+    problems.add_argument("--test", type=natural, default=20, help="of each kind (default 20)")
+    problems.add_argument("--level", choices=mathematics.LEVELS, default="easy")
+    problems.add_argument("--seed", type=int, default=0, help="of the questions")
+
+    def own_file(name: str, help: str) -> argparse.ArgumentParser:
+        added = tokenized(name, help)
+        added.add_argument(
+            "--file", type=Path, required=True, help="training examples, or all of them"
+        )
+        added.add_argument("--client", metavar="COLUMN", help="column with the natural owner")
+        added.add_argument("--test-file", type=Path, help="test examples (default: a seeded split)")
+        added.add_argument("--validation-file", type=Path, help="validation examples")
+        added.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
+        added.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
+        added.add_argument("--seed", type=int, default=0, help="of the splits")
+        return added
+
+    text = own_file("text", "your own .jsonl, .csv or .tsv")
     text.add_argument("--text", required=True, metavar="COLUMN", help="column with the text")
     text.add_argument("--label", metavar="COLUMN", help="column with the class")
-    text.add_argument("--client", metavar="COLUMN", help="column with the natural owner")
-    text.add_argument("--test-file", type=Path, help="test examples (default: a seeded split)")
-    text.add_argument("--validation-file", type=Path, help="validation examples")
-    text.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
-    text.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
-    text.add_argument("--seed", type=int, default=0, help="of the splits")
     text.add_argument(
         "--chunks", action="store_true", help="cut long texts into examples instead of truncating"
     )
+    chat = own_file("chat", "your own prompts and answers, for instruction tuning")
+    chat.add_argument("--prompt", required=True, metavar="COLUMN", help="column with the prompt")
+    chat.add_argument("--answer", required=True, metavar="COLUMN", help="column with the answer")
+    chat.add_argument("--system", metavar="COLUMN", help="column with the system prompt")
+    for added in (problems, chat):
+        added.add_argument(
+            "--template",
+            choices=("model", "plain"),
+            default="model",
+            help="the model's chat template, or the prompt and then the answer (default model)",
+        )
     assets = commands.add_parser(
         "assets", help="models and corpora by name: minilm-l6, 20newsgroups.minilm-l6"
     )
@@ -131,12 +158,22 @@ def run(arguments: argparse.Namespace) -> None:
         corpora.prepare_friends(
             name=arguments.name, minimum_lines=arguments.minimum_lines, **common
         )
+    elif arguments.command == "mathematics":
+        mathematics.prepare(
+            name=arguments.name,
+            modules=arguments.modules,
+            sizes={split: getattr(arguments, split) for split in ("train", "validation", "test")},
+            level=arguments.level,
+            seed=arguments.seed,
+            is_plain=arguments.template == "plain",
+            **common,
+        )
     else:
-        prepare_text(arguments, common)
+        prepare_own(arguments, common)
 
 
-def prepare_text(arguments: argparse.Namespace, common: dict) -> None:
-    """The `text` command."""
+def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
+    """The commands `text` and `chat`."""
     files = {"train": arguments.file}
     fractions = {}
     for split in ("test", "validation"):
@@ -153,17 +190,22 @@ def prepare_text(arguments: argparse.Namespace, common: dict) -> None:
         raise PrepareError(
             "--test 0: a token data set needs a test split; give a fraction, or --test-file", USAGE
         )
-    purposes = ("text", "label", "client")
-    columns = {purpose: getattr(arguments, purpose) for purpose in purposes}
-    text_file.prepare(
-        files=files,
-        columns={purpose: column for purpose, column in columns.items() if column},
-        name=arguments.name or f"{shown(arguments.file.stem)}.{common['tokenizer'].name}",
-        fractions=fractions,
-        seed=arguments.seed,
-        chunks=arguments.chunks,
+    options = vars(arguments)
+    columns = {purpose: options.get(purpose) for purpose in ("text", "label", "client")}
+    if arguments.command == "chat":
+        columns.update(text=arguments.prompt, answer=arguments.answer, system=arguments.system)
+    common = {
+        "files": files,
+        "columns": {purpose: column for purpose, column in columns.items() if column},
+        "name": arguments.name or f"{shown(arguments.file.stem)}.{common['tokenizer'].name}",
+        "fractions": fractions,
+        "seed": arguments.seed,
         **common,
-    )
+    }
+    if arguments.command == "chat":
+        chat_file.prepare(is_plain=arguments.template == "plain", **common)
+    else:
+        text_file.prepare(chunks=arguments.chunks, **common)
 
 
 def main(words: list[str]) -> None:

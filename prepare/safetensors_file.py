@@ -17,7 +17,14 @@ from safetensors import SafetensorError, safe_open
 
 from .errors import PrepareError, naming, shown
 
-NAMES = {"float32": "F32", "int64": "I64", "int32": "I32", "uint32": "U32", "uint16": "U16"}
+NAMES = {
+    "float32": "F32",
+    "int64": "I64",
+    "int32": "I32",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+}
 
 
 class Tensor:

@@ -58,6 +58,8 @@ def read_corpus(files: dict[str, Path], columns: dict[str, str]) -> Corpus:
         column("text"),
         column("label") if "label" in columns else None,
         column("client") if "client" in columns else None,
+        column("answer") if "answer" in columns else None,
+        column("system") if "system" in columns else None,
     )
 
 
@@ -97,12 +99,7 @@ def prepare(
                 )
         dropped = token_dataset.drop_empty(corpus)
         fold_names(corpus)
-        # A fraction is meant of the whole, and validation is cut off what test has left.
-        left = 1.0
-        for split, fraction in fractions.items():
-            if fraction > 0:
-                token_dataset.split_off(corpus, split, fraction / left, seed)
-                left -= fraction
+        token_dataset.split_fractions(corpus, fractions, seed)
         counts = token_dataset.write(corpus, dropped, tokenizer, length, folder, chunks)
         sources = [
             {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}

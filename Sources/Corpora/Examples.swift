@@ -28,6 +28,10 @@ package protocol Examples {
   /// The label of an example.
   /// - Precondition: the examples have labels.
   func label(of example: Int, in split: Split) -> Int32
+
+  /// For each token of an example that is cut to `limit` tokens: true if it belongs to an answer.
+  /// - Precondition: answers are marked.
+  func isAnswer(of example: Int, in split: Split, limit: Int) -> [Bool]
 }
 
 extension TokenCorpus: Examples {
@@ -61,6 +65,11 @@ extension TokenCorpus: Examples {
   /// The label of an example.
   package func label(of example: Int, in split: Split) -> Int32 {
     existing(split).label(of: example)
+  }
+
+  /// For each token of an example that is cut to `limit` tokens: true if it belongs to an answer.
+  package func isAnswer(of example: Int, in split: Split, limit: Int) -> [Bool] {
+    existing(split).isAnswer(of: example, limit: limit)
   }
 
   private func existing(_ split: Split) -> TokenDataset {

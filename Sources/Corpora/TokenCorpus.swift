@@ -30,6 +30,11 @@ public struct TokenCorpus: Sendable {
           "has \(split.hasLabels ? "labels" : "no labels"), unlike \(train.path)"
         )
       }
+      if split.hasAnswers != train.hasAnswers {
+        throw refuse(
+          "has \(split.hasAnswers ? "a" : "no") tensor loss, unlike \(train.path)"
+        )
+      }
       if split.labelNames != train.labelNames {
         throw refuse("its label_names differ from those of \(train.path)")
       }
@@ -46,6 +51,17 @@ public struct TokenCorpus: Sendable {
 
   /// The largest token of all splits, which has to be less than the model's vocabulary.
   public var largestToken: Int32 { splits.map(\.largestToken).max() ?? 0 }
+
+  /// Checks that the tokens of answers are marked, as instruction tuning needs.
+  ///
+  /// - Throws: `CorpusError` when they are not.
+  public func requireAnswers() throws {
+    guard train.hasAnswers else {
+      throw CorpusError(
+        path: train.path,
+        reason: "no tensor loss, which instruction tuning needs; `prepare chat` makes one")
+    }
+  }
 
   /// Checks that examples have classes, as classification needs.
   ///

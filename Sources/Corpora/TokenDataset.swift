@@ -4,6 +4,7 @@
 //   offsets  I64, (examples + 1): example i is tokens[offsets[i] ..< offsets[i + 1]]
 //   labels   I32, (examples), optional: the class of each example
 //   clients  I32, (examples), optional: the natural owner of each example
+//   loss     U8, (T), optional: 1 for a token of an answer, which the loss of instruction tuning counts
 // Metadata: label_names and client_names (JSON lists of texts), tokenizer_sha256. It is written by `prepare`.
 
 import FoundationEssentials
@@ -47,6 +48,8 @@ public final class TokenDataset: Sendable {
   private let offsets: [Int]
   private let tokenType: ElementType
   nonisolated(unsafe) private let tokens: UnsafeRawBufferPointer
+  /// A byte for each token; nil if the corpus has no answers.
+  nonisolated(unsafe) private let lossMask: UnsafeRawBufferPointer?
 
   /// Maps and checks the file.
   ///
@@ -82,6 +85,7 @@ public final class TokenDataset: Sendable {
       throw refuse("a token is \(token); 0 to 2^31-1 are allowed")
     }
     largestToken = Int32(range.upperBound)
+    lossMask = try Self.lossMask(in: file, tokens: tokenTensor.elementCount)
 
     labels = try Self.column("labels", in: file, count: count)
     owners = try Self.column("clients", in: file, count: count)
@@ -105,6 +109,18 @@ public final class TokenDataset: Sendable {
         "example \(example) has client \(owners?[example] ?? 0) of \(clientNames.count) client_names"
       )
     }
+  }
+
+  /// True if the tokens of answers are marked.
+  public var hasAnswers: Bool { lossMask != nil }
+
+  /// For the first tokens of an example, `limit` at most: true if the token belongs to an answer.
+  ///
+  /// - Precondition: `hasAnswers`.
+  public func isAnswer(of example: Int, limit: Int = .max) -> [Bool] {
+    guard let lossMask else { preconditionFailure("\(path) has no answers") }
+    let first = offsets[example]
+    return (0..<tokenCount(of: example, limit: limit)).map { lossMask[first + $0] == 1 }
   }
 
   /// Whether each example has a class.
@@ -165,6 +181,23 @@ extension TokenDataset {
       )
     }
     return tensor
+  }
+
+  private static func lossMask(
+    in file: SafetensorsFile, tokens: Int
+  ) throws -> UnsafeRawBufferPointer? {
+    guard file["loss"] != nil else { return nil }
+    let tensor = try vector("loss", in: file, of: [.u8])
+    guard tensor.elementCount == tokens else {
+      throw CorpusError(
+        path: file.path, reason: "\(tensor.elementCount) marks in loss for \(tokens) tokens")
+    }
+    let marks = file.bytes(of: tensor)
+    if let token = marks.firstIndex(where: { $0 > 1 }) {
+      throw CorpusError(
+        path: file.path, reason: "loss, token \(token): \(marks[token]); 0 or 1 was expected")
+    }
+    return marks
   }
 
   /// A number of 0 or more for each example, where the file has such a tensor.

@@ -138,7 +138,9 @@ package final class TransformerObjective: LocalObjective {
 
   /// Items of an example that its loss averages over.
   private func itemCount(_ split: Split, _ example: Int) -> Int {
-    task.itemCount(tokens: corpus.tokenCount(of: example, in: split, limit: maximumLength))
+    task.itemCount(
+      tokens: corpus.tokenCount(of: example, in: split, limit: maximumLength),
+      isAnswer: { corpus.isAnswer(of: example, in: split, limit: maximumLength) })
   }
 
   /// Examples in order, as many in each micro-batch as fit.
@@ -152,7 +154,10 @@ package final class TransformerObjective: LocalObjective {
       if all.isEmpty || all[all.count - 1].sequences.tokenCount + tokens.count > capacity {
         all.append(MicroBatch())
       }
-      all[all.count - 1].sequences.append(tokens)
+      all[all.count - 1].sequences.append(
+        tokens,
+        isCounted: type(of: task).kind.needsAnswers
+          ? corpus.isAnswer(of: example, in: split, limit: maximumLength) : nil)
       all[all.count - 1].examples.append(example)
       if task.labelCount > 0 {
         all[all.count - 1].labels.append(corpus.label(of: example, in: split))

@@ -16,13 +16,19 @@ struct TaskTableTests {
     #expect((task.labelCount > 0) == kind.needsLabels)
     #expect((task.head.labels == nil) == (task.head.peftModules == nil))
     // An example of the fewest tokens has something to predict.
-    #expect(task.itemCount(tokens: max(1, kind.leastTokens)) > 0)
-    #expect(kind.leastTokens == 0 || task.itemCount(tokens: kind.leastTokens - 1) == 0)
+    func items(_ tokens: Int) -> Int {
+      task.itemCount(tokens: tokens, isAnswer: { [Bool](repeating: true, count: tokens) })
+    }
+    #expect(items(max(1, kind.leastTokens)) > 0)
+    #expect(kind.leastTokens == 0 || items(kind.leastTokens - 1) == 0)
   }
 
   @Test("names are those of experiment files, and no other is known")
   func names() {
-    #expect(TaskKind.allCases.map(\.rawValue) == ["classification", "language_modelling"])
+    #expect(
+      TaskKind.allCases.map(\.rawValue) == [
+        "classification", "language_modelling", "instruction_tuning",
+      ])
     #expect(TaskKind(rawValue: "regression") == nil)
   }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every golden model of Tests/Goldens/transformers in two rounds with LoRA and two of full fine-tuning: one digest
-# on 1 and 3 ranks. Usage: Tests/MPI/families.sh [BINARY_DIRECTORY]
+# Every golden model of Tests/Goldens/transformers in two rounds with LoRA, of full fine-tuning, and of instruction
+# tuning where it is a language model: one digest on 1 and 3 ranks. Usage: Tests/MPI/families.sh [BINARY_DIRECTORY]
 # Prints one line a check and, last, "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -30,18 +30,22 @@ for split, count in (("train", 24), ("test", 8)):
         offsets.append(offsets[-1] + len(row))
     write(f"{sys.argv[1]}/{split}.safetensors", [
         ("offsets", "I64", "q", offsets), ("tokens", "U16", "H", [t for row in rows for t in row]),
-        ("labels", "I32", "i", [i % 4 for i in range(count)])])
+        ("labels", "I32", "i", [i % 4 for i in range(count)]),
+        ("loss", "U8", "B", [int(2 * t >= len(row)) for row in rows for t in range(len(row))])])
 PY
 goldens=$PWD/Tests/Goldens/transformers
 for directory in "$goldens"/*/; do
   name=$(basename "$directory")
   [ -f "$directory/golden.json" ] || continue
   task=$(sed -nE 's/.*"task": "(.*)",/\1/p' "$directory/golden.json")
-  for kind in lora full; do
+  cases="$task:lora $task:full"
+  [ "$task" = classification ] || cases="$cases instruction_tuning:lora"
+  for case in $cases; do
+    kind=${case#*:}
     cat > "$scratch/x.yaml" << YAML
 model: {path: $directory}
 data: {path: $scratch/corpus, max_length: 30}
-task: {kind: $task}
+task: {kind: ${case%:*}}
 partition: {kind: iid, clients: 6}
 adapter: {kind: $kind$([ $kind = full ] || echo ", lora_rank: 2, alpha: 4")}
 method: {download: {density: 0.5}, upload: {density: 0.25}}
@@ -49,9 +53,9 @@ federation: {rounds: 2, cohort_size: 4, server: {optimizer: adam_w, learning_rat
 local: {epochs: 1, batch_size: 4, learning_rate: 0.01}
 evaluation: {every: 2, splits: [test]}
 YAML
-    digest_of "$scratch/$name-$kind-1" "$program" run "$scratch/x.yaml" > "$scratch/expected"
-    digest_of "$scratch/$name-$kind-3" mpirun -np 3 "$program" run "$scratch/x.yaml" > "$scratch/found"
-    check "$name, $kind: 1 and 3 ranks, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+    digest_of "$scratch/$name-$case-1" "$program" run "$scratch/x.yaml" > "$scratch/expected"
+    digest_of "$scratch/$name-$case-3" mpirun -np 3 "$program" run "$scratch/x.yaml" > "$scratch/found"
+    check "$name, $case: 1 and 3 ranks, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
   done
 done
 finish

@@ -19,7 +19,8 @@ extension ExperimentKey {
   static let taskKeys: [ExperimentKey] = [
     ExperimentKey(
       "task.kind", \.task.kind, .choice,
-      "the training task: predict the label of an example, or its next tokens"),
+      "the training task: predict the label of an example, its next tokens, or the answer to a prompt"
+    ),
     ExperimentKey(
       "task.pooling", \.task.pooling, .choice,
       only: when("task.kind", \.task.kind, is: .classification),

@@ -34,7 +34,8 @@ func runText(_ path: String, style: TextStyle) throws -> String {
   text += try tableText(
     path + "/evaluation.csv",
     columns: [
-      "round", "split", "masked", "tier", "examples", "accuracy", "f1_macro", "perplexity", "loss",
+      "round", "split", "masked", "tier", "examples", "accuracy", "f1_macro", "perplexity",
+      "exact_match", "loss",
       "total_payload_bytes", "total_modelled_time_s",
     ])
   text += try tableText(
@@ -111,7 +112,7 @@ private func curvesText(_ path: String, _ rounds: CSVColumns?, _ style: TextStyl
         evaluation.text("split", $0) == split
           && seen.insert(evaluation.text("round", $0) ?? "").inserted
       }
-      for column in ["accuracy", "loss", "perplexity"] {
+      for column in ["accuracy", "loss", "perplexity", "exact_match"] {
         add("\(split) \(column)", evaluation[column].map { values in rows.map { values[$0] } })
       }
     }

@@ -52,16 +52,20 @@ public struct ExampleOutcome: Sendable, Equatable {
   public var predicted: Int32?
   /// The right class, where there is one.
   public var label: Int32?
+  /// True if all items were predicted right, where that is asked: the answer would be given exactly.
+  public var isExact: Bool?
 
   /// The outcome of one example.
   public init(
-    loss: Double, correct: Int, count: Int, predicted: Int32? = nil, label: Int32? = nil
+    loss: Double, correct: Int, count: Int, predicted: Int32? = nil, label: Int32? = nil,
+    isExact: Bool? = nil
   ) {
     self.loss = loss
     self.correct = correct
     self.count = count
     self.predicted = predicted
     self.label = label
+    self.isExact = isExact
   }
 }
 

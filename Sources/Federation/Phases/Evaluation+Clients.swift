@@ -73,7 +73,7 @@ extension Evaluation {
       sums.meanLoss.map {
         ClientOutcome(
           client: client, examples: sums.examples, count: sums.count, correct: sums.correct,
-          loss: $0)
+          loss: $0, exactMatch: sums.exactMatch)
       }
     }
     return outcomes.isEmpty

@@ -108,6 +108,7 @@ struct Evaluation {
       correct: sums.correct, loss: sums.meanLoss, vector: vector,
       f1: sums.labelCounts.map(F1Scores.init), confusion: sums.confusion,
       perplexity: objective.labelCount == 0 ? sums.meanLoss.map { Elementary.exp($0) } : nil,
+      exactMatch: sums.exactMatch,
       seconds: (ContinuousClock.now - began).seconds)
   }
 

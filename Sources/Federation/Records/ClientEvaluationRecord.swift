@@ -21,14 +21,19 @@ public struct ClientOutcome: Sendable, Equatable {
   public var correct: Int
   /// The mean loss over the items (nats).
   public var loss: Double
+  /// The share of its examples whose greedy continuation is the answer; nil for tasks without answers.
+  public var exactMatch: Double?
 
   /// An outcome of these numbers.
-  public init(client: Int, examples: Int, count: Int, correct: Int, loss: Double) {
+  public init(
+    client: Int, examples: Int, count: Int, correct: Int, loss: Double, exactMatch: Double? = nil
+  ) {
     self.client = client
     self.examples = examples
     self.count = count
     self.correct = correct
     self.loss = loss
+    self.exactMatch = exactMatch
   }
 
   /// The share of items that were predicted right.
@@ -67,6 +72,12 @@ public struct ClientEvaluationRecord: Sendable, Equatable {
   public var worstTenthAccuracy: Double {
     let worst = clients.map(\.accuracy).sorted().prefix((clients.count + 9) / 10)
     return worst.reduce(0, +) / Double(max(1, worst.count))
+  }
+
+  /// The mean of the clients' shares of exact answers; nil if no client has one.
+  public var meanExactMatch: Double? {
+    let shares = clients.compactMap(\.exactMatch)
+    return shares.isEmpty ? nil : Spread(shares).mean
   }
 
   /// The mean of the clients' mean losses.

@@ -9,9 +9,10 @@ internal import Communication
 /// such losses cannot overflow.
 struct EvaluationSums: Equatable {
   static let largestLoss = 0x1p40
-  private static let fixedWords = 5
+  private static let fixedWords = 7
 
-  /// Sums of: whole losses, fractions of losses, items, correct items, examples; then for each label
+  /// Sums of: whole losses, fractions of losses, items, correct items, examples, examples with an
+  /// answer, those with an exact one; then for each label
   /// the examples that have it, that were predicted to have it, and both; then, for up to
   /// `mostConfusionLabels` labels, those of each label (rows) and prediction (columns).
   private(set) var words: [Int64]
@@ -38,6 +39,10 @@ struct EvaluationSums: Equatable {
     words[2] += Int64(outcome.count)
     words[3] += Int64(outcome.correct)
     words[4] += 1
+    if let isExact = outcome.isExact {
+      words[5] += 1
+      words[6] += isExact ? 1 : 0
+    }
     guard labels > 0 else { return true }
     guard let label = outcome.label, let predicted = outcome.predicted else {
       preconditionFailure("an outcome without label or prediction where labels are counted")
@@ -54,7 +59,7 @@ struct EvaluationSums: Equatable {
   /// Adds up each of the sums over all ranks, on every rank.
   ///
   /// - Parameter all: as many on every rank, of the same labels.
-  /// - Communication: one all-reduce of 40 bytes for each of the sums, 24 for a label and 8 for a pair of labels.
+  /// - Communication: one all-reduce of 56 bytes for each of the sums, 24 for a label and 8 for a pair of labels.
   static func reduce(_ all: inout [EvaluationSums], over communicator: any Communicator) throws {
     var words = all.flatMap(\.words)
     try words.withUnsafeMutableBufferPointer { try communicator.allReduce($0, .sum) }
@@ -76,6 +81,8 @@ struct EvaluationSums: Equatable {
   var correct: Int { Int(words[3]) }
   /// The number of examples.
   var examples: Int { Int(words[4]) }
+  /// The share of answers that would be given exactly; nil where there is none.
+  var exactMatch: Double? { words[5] == 0 ? nil : Double(words[6]) / Double(words[5]) }
 
   /// The counts of each label; nil where labels are not counted.
   var labelCounts: [LabelCount]? {

@@ -111,6 +111,8 @@ public struct EvaluationRecord: Sendable, Equatable {
   /// exp(mean loss) of a language model, infinite for mean losses above 709.78; nil for a classifier and
   /// without an item.
   public var perplexity: Double?
+  /// The share of examples whose greedy continuation is the answer; nil for tasks without answers.
+  public var exactMatch: Double?
   /// Wall seconds on rank 0.
   public var seconds: Double
 

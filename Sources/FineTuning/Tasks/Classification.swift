@@ -51,7 +51,7 @@ package struct Classification: Task {
   package func check(_ model: PretrainedModel) {}
 
   /// The sequence itself.
-  package func itemCount(tokens: Int) -> Int { 1 }
+  package func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int { 1 }
 
   /// A row for each sequence.
   package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {

@@ -19,7 +19,7 @@ package struct LanguageModelling: Task {
 
   /// In experiment files `language_modelling`.
   package static let kind = TaskKind(
-    name: "language_modelling", needsLabels: false, usesLanguageHead: true, leastTokens: 2
+    name: "language_modelling", usesLanguageHead: true, leastTokens: 2
   ) { _ in LanguageModelling() }
 
   /// The model's own head; in PEFT `CAUSAL_LM`.
@@ -51,7 +51,7 @@ package struct LanguageModelling: Task {
   }
 
   /// The tokens that are predicted: all but the first.
-  package func itemCount(tokens: Int) -> Int { tokens - 1 }
+  package func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int { tokens - 1 }
 
   /// A chunk of rows.
   package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {
@@ -69,7 +69,7 @@ package struct LanguageModelling: Task {
     }
   }
 
-  /// Cross-entropy of all next tokens; `labels` are not read.
+  /// Cross-entropy of the next tokens that the batch counts; `labels` are not read.
   package func outcomes(
     _ batch: PackedSequences, labels: [Int32], _ pass: HeadPass
   ) -> [ExampleOutcome] {
@@ -81,7 +81,9 @@ package struct LanguageModelling: Task {
     var targets = [Int32](repeating: -1, count: tokens)
     for index in 0..<batch.count {
       let range = batch.offsets[index]..<batch.offsets[index + 1]
-      for token in range.dropLast() { targets[token] = batch.tokens[token + 1] }
+      for token in range.dropLast() where batch.isCounted.isEmpty || batch.isCounted[token + 1] {
+        targets[token] = batch.tokens[token + 1]
+      }
     }
     let input = transformForward(tokens: tokens, pass)
     let dInput = head.transform == nil ? buffers.dHidden : buffers.dPooled
@@ -105,7 +107,7 @@ package struct LanguageModelling: Task {
     if goesBack { transformBackward(tokens: tokens, pass) }
     return (0..<batch.count).map { index in
       var outcome = ExampleOutcome(loss: 0, correct: 0, count: 0)
-      for token in batch.offsets[index]..<batch.offsets[index + 1] - 1 {
+      for token in batch.offsets[index]..<batch.offsets[index + 1] - 1 where targets[token] >= 0 {
         outcome.loss += Double(buffers.losses[token])
         outcome.correct += buffers.predictions[token] == targets[token] ? 1 : 0
         outcome.count += 1

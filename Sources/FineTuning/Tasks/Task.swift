@@ -25,7 +25,9 @@ package protocol Task: Sendable {
   func check(_ model: PretrainedModel) throws
 
   /// The items of an example of so many tokens: the loss is a mean over items.
-  func itemCount(tokens: Int) -> Int
+  ///
+  /// - Parameter isAnswer: the marks of its tokens, for tasks with answers.
+  func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int
 
   /// Floats of the buffer for logits, for micro-batches of at most `capacity` tokens.
   func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int

@@ -24,25 +24,33 @@ package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
   package let needsLabels: Bool
   /// True if the task computes with the model's own product to the vocabulary.
   package let usesLanguageHead: Bool
+  /// True if examples need marks of the tokens of answers.
+  package let needsAnswers: Bool
   /// The least tokens of an example of which something is predicted; 0 for any example.
   package let leastTokens: Int
   /// Makes the task.
   package let make: @Sendable (Request) -> any Task
 
   /// Every task, in the order in which help lists them.
-  package static let allCases: [TaskKind] = [.classification, .languageModelling]
+  package static let allCases: [TaskKind] = [
+    .classification, .languageModelling, .instructionTuning,
+  ]
   /// The label of an example.
   package static let classification = Classification.kind
   /// The next token of each token.
   package static let languageModelling = LanguageModelling.kind
+  /// The answer to a prompt.
+  package static let instructionTuning = InstructionTuning.kind
 
   /// A kind of this name.
   init(
-    name: String, needsLabels: Bool, usesLanguageHead: Bool, leastTokens: Int,
+    name: String, needsLabels: Bool = false, needsAnswers: Bool = false, usesLanguageHead: Bool,
+    leastTokens: Int,
     make: @escaping @Sendable (Request) -> any Task
   ) {
     rawValue = name
     self.needsLabels = needsLabels
+    self.needsAnswers = needsAnswers
     self.usesLanguageHead = usesLanguageHead
     self.leastTokens = leastTokens
     self.make = make

@@ -17,18 +17,22 @@ package struct RunTableOptions {
   package var hasClock = false
   /// True if clients send fewer LoRA ranks than they have.
   package var prunesRanks = false
+  /// True if examples have answers.
+  package var hasAnswers = false
   /// The corpus's name of a client; nil if clients are not the corpus's own.
   package var clientName: ((Int) -> String?)?
 
   /// Options of a run.
   package init(
     evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool, prunesRanks: Bool,
+    hasAnswers: Bool = false,
     clientName: ((Int) -> String?)?
   ) {
     self.evaluatesClients = evaluatesClients
     self.evaluatesTiers = evaluatesTiers
     self.hasClock = hasClock
     self.prunesRanks = prunesRanks
+    self.hasAnswers = hasAnswers
     self.clientName = clientName
   }
 }
@@ -170,8 +174,10 @@ struct EvaluationRow {
       Column("f1_micro") { optional($0.entry.f1?.micro) },
       Column("f1_weighted") { optional($0.entry.f1?.weighted) },
       Column("perplexity") { optional($0.entry.perplexity) },
-      Column("total_payload_bytes") { "\($0.totals.payloadBytes)" },
     ]
+      + Column.when(
+        options.hasAnswers, [Column("exact_match") { optional($0.entry.exactMatch) }])
+      + [Column("total_payload_bytes") { "\($0.totals.payloadBytes)" }]
       + Column.when(
         options.hasClock,
         [Column("total_modelled_time_s") { "\($0.totals.modelledSeconds ?? 0)" }])

@@ -42,7 +42,8 @@ package final class RunTables {
     clientEvaluation =
       options.evaluatesClients
       ? try ClientEvaluationTables(
-        directory, clientName: options.clientName, numbers: numbers, keeping: kept) : nil
+        directory, clientName: options.clientName, hasAnswers: options.hasAnswers,
+        numbers: numbers, keeping: kept) : nil
     clients = try table("clients.csv", ClientRow.columns(options))
     metrics = try MetricsFile(
       creating: directory.file("metrics.jsonl"), keepingRoundsBelow: kept)

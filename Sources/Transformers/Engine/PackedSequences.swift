@@ -8,6 +8,8 @@ public struct PackedSequences: Sendable, Equatable {
   public private(set) var offsets: [Int] = [0]
   /// Position of each token in its sequence, (T).
   public private(set) var positions: [Int32] = []
+  /// True for the tokens that a loss counts, (T); empty if it counts all.
+  public private(set) var isCounted: [Bool] = []
 
   /// An empty batch.
   public init() {}
@@ -25,10 +27,14 @@ public struct PackedSequences: Sendable, Equatable {
   /// Length of one sequence.
   public func length(of index: Int) -> Int { offsets[index + 1] - offsets[index] }
 
-  /// Adds one sequence.
+  /// Adds one sequence, with the tokens that a loss counts: nil for all, and then for all sequences.
   /// - Precondition: it has at least one token.
-  public mutating func append(_ sequence: some Collection<Int32>) {
+  public mutating func append(_ sequence: some Collection<Int32>, isCounted marks: [Bool]? = nil) {
     precondition(!sequence.isEmpty, "a sequence needs at least one token")
+    precondition(
+      marks.map { $0.count == sequence.count && isCounted.count == tokens.count }
+        ?? isCounted.isEmpty, "marks of some sequences or tokens alone")
+    isCounted += marks ?? []
     tokens.append(contentsOf: sequence)
     positions.append(contentsOf: 0..<Int32(sequence.count))
     offsets.append(tokens.count)
@@ -38,6 +44,7 @@ public struct PackedSequences: Sendable, Equatable {
   public mutating func removeAll() {
     tokens.removeAll(keepingCapacity: true)
     positions.removeAll(keepingCapacity: true)
+    isCounted.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
     offsets.append(0)
   }

@@ -1,0 +1,112 @@
+"""Chat templates: the text of a conversation, rendered by the same Jinja as transformers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.ext
+import jinja2.sandbox
+
+from . import tokenizer_settings
+from .errors import DATA, PrepareError, one_line, shown
+from .tokenizer_directory import CONFIG, TokenizerDirectory
+
+PLAIN = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+"""No template: the prompt, and then the answer."""
+
+
+class _Generation(jinja2.ext.Extension):
+    """The tag {% generation %}, which marks what an assistant says; here it changes nothing."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class ChatTemplate:
+    """The template of a tokenizer directory, and the token that ends an answer."""
+
+    def __init__(self, tokenizer: TokenizerDirectory, is_plain: bool):
+        self.folder = tokenizer.path.parent
+        self.source = PLAIN if is_plain else self._source(tokenizer.config)
+        names = ("bos_token", "eos_token", "pad_token", "unk_token")
+        texts = {name: tokenizer_settings.text_of(tokenizer.config.get(name)) for name in names}
+        self.tokens = {name: text for name, text in texts.items() if text}
+        if "eos_token" not in self.tokens:
+            raise PrepareError(
+                f"{shown(self.folder)}/{CONFIG} has no eos_token, which ends an answer; add it"
+            )
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=[_Generation, jinja2.ext.loopcontrols],
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _raise
+        # transformers gives the date of today (strftime_now). Without it, templates have a date of
+        # their own, and a corpus does not depend on the day.
+        try:
+            self._template = environment.from_string(self.source)
+        except jinja2.TemplateError as error:
+            raise self._refused(error) from error
+
+    def _source(self, config: dict[str, Any]) -> str:
+        path = self.folder / "chat_template.jinja"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        found = config.get("chat_template")
+        if isinstance(found, list):
+            found = {entry["name"]: entry["template"] for entry in found}.get("default")
+        if not isinstance(found, str):
+            raise PrepareError(
+                f"{shown(self.folder)} has no chat template; give --template plain for prompts that"
+                " are followed by their answers",
+                DATA,
+            )
+        return found
+
+    def _refused(self, error: Exception) -> PrepareError:
+        return PrepareError(
+            f"{shown(self.folder)}: the chat template cannot be rendered: {one_line(error)}", DATA
+        )
+
+    def _render(self, messages: list[dict[str, str]], is_prompt: bool) -> str:
+        try:
+            return self._template.render(
+                messages=messages,
+                tools=None,
+                documents=None,
+                add_generation_prompt=is_prompt,
+                **self.tokens,
+            )
+        except (jinja2.TemplateError, LookupError, TypeError, ValueError) as error:
+            raise self._refused(error) from error
+
+    def split(self, messages: list[dict[str, str]], answer: str) -> tuple[str, str]:
+        """The text up to the answer, and the answer with the token that ends it."""
+        prompt = self._render(messages, True)
+        whole = self._render([*messages, {"role": "assistant", "content": answer}], False)
+        if not whole.startswith(prompt):
+            raise PrepareError(
+                f"{shown(self.folder)}: the chat template puts something else before an answer than"
+                " before a reply; give --template plain",
+                DATA,
+            )
+        rest, end = whole[len(prompt) :], self.tokens["eos_token"]
+        place = rest.rfind(end)
+        return prompt, rest + end if place < 0 else rest[: place + len(end)]
+
+
+def _to_json(value: Any, **options: Any) -> str:
+    """Unlike Jinja's own, it escapes nothing for HTML."""
+    return json.dumps(value, ensure_ascii=False, indent=options.get("indent"))
+
+
+def _raise(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
