@@ -8,7 +8,7 @@ from .home import home, say
 from .publishing import read_manifest
 from .tokenizer_directory import TokenizerDirectory, in_home
 
-CORPORA = ("20newsgroups", "friends", "mathematics")
+CORPORA = (*corpora.CLASSIFIED, "friends", "mathematics")
 
 
 def known() -> list[str]:
@@ -34,8 +34,8 @@ def prepare(names: list[str]) -> None:
         models.MODELS[model]()
         if corpus:
             tokenizer = TokenizerDirectory.find(model)
-            if corpus == "20newsgroups":
-                corpora.prepare_newsgroups(tokenizer, 128, None, 0.2, 0, False)
+            if corpus in corpora.CLASSIFIED:
+                corpora.prepare_classified(corpus, tokenizer, 128, None, 0.2, 0, False)
             elif corpus == "friends":
                 corpora.prepare_friends(tokenizer, 128, None, 20, False)
             else:

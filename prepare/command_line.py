@@ -80,9 +80,12 @@ def parser() -> argparse.ArgumentParser:
     command("smollm2-135m", "SmolLM2-135M-Instruct, a causal language model")
     command("minilm-l6", "all-MiniLM-L6-v2, a small encoder")
 
-    news = tokenized("20newsgroups", "20 Newsgroups, classification into 20 groups")
-    news.add_argument("--validation", type=fraction, default=0.2, help="of train (default 0.2)")
-    news.add_argument("--seed", type=int, default=0, help="of the validation split")
+    for name, what in corpora.CLASSIFIED.items():
+        added = tokenized(name, f"{what}, classification")
+        added.add_argument(
+            "--validation", type=fraction, default=0.2, help="of train (default 0.2)"
+        )
+        added.add_argument("--seed", type=int, default=0, help="of the validation split")
 
     shows = tokenized("friends", "Friends transcripts, language modelling, a client per speaker")
     shows.add_argument(
@@ -150,9 +153,13 @@ def run(arguments: argparse.Namespace) -> None:
             raise PrepareError(f"--name {arguments.name} is a model's name; choose another", USAGE)
     tokenizer = TokenizerDirectory.find(arguments.tokenizer)
     common = {"tokenizer": tokenizer, "length": arguments.length, "replace": arguments.replace}
-    if arguments.command == "20newsgroups":
-        corpora.prepare_newsgroups(
-            name=arguments.name, validation=arguments.validation, seed=arguments.seed, **common
+    if arguments.command in corpora.CLASSIFIED:
+        corpora.prepare_classified(
+            arguments.command,
+            name=arguments.name,
+            validation=arguments.validation,
+            seed=arguments.seed,
+            **common,
         )
     elif arguments.command == "friends":
         corpora.prepare_friends(

