@@ -118,6 +118,8 @@ def parser() -> argparse.ArgumentParser:
     text = own_file("text", "your own .jsonl, .csv or .tsv")
     text.add_argument("--text", required=True, metavar="COLUMN", help="column with the text")
     text.add_argument("--label", metavar="COLUMN", help="column with the class")
+    text.add_argument("--labels", metavar="COLUMN", help="column with any number of classes: a|b")
+    text.add_argument("--score", metavar="COLUMN", help="column with a number")
     text.add_argument(
         "--chunks", action="store_true", help="cut long texts into examples instead of truncating"
     )
@@ -198,7 +200,7 @@ def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
             "--test 0: a token data set needs a test split; give a fraction, or --test-file", USAGE
         )
     options = vars(arguments)
-    columns = {purpose: options.get(purpose) for purpose in ("text", "label", "client")}
+    columns = {purpose: options.get(purpose) for purpose in ("text", "label", "labels", "score", "client")}
     if arguments.command == "chat":
         columns.update(text=arguments.prompt, answer=arguments.answer, system=arguments.system)
     common = {

@@ -26,6 +26,8 @@ from .errors import (
 )
 from .names import SURROGATE, name_of
 
+FREE = ("text", "answer", "system", "labels")
+"""What a column may be for whose cells are taken as they are; those of others are names."""
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 MAGIC = {
     b"\xff\xfe": "it looks like UTF-16",
@@ -82,7 +84,9 @@ class Table:
                         + nearest(column, there),
                     )
                 value = row[column]
-                if purpose == "text":
+                if purpose == "labels" and isinstance(value, list):
+                    value = "|".join(str(name) for name in value)
+                if purpose in FREE:
                     self.values[purpose].append(self._text(value, line, column))
                 else:
                     # A row without text is dropped, so that its label and client do not matter.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,42 @@ def read_corpus(files: dict[str, Path], columns: dict[str, str]) -> Corpus:
         column("text"),
         column("label") if "label" in columns else None,
         column("client") if "client" in columns else None,
-        column("answer") if "answer" in columns else None,
-        column("system") if "system" in columns else None,
+        answers=column("answer") if "answer" in columns else None,
+        systems=column("system") if "system" in columns else None,
+        label_sets=label_sets(column("labels")) if "labels" in columns else None,
+        scores=scores(column("score")) if "score" in columns else None,
     )
+
+
+def label_sets(column: dict[str, list[str]]) -> dict[str, list[list[str]]]:
+    """The classes of each cell, which are separated by |; an empty cell has none."""
+    found = {
+        split: [[name.strip() for name in cell.split("|") if name.strip()] for cell in cells]
+        for split, cells in column.items()
+    }
+    if not any(row for rows in found.values() for row in rows):
+        raise PrepareError("no example has a label; name the column whose labels | separates")
+    return found
+
+
+def scores(column: dict[str, list[str]]) -> dict[str, list[float]]:
+    """The cells as numbers."""
+    found: dict[str, list[float]] = {}
+    for split, cells in column.items():
+        found[split] = []
+        for number, cell in enumerate(cells, start=1):
+            try:
+                # A row without text is dropped, so that its score does not matter.
+                value = float(cell or 0)
+            except ValueError:
+                value = math.nan
+            if not math.isfinite(value) or abs(value) > 1e6:
+                raise PrepareError(
+                    f"example {number} of {split}: the score {shown(cell)} is no number up to 1e6;"
+                    " correct it"
+                )
+            found[split].append(value)
+    return found
 
 
 def fold_names(corpus: Corpus) -> None:

@@ -2,7 +2,8 @@
 
 Tensors: `tokens` (U16, or U32 for vocabularies above 65 536), `offsets` (I64, one more than
 examples; example i is tokens[offsets[i] ..< offsets[i + 1]]), and where the corpus has them
-`labels` (I32), `clients` (I32, the natural owner) and `loss` (U8, 1 for the tokens of answers). Metadata, all strings: `label_names` and
+`labels` (I32), `label_sets` (U8, examples by labels), `scores` (F32), `clients` (I32, the natural owner) and
+`loss` (U8, 1 for the tokens of answers). Metadata, all strings: `label_names` and
 `client_names` (JSON lists), `tokenizer`, `tokenizer_sha256`, `length`, `source`, `split`,
 `dropped_empty`, `truncated`, and `tokenizer_settings` where tokenizer.json is not all that counts.
 """
@@ -44,12 +45,22 @@ class Corpus:
     clients: dict[str, list[str]] | None = None
     answers: dict[str, list[str]] | None = None
     systems: dict[str, list[str]] | None = None
+    label_sets: dict[str, list[list[str]]] | None = None
+    scores: dict[str, list[float]] | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def columns(self) -> list[dict[str, list[str]]]:
+    def columns(self) -> list[dict[str, list]]:
         """All that examples have."""
-        found = (self.texts, self.labels, self.clients, self.answers, self.systems)
+        found = (
+            self.texts,
+            self.labels,
+            self.clients,
+            self.answers,
+            self.systems,
+            self.label_sets,
+            self.scores,
+        )
         return [column for column in found if column is not None]
 
 
@@ -208,6 +219,16 @@ def _tensors(
             values = [number[column[split][index]] for index in examples.origin]
             tensors[f"{purpose}s"] = np.array(values, dtype=np.int32)
             metadata[f"{purpose}_names"] = json.dumps(known, ensure_ascii=False)
+    if corpus.label_sets is not None:
+        known = sorted({name for rows in corpus.label_sets.values() for row in rows for name in row})
+        rows = [corpus.label_sets[split][index] for index in examples.origin]
+        tensors["label_sets"] = np.array(
+            [[name in row for name in known] for row in rows], dtype="uint8"
+        )
+        metadata["label_names"] = json.dumps(known, ensure_ascii=False)
+    if corpus.scores is not None:
+        scores = [corpus.scores[split][index] for index in examples.origin]
+        tensors["scores"] = np.array(scores, dtype="float32")
     return {name: safetensors_file.Tensor.of(array) for name, array in tensors.items()}
 
 

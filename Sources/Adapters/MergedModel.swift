@@ -77,6 +77,7 @@ public enum MergedModel {
       json["architectures"] = .array(
         [model.configuration.family.classifier(of: type)].compactMap { $0.map(JSONValue.string) })
       for name in ["num_labels", "_num_labels"] { json[name] = nil }
+      json["problem_type"] = layout.taskHead.problemType.map(JSONValue.string)
       let names = (0..<labels).map { $0 < labelNames.count ? labelNames[$0] : "LABEL_\($0)" }
       json["id2label"] = .object(
         Dictionary(

@@ -15,17 +15,20 @@ package struct TaskHead: Sendable, Equatable {
   package var peftTask: String
   /// PEFT's `modules_to_save`, the modules that may be the new head; nil for no new head.
   package var peftModules: [String]?
+  /// transformers' `problem_type`; nil for tasks that have none.
+  package var problemType: String?
 
   /// A head of these parts.
   package init(
     pooling: Pooling?, usesLanguageHead: Bool, labels: Int?, peftTask: String,
-    peftModules: [String]?
+    peftModules: [String]?, problemType: String? = nil
   ) {
     self.pooling = pooling
     self.usesLanguageHead = usesLanguageHead
     self.labels = labels
     self.peftTask = peftTask
     self.peftModules = peftModules
+    self.problemType = problemType
   }
 
   /// True if the task computes with the pooler of such a model, where there is one.

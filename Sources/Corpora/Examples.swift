@@ -32,6 +32,14 @@ package protocol Examples {
   /// For each token of an example that is cut to `limit` tokens: true if it belongs to an answer.
   /// - Precondition: answers are marked.
   func isAnswer(of example: Int, in split: Split, limit: Int) -> [Bool]
+
+  /// For each label, true if an example has it.
+  /// - Precondition: the examples have sets of labels.
+  func labelSet(of example: Int, in split: Split) -> [Bool]
+
+  /// The score of an example.
+  /// - Precondition: the examples have scores.
+  func score(of example: Int, in split: Split) -> Float
 }
 
 extension TokenCorpus: Examples {
@@ -70,6 +78,16 @@ extension TokenCorpus: Examples {
   /// For each token of an example that is cut to `limit` tokens: true if it belongs to an answer.
   package func isAnswer(of example: Int, in split: Split, limit: Int) -> [Bool] {
     existing(split).isAnswer(of: example, limit: limit)
+  }
+
+  /// For each label, true if an example has it.
+  package func labelSet(of example: Int, in split: Split) -> [Bool] {
+    existing(split).labelSet(of: example)
+  }
+
+  /// The score of an example.
+  package func score(of example: Int, in split: Split) -> Float {
+    existing(split).score(of: example)
   }
 
   private func existing(_ split: Split) -> TokenDataset {

@@ -30,9 +30,17 @@ public struct TokenCorpus: Sendable {
           "has \(split.hasLabels ? "labels" : "no labels"), unlike \(train.path)"
         )
       }
-      if split.hasAnswers != train.hasAnswers {
+      let optional = [
+        ("loss", split.hasAnswers, train.hasAnswers),
+        ("label_sets", split.hasLabelSets, train.hasLabelSets),
+        ("scores", split.scores != nil, train.scores != nil),
+      ]
+      for (name, has, trainHas) in optional where has != trainHas {
+        throw refuse("has \(has ? "a" : "no") tensor \(name), unlike \(train.path)")
+      }
+      if split.labelSetWidth != train.labelSetWidth {
         throw refuse(
-          "has \(split.hasAnswers ? "a" : "no") tensor loss, unlike \(train.path)"
+          "label_sets has \(split.labelSetWidth) labels, and \(train.labelSetWidth) in \(train.path)"
         )
       }
       if split.labelNames != train.labelNames {
@@ -56,11 +64,28 @@ public struct TokenCorpus: Sendable {
   ///
   /// - Throws: `CorpusError` when they are not.
   public func requireAnswers() throws {
-    guard train.hasAnswers else {
-      throw CorpusError(
-        path: train.path,
-        reason: "no tensor loss, which instruction tuning needs; `prepare chat` makes one")
-    }
+    try require(train.hasAnswers, "loss, which instruction tuning needs; `prepare chat` makes one")
+  }
+
+  /// Checks that examples have sets of labels, as multi-label classification needs.
+  ///
+  /// - Throws: `CorpusError` when they have none.
+  public func requireLabelSets() throws {
+    try require(
+      train.hasLabelSets,
+      "label_sets, which multi-label classification needs; `prepare text --labels` makes one")
+  }
+
+  /// Checks that examples have scores, as regression needs.
+  ///
+  /// - Throws: `CorpusError` when they have none.
+  public func requireScores() throws {
+    try require(
+      train.scores != nil, "scores, which regression needs; `prepare text --score` makes one")
+  }
+
+  private func require(_ isThere: Bool, _ what: String) throws {
+    if !isThere { throw CorpusError(path: train.path, reason: "no tensor \(what)") }
   }
 
   /// Checks that examples have classes, as classification needs.

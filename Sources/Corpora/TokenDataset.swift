@@ -4,6 +4,8 @@
 //   offsets  I64, (examples + 1): example i is tokens[offsets[i] ..< offsets[i + 1]]
 //   labels   I32, (examples), optional: the class of each example
 //   clients  I32, (examples), optional: the natural owner of each example
+//   label_sets  U8, (examples, labels), optional: 1 for each label that an example has
+//   scores   F32, (examples), optional: the score of each example
 //   loss     U8, (T), optional: 1 for a token of an answer, which the loss of instruction tuning counts
 // Metadata: label_names and client_names (JSON lists of texts), tokenizer_sha256. It is written by `prepare`.
 
@@ -31,6 +33,10 @@ public final class TokenDataset: Sendable {
   public let labels: [Int32]?
   /// The natural owner of each example, from 0; nil where the corpus has none.
   public let owners: [Int32]?
+  /// The score of each example; nil where the corpus has none.
+  public let scores: [Float]?
+  /// Labels of an example with a set of them; 0 where the corpus has no sets.
+  public let labelSetWidth: Int
   /// The names of the classes by number; empty where the file does not say.
   public let labelNames: [String]
   /// The names of the natural owners by number; empty where the file does not say.
@@ -48,6 +54,8 @@ public final class TokenDataset: Sendable {
   private let offsets: [Int]
   private let tokenType: ElementType
   nonisolated(unsafe) private let tokens: UnsafeRawBufferPointer
+  /// A byte for each example and label; nil if the corpus has no sets of labels.
+  nonisolated(unsafe) private let labelSets: UnsafeRawBufferPointer?
   /// A byte for each token; nil if the corpus has no answers.
   nonisolated(unsafe) private let lossMask: UnsafeRawBufferPointer?
 
@@ -85,7 +93,10 @@ public final class TokenDataset: Sendable {
       throw refuse("a token is \(token); 0 to 2^31-1 are allowed")
     }
     largestToken = Int32(range.upperBound)
-    lossMask = try Self.lossMask(in: file, tokens: tokenTensor.elementCount)
+    lossMask = try Self.marks("loss", in: file, shape: [tokenTensor.elementCount])
+    labelSetWidth = file["label_sets"]?.shape.last ?? 0
+    labelSets = try Self.marks("label_sets", in: file, shape: [count, labelSetWidth])
+    scores = try Self.scores(in: file, count: count)
 
     labels = try Self.column("labels", in: file, count: count)
     owners = try Self.column("clients", in: file, count: count)
@@ -95,7 +106,11 @@ public final class TokenDataset: Sendable {
     let wasCut = Int(file.metadata["truncated"] ?? "") ?? 0 > 0
     cutLength = wasCut ? Int(file.metadata["length"] ?? "") : nil
     let largestLabel = Int(labels?.max() ?? -1)
-    labelCount = labels == nil ? 0 : labelNames.isEmpty ? largestLabel + 1 : labelNames.count
+    if labelSetWidth > 0, !labelNames.isEmpty, labelNames.count != labelSetWidth {
+      throw refuse("label_sets has \(labelSetWidth) labels, but \(labelNames.count) label_names")
+    }
+    labelCount =
+      labels == nil ? labelSetWidth : labelNames.isEmpty ? largestLabel + 1 : labelNames.count
     if !labelNames.isEmpty, largestLabel >= labelNames.count {
       let example = labels?.firstIndex { $0 >= labelNames.count } ?? 0
       throw refuse(
@@ -109,6 +124,25 @@ public final class TokenDataset: Sendable {
         "example \(example) has client \(owners?[example] ?? 0) of \(clientNames.count) client_names"
       )
     }
+  }
+
+  /// True if examples have sets of labels.
+  public var hasLabelSets: Bool { labelSets != nil }
+
+  /// For each label, true if the example has it.
+  ///
+  /// - Precondition: `hasLabelSets`.
+  public func labelSet(of example: Int) -> [Bool] {
+    guard let labelSets else { preconditionFailure("\(path) has no sets of labels") }
+    return (0..<labelSetWidth).map { labelSets[example * labelSetWidth + $0] == 1 }
+  }
+
+  /// The score of an example.
+  ///
+  /// - Precondition: the corpus has scores.
+  public func score(of example: Int) -> Float {
+    guard let scores else { preconditionFailure("\(path) has no scores") }
+    return scores[example]
   }
 
   /// True if the tokens of answers are marked.
@@ -183,21 +217,36 @@ extension TokenDataset {
     return tensor
   }
 
-  private static func lossMask(
-    in file: SafetensorsFile, tokens: Int
+  /// Bytes of 0 and 1, where the file has such a tensor.
+  private static func marks(
+    _ name: String, in file: SafetensorsFile, shape: [Int]
   ) throws -> UnsafeRawBufferPointer? {
-    guard file["loss"] != nil else { return nil }
-    let tensor = try vector("loss", in: file, of: [.u8])
-    guard tensor.elementCount == tokens else {
+    guard let tensor = file[name] else { return nil }
+    guard tensor.elementType == .u8, tensor.shape == shape, tensor.elementCount > 0 else {
       throw CorpusError(
-        path: file.path, reason: "\(tensor.elementCount) marks in loss for \(tokens) tokens")
+        path: file.path,
+        reason: "\(name) is \(tensor.elementType.rawValue) \(tensor.shape), not U8 \(shape)")
     }
     let marks = file.bytes(of: tensor)
-    if let token = marks.firstIndex(where: { $0 > 1 }) {
+    if let place = marks.firstIndex(where: { $0 > 1 }) {
       throw CorpusError(
-        path: file.path, reason: "loss, token \(token): \(marks[token]); 0 or 1 was expected")
+        path: file.path, reason: "\(name), place \(place): \(marks[place]); 0 or 1 was expected")
     }
     return marks
+  }
+
+  private static func scores(in file: SafetensorsFile, count: Int) throws -> [Float]? {
+    guard file["scores"] != nil else { return nil }
+    let tensor = try vector("scores", in: file, of: [.f32])
+    guard tensor.elementCount == count else {
+      throw CorpusError(
+        path: file.path, reason: "\(tensor.elementCount) scores for \(count) examples")
+    }
+    let values = try file.readFloats(named: "scores")
+    if let example = values.firstIndex(where: { !$0.isFinite }) {
+      throw CorpusError(path: file.path, reason: "scores, example \(example): not a finite number")
+    }
+    return values
   }
 
   /// A number of 0 or more for each example, where the file has such a tensor.

@@ -45,7 +45,9 @@ package final class TransformerObjective: LocalObjective {
     self.corpus = corpus
     self.maximumLength = maximumLength
     factors = FactorLayout(layout)
-    precondition(task.labelCount == 0 || corpus.hasLabels, "the task needs a corpus with labels")
+    precondition(
+      type(of: task).kind.targets != .label || corpus.hasLabels,
+      "the task needs a corpus with labels")
   }
 
   /// The objective of CPU engines, which know their layout and their task.
@@ -156,14 +158,27 @@ package final class TransformerObjective: LocalObjective {
       }
       all[all.count - 1].sequences.append(
         tokens,
-        isCounted: type(of: task).kind.needsAnswers
-          ? corpus.isAnswer(of: example, in: split, limit: maximumLength) : nil)
+        isCounted: targets == .answer
+          ? corpus.isAnswer(of: example, in: split, limit: maximumLength) : nil,
+        targets: numbers(of: example, in: split))
       all[all.count - 1].examples.append(example)
-      if task.labelCount > 0 {
+      if targets == .label {
         all[all.count - 1].labels.append(corpus.label(of: example, in: split))
       }
     }
     return all
+  }
+
+  /// What the task wants of an example.
+  private var targets: TaskTargets { type(of: task).kind.targets }
+
+  /// The numbers that the task wants of an example.
+  private func numbers(of example: Int, in split: Split) -> [Float] {
+    switch targets {
+    case .none, .label, .answer: []
+    case .labelSet: corpus.labelSet(of: example, in: split).map { $0 ? 1 : 0 }
+    case .score: [corpus.score(of: example, in: split)]
+    }
   }
 
   /// Computes as many micro-batches at a time as there are workers, then finishes them in order.

@@ -1,4 +1,4 @@
-// Softmax cross-entropy over rows of logits, and its gradient in place.
+// Cross-entropy over rows of logits, and its gradient in place.
 
 internal import CKernels
 
@@ -14,5 +14,19 @@ public func crossEntropy(
   precondition(columns > 0, "logits need at least one column")
   ck_cross_entropy(
     logits, targets, losses, predictions, Int64(rows), Int64(columns), gradientScale ?? 0,
+    gradientScale == nil ? 0 : 1)
+}
+
+/// Binary cross-entropy of each row of `logits` (rows, columns): the sum over its columns of
+/// -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)).
+///
+/// `targets` (rows, columns) holds 0 and 1. With `gradientScale`, `logits` becomes
+/// (sigmoid(x) - t) * scale; without, it is left as it was.
+public func binaryCrossEntropy(
+  logits: MutableFloats, targets: Floats, losses: MutableFloats, rows: Int, columns: Int,
+  gradientScale: Float?
+) {
+  ck_binary_cross_entropy(
+    logits, targets, losses, Int64(rows), Int64(columns), gradientScale ?? 0,
     gradientScale == nil ? 0 : 1)
 }

@@ -17,7 +17,7 @@ struct BlockModelTests {
   func logits(_ name: String) throws {
     let golden = try Golden(name, precision: .q8_0)
     let logits = golden.adaptedModel().logits(
-      PackedSequences(golden.sequences), parameters: golden.vector)
+      golden.batch, parameters: golden.vector)
     let error = relativeError(logits, try golden.floats("logits"))
     #expect(error < 0.02)
     #expect(error > 1e-5, "blocks were not used")

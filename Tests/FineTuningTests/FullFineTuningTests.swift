@@ -51,8 +51,7 @@ struct FullGolden {
   }
 
   var items: Int {
-    golden.labels.isEmpty
-      ? golden.sequences.reduce(0) { $0 + $1.count - 1 } : golden.sequences.count
+    golden.items
   }
 
   /// Checks a gradient tensor by tensor.
@@ -80,7 +79,7 @@ struct FullGolden {
 struct FullFineTuningTests {
   @Test("the vector has every trained weight of PyTorch's model once, and no other")
   func tensors() throws {
-    #expect(FullGolden.names.count >= 21, FullGolden.remedy)
+    #expect(FullGolden.names.count >= 23, FullGolden.remedy)
     for name in FullGolden.names {
       let full = try FullGolden(name)
       let expected = full.file.tensors.map(\.name).filter { $0.hasPrefix("gradient.") }
@@ -97,7 +96,7 @@ struct FullFineTuningTests {
   @Test("logits, loss and every gradient agree with PyTorch", arguments: FullGolden.names)
   func gradients(_ name: String) throws {
     let full = try FullGolden(name)
-    let batch = PackedSequences(full.golden.sequences)
+    let batch = full.golden.batch
     let model = full.model()
     let logits = model.logits(batch, parameters: full.weights)
     #expect(relativeError(logits, try full.floats("logits")) <= tolerance, FullGolden.remedy)
@@ -116,9 +115,9 @@ struct FullFineTuningTests {
     let full = try FullGolden(name)
     let model = full.model(capacity: 1)
     var gradient = [Float](repeating: 0, count: full.weights.count)
-    for (index, sequence) in full.golden.sequences.enumerated() {
+    for index in full.golden.sequences.indices {
       _ = model.addGradient(
-        of: PackedSequences([sequence]),
+        of: full.golden.batch(of: index),
         labels: full.golden.labels.isEmpty ? [] : [full.golden.labels[index]],
         parameters: full.weights, gradient: &gradient, lossScale: 1 / Float(full.items))
     }
@@ -133,7 +132,7 @@ struct FullFineTuningTests {
     #expect(layout.segments.contains { $0.name.contains("pooler") } == (pooling == .first))
     let weights = try layout.weights(of: full.golden.model)
     let model = full.model(layout: layout, task: task)
-    let batch = PackedSequences(full.golden.sequences)
+    let batch = full.golden.batch
     func loss(_ weights: [Float]) -> Double {
       model.evaluate(batch, labels: full.golden.labels, parameters: weights)
         .reduce(0) { $0 + $1.loss }
@@ -173,7 +172,7 @@ struct FullFineTuningTests {
       case .base: Issue.record("an adapter has no weights of the model")
       }
     }
-    let batch = PackedSequences(full.golden.sequences)
+    let batch = full.golden.batch
     let frozen = full.golden.adaptedModel().logits(batch, parameters: adapter)
     let trained = full.model().logits(batch, parameters: full.weights)
     #expect(relativeError(trained, frozen) <= 1e-6)

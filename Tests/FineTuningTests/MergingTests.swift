@@ -27,7 +27,7 @@ struct MergeTests {
     let logits = AdaptedModel(
       model: model, layout: layout, task: golden.task, capacity: total,
       longestSequence: golden.sequences.map(\.count).max()!
-    ).logits(PackedSequences(golden.sequences), parameters: vector)
+    ).logits(golden.batch, parameters: vector)
     #expect(relativeError(logits, try golden.floats("logits")) < 1e-5)
   }
 
@@ -38,7 +38,7 @@ struct MergeTests {
       loraRank: golden.layout.lora.loraRank, alpha: golden.layout.lora.alpha, dropout: 0.3)
     let layout = try TrainableLayout(
       model: golden.model, adaptation: .lora(lora), task: golden.task)
-    let batch = PackedSequences(golden.sequences)
+    let batch = golden.batch
     let model = AdaptedModel(
       model: golden.model, layout: layout, task: golden.task, capacity: batch.tokenCount,
       longestSequence: golden.sequences.map(\.count).max()!)
@@ -72,7 +72,7 @@ struct MergeTests {
     let task = Classification(labels: 3, pooling: .mean)
     let layout = try TrainableLayout(
       model: golden.model, adaptation: .lora(LoRAConfiguration(loraRank: 2, alpha: 4)), task: task)
-    let batch = PackedSequences(golden.sequences)
+    let batch = golden.batch
     let model = AdaptedModel(
       model: golden.model, layout: layout, task: task, capacity: batch.tokenCount,
       longestSequence: golden.sequences.map(\.count).max()!)

@@ -52,7 +52,7 @@ private func logits(_ directory: String, _ golden: Golden) throws -> [Float] {
     capacity: golden.sequences.reduce(0) { $0 + $1.count },
     longestSequence: golden.sequences.map(\.count).max()!
   ).logits(
-    PackedSequences(golden.sequences), parameters: layout.initialVector(model: model, seed: 0))
+    golden.batch, parameters: layout.initialVector(model: model, seed: 0))
 }
 
 @Suite("Files of models")

@@ -19,14 +19,14 @@ func short(_ error: Double) -> String { String(format: "%.1e", error) }
 struct ParityTests {
   @Test("there are goldens of all families, both tasks, shards and half precision")
   func goldensExist() {
-    #expect(Golden.names.count >= 35, remedy)
+    #expect(Golden.names.count >= 40, remedy)
   }
 
   @Test("logits agree with the reference", arguments: Golden.names)
   func logits(_ name: String) throws {
     let golden = try Golden(name)
     let logits = golden.adaptedModel().logits(
-      PackedSequences(golden.sequences), parameters: golden.vector)
+      golden.batch, parameters: golden.vector)
     let error = relativeError(logits, try golden.floats("logits"))
     print("parity: \(name), logits, \(short(error))")
     #expect(error <= tolerance, remedy)
@@ -37,10 +37,8 @@ struct ParityTests {
     let golden = try Golden(name)
     let model = golden.adaptedModel()
     var gradient = [Float](repeating: 0, count: golden.vector.count)
-    let batch = PackedSequences(golden.sequences)
-    let items =
-      golden.labels.isEmpty
-      ? golden.sequences.reduce(0) { $0 + $1.count - 1 } : golden.sequences.count
+    let batch = golden.batch
+    let items = golden.items
     let outcomes = model.addGradient(
       of: batch, labels: golden.labels, parameters: golden.vector, gradient: &gradient,
       lossScale: 1 / Float(items))
@@ -63,12 +61,10 @@ struct ParityTests {
     let golden = try Golden(name)
     let model = golden.adaptedModel(capacity: 1)
     var gradient = [Float](repeating: 0, count: golden.vector.count)
-    let items =
-      golden.labels.isEmpty
-      ? golden.sequences.reduce(0) { $0 + $1.count - 1 } : golden.sequences.count
-    for (index, sequence) in golden.sequences.enumerated() {
+    let items = golden.items
+    for index in golden.sequences.indices {
       _ = model.addGradient(
-        of: PackedSequences([sequence]),
+        of: golden.batch(of: index),
         labels: golden.labels.isEmpty ? [] : [golden.labels[index]], parameters: golden.vector,
         gradient: &gradient, lossScale: 1 / Float(items))
     }
@@ -82,7 +78,7 @@ struct ParityTests {
   func evaluation(_ name: String) throws {
     let golden = try Golden(name)
     let model = golden.adaptedModel()
-    let batch = PackedSequences(golden.sequences)
+    let batch = golden.batch
     var gradient = [Float](repeating: 0, count: golden.vector.count)
     let trained = model.addGradient(
       of: batch, labels: golden.labels, parameters: golden.vector, gradient: &gradient,
@@ -112,7 +108,7 @@ struct ParityTests {
         model: model, layout: golden.layout, task: golden.task,
         capacity: golden.sequences.reduce(0) { $0 + $1.count },
         longestSequence: golden.sequences.map(\.count).max()!
-      ).logits(PackedSequences(golden.sequences), parameters: golden.vector)
+      ).logits(golden.batch, parameters: golden.vector)
       #expect(relativeError(logits, try golden.floats("logits")) <= tolerance)
     }
     let plain = "\(Golden.root)/llama_classification_gqa"

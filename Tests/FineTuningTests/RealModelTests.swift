@@ -31,7 +31,7 @@ struct RealModelTests {
     let golden = try Golden(
       name: name, modelDirectory: "\(Self.home)/\(name)", directory: "\(realGoldens!)/\(name)")
     let model = golden.adaptedModel()
-    let batch = PackedSequences(golden.sequences)
+    let batch = golden.batch
     let logits = relativeError(
       model.logits(batch, parameters: golden.vector), try golden.floats("logits"))
     #expect(logits <= 1e-4)

@@ -26,15 +26,13 @@ struct ReducedPrecisionTests {
     let golden = try Golden(name, precision: .bf16)
     let tolerance = Self.tolerance(golden)
     let model = golden.adaptedModel()
-    let batch = PackedSequences(golden.sequences)
+    let batch = golden.batch
     let logits = relativeError(
       model.logits(batch, parameters: golden.vector), try golden.floats("logits"))
     #expect(logits <= tolerance)
     #expect(logits > 1e-5, "bf16 was not used")
     var gradient = [Float](repeating: 0, count: golden.vector.count)
-    let items =
-      golden.labels.isEmpty
-      ? golden.sequences.reduce(0) { $0 + $1.count - 1 } : golden.sequences.count
+    let items = golden.items
     let outcomes = model.addGradient(
       of: batch, labels: golden.labels, parameters: golden.vector, gradient: &gradient,
       lossScale: 1 / Float(items))
@@ -61,7 +59,7 @@ struct ReducedPrecisionTests {
     #expect(count * 4 >= golden.model.packedBytes && golden.model.packedBytes > 0)
     let memory = UnsafeMutableRawPointer.allocate(byteCount: count * 4, alignment: 64)
       .bindMemory(to: Float.self, capacity: count)
-    let batch = PackedSequences(golden.sequences)
+    let batch = golden.batch
     let expected = golden.adaptedModel().logits(batch, parameters: golden.vector)
     for isFilled in [false, true] {
       let slices = WidenedSlices(memory, isFilled: isFilled)

@@ -13,7 +13,7 @@ struct TaskTableTests {
     let task = kind.make(TaskKind.Request(labels: 3, pooling: .mean))
     #expect(type(of: task).kind == kind)
     #expect(task.head.usesLanguageHead == kind.usesLanguageHead)
-    #expect((task.labelCount > 0) == kind.needsLabels)
+    #expect((task.labelCount > 0) == [.label, .labelSet].contains(kind.targets))
     #expect((task.head.labels == nil) == (task.head.peftModules == nil))
     // An example of the fewest tokens has something to predict.
     func items(_ tokens: Int) -> Int {
@@ -27,8 +27,9 @@ struct TaskTableTests {
   func names() {
     #expect(
       TaskKind.allCases.map(\.rawValue) == [
-        "classification", "language_modelling", "instruction_tuning",
+        "classification", "multi_label_classification", "regression", "language_modelling",
+        "instruction_tuning",
       ])
-    #expect(TaskKind(rawValue: "regression") == nil)
+    #expect(TaskKind(rawValue: "ranking") == nil)
   }
 }

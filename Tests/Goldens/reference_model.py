@@ -72,7 +72,7 @@ def load_base(directory, task: str, label_count: int | None = None):
     """The base model of a directory in float32, as PEFT wants it below an adapter."""
     directory = Path(directory)
     options = {"dtype": torch.float32, "attn_implementation": "sdpa"}
-    if task == "classification":
+    if task != "language_modelling":
         if label_count is not None:
             options.update(num_labels=label_count, ignore_mismatched_sizes=True)
         model = AutoModelForSequenceClassification.from_pretrained(directory, **options)
@@ -133,13 +133,17 @@ def sequence_logits(model, sequences, task):
         .logits[0]
         for s in sequences
     ]
-    return torch.stack(logits) if task == "classification" else torch.cat(logits)
+    return torch.cat(logits) if task == "language_modelling" else torch.stack(logits)
 
 
 def batch_loss(logits, sequences, labels, task):
-    """Mean over sequences; for language models mean over all predicted tokens of the batch."""
+    """Mean over sequences (and labels, where there are several); for language models mean over all predicted tokens of the batch."""
     if task == "classification":
         return F.cross_entropy(logits, labels.long())
+    if task == "multi_label_classification":
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    if task == "regression":
+        return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
     rows, targets, start = [], [], 0
     for s in sequences:
         rows.append(logits[start : start + len(s) - 1])

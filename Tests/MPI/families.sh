@@ -16,7 +16,8 @@ def write(path, tensors):
     header, body = {}, b""
     for name, dtype, code, values in tensors:
         data = array.array(code, values).tobytes()
-        header[name] = {"dtype": dtype, "shape": [len(values)], "data_offsets": [len(body), len(body) + len(data)]}
+        shape = [len(values) // 4, 4] if name == "label_sets" else [len(values)]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
         body += data
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -31,6 +32,8 @@ for split, count in (("train", 24), ("test", 8)):
     write(f"{sys.argv[1]}/{split}.safetensors", [
         ("offsets", "I64", "q", offsets), ("tokens", "U16", "H", [t for row in rows for t in row]),
         ("labels", "I32", "i", [i % 4 for i in range(count)]),
+        ("scores", "F32", "f", [draw.gauss(0, 1) for _ in range(count)]),
+        ("label_sets", "U8", "B", [draw.randint(0, 1) for _ in range(4 * count)]),
         ("loss", "U8", "B", [int(2 * t >= len(row)) for row in rows for t in range(len(row))])])
 PY
 goldens=$PWD/Tests/Goldens/transformers
@@ -39,7 +42,7 @@ for directory in "$goldens"/*/; do
   [ -f "$directory/golden.json" ] || continue
   task=$(sed -nE 's/.*"task": "(.*)",/\1/p' "$directory/golden.json")
   cases="$task:lora $task:full"
-  [ "$task" = classification ] || cases="$cases instruction_tuning:lora"
+  [ "$task" != language_modelling ] || cases="$cases instruction_tuning:lora"
   for case in $cases; do
     kind=${case#*:}
     cat > "$scratch/x.yaml" << YAML

@@ -60,6 +60,8 @@ static void rows(int64_t T, int64_t C) {
     for (int64_t t = 0; t <= T; t++) targets[t] = (int32_t)(t % (C + 2)) - 1;
     ck_cross_entropy(x, targets, r, found, T, C, 0.5f, 0);
     ck_cross_entropy(x, targets, r, found, T, C, 0.5f, 1);
+    ck_binary_cross_entropy(x, y, r, T, C, 0.5f, 0);
+    ck_binary_cross_entropy(x, y, r, T, C, 0.5f, 1);
     free(targets);
     free(found);
   }

@@ -29,8 +29,10 @@ package struct Golden {
   package let vector: [Float]
   /// Its batch.
   package let sequences: [[Int32]]
-  /// The label of each sequence; empty in language modelling.
+  /// The label of each sequence; empty in other tasks than classification.
   package let labels: [Int32]
+  /// The targets of each sequence in multi-label classification and regression; empty in other tasks.
+  package let targets: [[Float]]
   /// PyTorch's tensors.
   package let file: SafetensorsFile
 
@@ -52,11 +54,20 @@ package struct Golden {
     let offsets = try file.readIntegers(named: "offsets")
     sequences = zip(offsets, offsets.dropFirst()).map { Array(tokens[$0..<$1]) }
     labels = file["labels"] == nil ? [] : try file.readIntegers(named: "labels").map(Int32.init)
-    if labels.isEmpty {
-      task = LanguageModelling()
+    let pooling = model.configuration.pooling
+    let outputs = file["logits"]!.shape[1]
+    if !labels.isEmpty {
+      (task, targets) = (Classification(labels: outputs, pooling: pooling), [])
+    } else if file["label_sets"] != nil {
+      task = MultiLabelClassification(labels: outputs, pooling: pooling)
+      let sets = try file.readIntegers(named: "label_sets").map { Float($0) }
+      targets = (0..<sequences.count).map { Array(sets[$0 * outputs..<($0 + 1) * outputs]) }
+    } else if file["scores"] != nil {
+      (task, targets) = (
+        Regression(pooling: pooling), try file.readFloats(named: "scores").map { [$0] }
+      )
     } else {
-      task = Classification(
-        labels: file["logits"]!.shape[1], pooling: model.configuration.pooling)
+      (task, targets) = (LanguageModelling(), [])
     }
     layout = try TrainableLayout(
       model: model,
@@ -71,6 +82,29 @@ package struct Golden {
     var values = [Float](repeating: 0, count: count)
     try values.withUnsafeMutableBufferPointer { try file.readFloats(named: tensor, into: $0) }
     return values
+  }
+
+  /// The whole batch, with its targets.
+  package var batch: PackedSequences {
+    var batch = PackedSequences()
+    for index in sequences.indices { append(index, to: &batch) }
+    return batch
+  }
+
+  /// One sequence, with its targets.
+  package func batch(of index: Int) -> PackedSequences {
+    var batch = PackedSequences()
+    append(index, to: &batch)
+    return batch
+  }
+
+  private func append(_ index: Int, to batch: inout PackedSequences) {
+    batch.append(sequences[index], targets: targets.isEmpty ? [] : targets[index])
+  }
+
+  /// The items of the whole batch, over which the loss is a mean.
+  package var items: Int {
+    sequences.reduce(0) { $0 + task.itemCount(tokens: $1.count, isAnswer: { [] }) }
   }
 
   /// A model that takes the whole batch, or `capacity` tokens, at a time.

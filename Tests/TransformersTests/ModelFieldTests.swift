@@ -39,7 +39,7 @@ struct ModelFieldTests {
       ("llama", #""pruned_heads": {"0": [1]}"#), ("llama", #""add_cross_attention": true"#),
       ("llama", #""per_layer_config": {"0": {"num_attention_heads": 2}}"#),
       ("llama", #""rope_interleaved": true"#), ("qwen2", #""use_mrope": true"#),
-      ("llama", #""problem_type": "regression""#), ("llama", #""is_encoder_decoder": true"#),
+      ("llama", #""is_encoder_decoder": true"#),
       ("mistral", #""sliding_window": 0"#), ("mistral", #""attention_bias": true"#),
       ("mistral", #""mlp_bias": true"#), ("qwen2", #""mlp_bias": true"#),
       ("bert", #""position_embedding_type": "relative_key""#),

@@ -74,6 +74,10 @@ void ck_cross_entropy(float *logits, const int32_t *targets, float *losses, int3
                       int64_t rows, int64_t columns, float scale, int gradient) {
   ck_kernels()->cross_entropy(logits, targets, losses, predictions, rows, columns, scale, gradient);
 }
+void ck_binary_cross_entropy(float *logits, const float *targets, float *losses, int64_t rows,
+                             int64_t columns, float scale, int gradient) {
+  ck_kernels()->binary_cross_entropy(logits, targets, losses, rows, columns, scale, gradient);
+}
 void ck_add_bias(float *x, const float *bias, int64_t T, int64_t C) {
   ck_kernels()->add_bias(x, bias, T, C);
 }

@@ -1,4 +1,5 @@
-// Softmax cross-entropy over rows of logits, with its gradient in place.
+// Softmax cross-entropy over rows of logits, and binary cross-entropy of each logit, with their gradients
+// in place.
 #include "functions.h"
 #include "reductions.h"
 
@@ -31,5 +32,19 @@ static void CK(cross_entropy)(float *logits, const int32_t *targets, float *loss
       sum = ck_sum_lanes(sums);
     }
     losses[r] = ck_log(sum) + largest - chosen;
+  }
+}
+
+static void CK(binary_cross_entropy)(float *logits, const float *targets, float *losses,
+                                     int64_t rows, int64_t columns, float scale, int gradient) {
+  for (int64_t r = 0; r < rows; r++) {
+    float *x = logits + r * columns;
+    const float *t = targets + r * columns;
+    float sums[CK_LANES] = {0};
+    CK_FOR_LANES(columns, float e = ck_exp(-fabsf(x[i]));
+                 float loss = ck_fma(-x[i], t[i], x[i] > 0 ? x[i] : 0.0f) + ck_log(1.0f + e);
+                 float p = (x[i] > 0 ? 1.0f : e) / (1.0f + e); sums[j] += loss;
+                 x[i] = gradient ? (p - t[i]) * scale : x[i];)
+    losses[r] = ck_sum_lanes(sums);
   }
 }

@@ -112,6 +112,10 @@ void ck_block_product(float *out, const float *a, const void *blocks, int64_t ro
 /// logits becomes (p - onehot) * scale where `gradient` is set (zero in rows that do not count).
 void ck_cross_entropy(float *logits, const int32_t *targets, float *losses, int32_t *predictions,
                       int64_t rows, int64_t columns, float scale, int gradient);
+/// The sum over a row of log(1 + exp(x)) - x t for each logit x and its target t, 0 or 1; with
+/// `gradient`, logits become (sigmoid(x) - t) * scale.
+void ck_binary_cross_entropy(float *logits, const float *targets, float *losses, int64_t rows,
+                             int64_t columns, float scale, int gradient);
 
 // --- Elementwise (Vector/elementwise.h) ---
 

@@ -19,11 +19,13 @@ extension ExperimentKey {
   static let taskKeys: [ExperimentKey] = [
     ExperimentKey(
       "task.kind", \.task.kind, .choice,
-      "the training task: predict the label of an example, its next tokens, or the answer to a prompt"
+      "the training task: predict the label of an example, its labels, a score, its next tokens, or"
+        + " the answer to a prompt"
     ),
     ExperimentKey(
       "task.pooling", \.task.pooling, .choice,
-      only: when("task.kind", \.task.kind, is: .classification),
+      only: when(
+        "task.kind", \.task.kind, is: .classification, .multiLabelClassification, .regression),
       "the token whose hidden state represents an example; auto: the model family's own, which is"
         + " the first for encoders (with BERT's pooler), or what config.json says (ModernBERT), and the"
         + " last for decoders"),

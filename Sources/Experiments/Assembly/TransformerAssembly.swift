@@ -205,8 +205,13 @@ extension TrainableLayout {
 extension Experiment {
   /// The task, with the labels of the corpus; no corpus is needed for a task without labels.
   func makeTask(_ configuration: ModelConfiguration, _ corpus: TokenCorpus?) throws -> any Task {
-    if task.kind.needsLabels { try corpus?.requireLabels() }
-    if task.kind.needsAnswers { try corpus?.requireAnswers() }
+    switch task.kind.targets {
+    case .none: break
+    case .label: try corpus?.requireLabels()
+    case .labelSet: try corpus?.requireLabelSets()
+    case .score: try corpus?.requireScores()
+    case .answer: try corpus?.requireAnswers()
+    }
     let pooling: Pooling =
       switch task.pooling {
       case .auto: configuration.pooling

@@ -120,7 +120,7 @@ private struct Export {
       ? try assets.existing(experiment.model.path, what: "model")
       : assets.resolve(experiment.model.path)
     corpus =
-      needsCorpus || experiment.task.kind.needsLabels
+      needsCorpus || [.label, .labelSet].contains(experiment.task.kind.targets)
       ? try TokenCorpus(directory: try assets.existing(experiment.data.path, what: "data")) : nil
     try trained.checkInputs(
       assets, roles: (needsModel ? [.model] : []) + (corpus == nil ? [] : [.data]))

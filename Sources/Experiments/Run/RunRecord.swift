@@ -70,7 +70,8 @@ final class RunRecord {
         evaluatesClients: experiment.evaluation.clients > 0,
         evaluatesTiers: experiment.evaluation.tiers, hasClock: experiment.system.kind != .none,
         prunesRanks: experiment.method.rankPruning.factor < 1,
-        hasAnswers: experiment.task.kind.needsAnswers,
+        hasAnswers: experiment.task.kind.targets == .answer,
+        hasScores: experiment.task.kind.targets == .score,
         clientName: experiment.partition.kind == .natural
           ? { [partition = assembly.partition] in partition.name(of: $0) } : nil),
       numbers: numbers, keeping: kept)

@@ -40,6 +40,34 @@ public struct LossSums: Sendable, Equatable {
   }
 }
 
+/// Whether an example has a label, and was predicted to have it.
+public struct LabelDecision: Sendable, Equatable {
+  /// True if it was predicted.
+  public let isPredicted: Bool
+  /// True if it is there.
+  public let isActual: Bool
+
+  /// A decision.
+  public init(isPredicted: Bool, isActual: Bool) {
+    self.isPredicted = isPredicted
+    self.isActual = isActual
+  }
+}
+
+/// The score of an example.
+public struct ScoreOutcome: Sendable, Equatable {
+  /// What was predicted.
+  public let predicted: Float
+  /// What it is.
+  public let actual: Float
+
+  /// A score.
+  public init(predicted: Float, actual: Float) {
+    self.predicted = predicted
+    self.actual = actual
+  }
+}
+
 /// What the evaluation of one example found.
 public struct ExampleOutcome: Sendable, Equatable {
   /// The sum of the losses of the example's items (nats).
@@ -54,11 +82,15 @@ public struct ExampleOutcome: Sendable, Equatable {
   public var label: Int32?
   /// True if all items were predicted right, where that is asked: the answer would be given exactly.
   public var isExact: Bool?
+  /// A decision about each label, where an example may have several; empty elsewhere.
+  public var decisions: [LabelDecision]
+  /// The predicted and the actual score, where there is one.
+  public var score: ScoreOutcome?
 
   /// The outcome of one example.
   public init(
     loss: Double, correct: Int, count: Int, predicted: Int32? = nil, label: Int32? = nil,
-    isExact: Bool? = nil
+    isExact: Bool? = nil, decisions: [LabelDecision] = [], score: ScoreOutcome? = nil
   ) {
     self.loss = loss
     self.correct = correct
@@ -66,6 +98,8 @@ public struct ExampleOutcome: Sendable, Equatable {
     self.predicted = predicted
     self.label = label
     self.isExact = isExact
+    self.decisions = decisions
+    self.score = score
   }
 }
 

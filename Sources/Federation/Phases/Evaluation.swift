@@ -107,8 +107,9 @@ struct Evaluation {
       round: round, split: split, examples: sums.examples, count: sums.count,
       correct: sums.correct, loss: sums.meanLoss, vector: vector,
       f1: sums.labelCounts.map(F1Scores.init), confusion: sums.confusion,
-      perplexity: objective.labelCount == 0 ? sums.meanLoss.map { Elementary.exp($0) } : nil,
-      exactMatch: sums.exactMatch,
+      perplexity: objective.labelCount == 0 && !sums.hasScores
+        ? sums.meanLoss.map { Elementary.exp($0) } : nil,
+      exactMatch: sums.exactMatch, pearson: sums.pearson,
       seconds: (ContinuousClock.now - began).seconds)
   }
 

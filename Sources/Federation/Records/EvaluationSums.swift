@@ -7,12 +7,13 @@ internal import Communication
 /// An example's loss is kept as floor(loss) and its fraction in units of 2^-32, two integers that
 /// are summed separately: losses below 2^40 are quantized to 2^-33 at worst, and 2^22 examples of
 /// such losses cannot overflow.
-struct EvaluationSums: Equatable {
+package struct EvaluationSums: Equatable {
   static let largestLoss = 0x1p40
-  private static let fixedWords = 7
+  private static let fixedWords = 18
 
   /// Sums of: whole losses, fractions of losses, items, correct items, examples, examples with an
-  /// answer, those with an exact one; then for each label
+  /// answer, those with an exact one, examples with a score; the whole parts and the fractions of
+  /// predicted scores, actual ones, the squares of both and their products; then for each label
   /// the examples that have it, that were predicted to have it, and both; then, for up to
   /// `mostConfusionLabels` labels, those of each label (rows) and prediction (columns).
   private(set) var words: [Int64]
@@ -22,7 +23,7 @@ struct EvaluationSums: Equatable {
   static let mostConfusionLabels = 1000
 
   /// Sums over no example; with `labels` above 0 also by label.
-  init(labels: Int = 0) {
+  package init(labels: Int = 0) {
     self.labels = labels
     let pairs = labels <= Self.mostConfusionLabels ? labels * labels : 0
     words = [Int64](repeating: 0, count: Self.fixedWords + 3 * labels + pairs)
@@ -31,11 +32,12 @@ struct EvaluationSums: Equatable {
   /// Adds one example; returns false, adding nothing, when its loss is not a number that can be
   /// summed.
   /// - Precondition: Where there are labels, the outcome has a label and a prediction among them.
-  mutating func add(_ outcome: ExampleOutcome) -> Bool {
+  package mutating func add(_ outcome: ExampleOutcome) -> Bool {
     guard outcome.loss.magnitude < Self.largestLoss else { return false }
     let whole = outcome.loss.rounded(.down)
+    if let score = outcome.score, !add(score) { return false }
     words[0] += Int64(whole)
-    words[1] += Int64(((outcome.loss - whole) * 0x1p32).rounded(.toNearestOrEven))
+    words[1] += Self.fraction(outcome.loss, whole)
     words[2] += Int64(outcome.count)
     words[3] += Int64(outcome.correct)
     words[4] += 1
@@ -44,6 +46,10 @@ struct EvaluationSums: Equatable {
       words[6] += isExact ? 1 : 0
     }
     guard labels > 0 else { return true }
+    if !outcome.decisions.isEmpty {
+      add(outcome.decisions)
+      return true
+    }
     guard let label = outcome.label, let predicted = outcome.predicted else {
       preconditionFailure("an outcome without label or prediction where labels are counted")
     }
@@ -56,10 +62,39 @@ struct EvaluationSums: Equatable {
     return true
   }
 
+  private static func fraction(_ value: Double, _ whole: Double) -> Int64 {
+    Int64(((value - whole) * 0x1p32).rounded(.toNearestOrEven))
+  }
+
+  /// Adds a score; returns false, adding nothing, if a square of it is too large.
+  private mutating func add(_ score: ScoreOutcome) -> Bool {
+    let (x, y) = (Double(score.predicted), Double(score.actual))
+    let values = [x, y, x * x, y * y, x * y]
+    guard values.allSatisfy({ $0.magnitude < Self.largestLoss }) else { return false }
+    words[7] += 1
+    for (index, value) in values.enumerated() {
+      let whole = value.rounded(.down)
+      words[8 + 2 * index] += Int64(whole)
+      words[9 + 2 * index] += Self.fraction(value, whole)
+    }
+    return true
+  }
+
+  /// Adds the decisions about the labels of an example.
+  private mutating func add(_ decisions: [LabelDecision]) {
+    precondition(decisions.count == labels, "\(decisions.count) decisions about \(labels) labels")
+    for (label, decision) in decisions.enumerated() {
+      let place = Self.fixedWords + 3 * label
+      words[place] += decision.isActual ? 1 : 0
+      words[place + 1] += decision.isPredicted ? 1 : 0
+      words[place + 2] += decision.isActual && decision.isPredicted ? 1 : 0
+    }
+  }
+
   /// Adds up each of the sums over all ranks, on every rank.
   ///
   /// - Parameter all: as many on every rank, of the same labels.
-  /// - Communication: one all-reduce of 56 bytes for each of the sums, 24 for a label and 8 for a pair of labels.
+  /// - Communication: one all-reduce of 144 bytes for each of the sums, 24 for a label and 8 for a pair of labels.
   static func reduce(_ all: inout [EvaluationSums], over communicator: any Communicator) throws {
     var words = all.flatMap(\.words)
     try words.withUnsafeMutableBufferPointer { try communicator.allReduce($0, .sum) }
@@ -82,10 +117,24 @@ struct EvaluationSums: Equatable {
   /// The number of examples.
   var examples: Int { Int(words[4]) }
   /// The share of answers that would be given exactly; nil where there is none.
-  var exactMatch: Double? { words[5] == 0 ? nil : Double(words[6]) / Double(words[5]) }
+  package var exactMatch: Double? { words[5] == 0 ? nil : Double(words[6]) / Double(words[5]) }
+
+  /// True if examples have scores.
+  var hasScores: Bool { words[7] > 0 }
+
+  /// Pearson's correlation of predicted and actual scores; nil where there are no scores or one of the
+  /// two does not vary.
+  package var pearson: Double? {
+    guard words[7] > 0 else { return nil }
+    let sums = (0..<5).map { Double(words[8 + 2 * $0]) + Double(words[9 + 2 * $0]) * 0x1p-32 }
+    let n = Double(words[7])
+    let (x, y) = (n * sums[2] - sums[0] * sums[0], n * sums[3] - sums[1] * sums[1])
+    guard x > 0, y > 0 else { return nil }
+    return (n * sums[4] - sums[0] * sums[1]) / (x.squareRoot() * y.squareRoot())
+  }
 
   /// The counts of each label; nil where labels are not counted.
-  var labelCounts: [LabelCount]? {
+  package var labelCounts: [LabelCount]? {
     guard labels > 0 else { return nil }
     return stride(from: Self.fixedWords, to: Self.fixedWords + 3 * labels, by: 3).map { place in
       LabelCount(
@@ -95,7 +144,7 @@ struct EvaluationSums: Equatable {
 
   /// The pairs of label and prediction that were there, by label and then by prediction; empty where
   /// they are not counted.
-  var confusion: [ConfusionCount] {
+  package var confusion: [ConfusionCount] {
     guard labels > 0, labels <= Self.mostConfusionLabels else { return [] }
     return words[(Self.fixedWords + 3 * labels)...].enumerated().filter { $0.element > 0 }.map {
       ConfusionCount(

@@ -113,6 +113,8 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var perplexity: Double?
   /// The share of examples whose greedy continuation is the answer; nil for tasks without answers.
   public var exactMatch: Double?
+  /// Pearson's correlation of predicted and actual scores; nil for tasks without scores.
+  public var pearson: Double?
   /// Wall seconds on rank 0.
   public var seconds: Double
 

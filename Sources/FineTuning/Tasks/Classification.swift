@@ -1,9 +1,4 @@
-// Sequence classification: pooling, the pooler with its adapter, the trained head, cross-entropy.
-//
-//   pooled = hidden[first], hidden[last] or mean(hidden)
-//   pooler: pooled = f(pooler(pooled)), frozen with an adapter, and its norm (BERT: tanh, no norm)
-//   dense: pooled = f(pooled D^T + d), trained as a part of the head (RoBERTa: tanh)
-//   logits = pooled W^T + b
+// Sequence classification: cross-entropy over the labels of a sequence.
 
 package import Adapters
 package import Federation
@@ -12,40 +7,26 @@ package import Transformers
 
 /// The label of each sequence, by a head that is trained completely.
 package struct Classification: Task {
-  /// The number of labels.
-  package let labels: Int
-  /// The hidden state that stands for a sequence.
-  package let pooling: Pooling
+  private let output: SequenceHead
 
   /// Classification into so many labels.
   package init(labels: Int, pooling: Pooling) {
-    self.labels = labels
-    self.pooling = pooling
+    output = SequenceHead(outputs: labels, pooling: pooling)
   }
 
   /// In experiment files `classification`.
   package static let kind = TaskKind(
-    name: "classification", needsLabels: true, usesLanguageHead: false, leastTokens: 0
+    name: "classification", targets: .label, usesLanguageHead: false, leastTokens: 0
   ) { Classification(labels: $0.labels, pooling: $0.pooling) }
 
-  /// A new head; in PEFT `SEQ_CLS`, whose heads are called `classifier` or `score`.
-  package var head: TaskHead {
-    TaskHead(
-      pooling: pooling, usesLanguageHead: false, labels: labels,
-      peftTask: "SEQ_CLS", peftModules: ["classifier", "score"])
-  }
+  /// A new head of the labels.
+  package var head: TaskHead { output.taskHead(problemType: "single_label_classification") }
 
   /// The pooled token, or all tokens of a mean.
-  package var rows: OutputRows {
-    switch pooling {
-    case .first: .first
-    case .last: .last
-    case .mean: .all
-    }
-  }
+  package var rows: OutputRows { output.rows }
 
   /// Every outcome has a label and a prediction.
-  package var labelCount: Int { labels }
+  package var labelCount: Int { output.outputs }
 
   /// Every model can classify.
   package func check(_ model: PretrainedModel) {}
@@ -55,15 +36,12 @@ package struct Classification: Task {
 
   /// A row for each sequence.
   package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {
-    capacity * labels
+    capacity * output.outputs
   }
 
   /// The logits of each sequence, (sequences, labels).
   package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
-    pool(batch, pass)
-    computeLogits(count: batch.count, pass)
-    return Array(
-      UnsafeBufferPointer(start: pass.buffers.logits, count: batch.count * labels))
+    output.logits(batch, pass)
   }
 
   /// Cross-entropy of each sequence.
@@ -73,181 +51,19 @@ package struct Classification: Task {
     precondition(
       targets.count == batch.count, "\(targets.count) labels for \(batch.count) sequences")
     let (count, buffers) = (batch.count, pass.buffers)
-    pool(batch, pass)
-    computeLogits(count: count, pass)
+    output.forward(batch, pass)
     targets.withUnsafeBufferPointer {
       crossEntropy(
         logits: buffers.logits, targets: $0.baseAddress!, losses: buffers.losses,
-        predictions: buffers.predictions, rows: count, columns: labels,
+        predictions: buffers.predictions, rows: count, columns: output.outputs,
         gradientScale: pass.gradient == nil ? nil : pass.lossScale)
     }
-    if let gradient = pass.gradient { backward(batch, gradient, pass) }
+    output.backward(batch, pass)
     return (0..<count).map { index in
       let (predicted, label) = (buffers.predictions[index], targets[index])
       return ExampleOutcome(
         loss: Double(buffers.losses[index]), correct: predicted == label ? 1 : 0, count: 1,
         predicted: predicted, label: label)
-    }
-  }
-
-  /// The pooler; nil if the pooled vector does not go through one.
-  private func pooler(_ pass: HeadPass) -> LinearWeights? {
-    pass.configuration.hasPooler(after: pooling) ? pass.weights.pooler : nil
-  }
-
-  private func head(_ pass: HeadPass) -> HeadSegments {
-    guard let head = pass.layout.head else { preconditionFailure("classification without a head") }
-    return head
-  }
-
-  /// Fills `buffers.pooled` (sequences, C) from `buffers.hidden`.
-  private func pool(_ batch: PackedSequences, _ pass: HeadPass) {
-    let (buffers, channels) = (pass.buffers, pass.configuration.channels)
-    let (pooler, dense) = (pooler(pass), head(pass).dense)
-    let target = pooler == nil && dense == nil ? buffers.pooled : buffers.dPooled
-    if pooling == .mean {
-      for index in 0..<batch.count {
-        let row = target + index * channels
-        row.update(repeating: 0, count: channels)
-        for token in batch.offsets[index]..<batch.offsets[index + 1] {
-          add(row, buffers.hidden + token * channels, count: channels)
-        }
-        let factor = 1 / Float(batch.length(of: index))
-        for channel in 0..<channels { row[channel] *= factor }
-      }
-    } else {
-      target.update(from: buffers.hidden, count: batch.count * channels)
-    }
-    let activation: Activation
-    if let pooler, let names = pass.configuration.names.pooler {
-      activation = names.activation
-      pass.linear(
-        pooler, of: .pooler, output: buffers.before, input: target, tokens: batch.count)
-    } else if let dense {
-      activation = pass.configuration.names.classificationHead.activation
-      linearForward(
-        output: buffers.before, input: target,
-        weight: pass.parameters + dense.weight.range.lowerBound, tokens: batch.count,
-        inputs: channels, outputs: channels)
-      addBias(
-        buffers.before, bias: pass.parameters + dense.bias.range.lowerBound, tokens: batch.count,
-        channels: channels)
-    } else {
-      return
-    }
-    let norm = pooler == nil ? nil : pass.weights.poolerNorm
-    activationForward(
-      out: norm == nil ? buffers.pooled : buffers.dHidden, input: buffers.before,
-      count: batch.count * channels, activation)
-    if let norm {
-      pass.engine.normForward(
-        norm, out: buffers.pooled, mean: buffers.mean, rstd: buffers.rstd, input: buffers.dHidden,
-        tokens: batch.count)
-    }
-  }
-
-  /// Fills `buffers.logits` (count, labels) from `buffers.pooled`.
-  private func computeLogits(count: Int, _ pass: HeadPass) {
-    let head = head(pass)
-    linearForward(
-      output: pass.buffers.logits, input: pass.buffers.pooled,
-      weight: pass.parameters + head.weight.range.lowerBound, tokens: count,
-      inputs: pass.configuration.channels, outputs: labels)
-    if let bias = head.bias {
-      addBias(
-        pass.buffers.logits, bias: pass.parameters + bias.range.lowerBound, tokens: count,
-        channels: labels)
-    }
-  }
-
-  private func backward(_ batch: PackedSequences, _ gradient: MutableFloats, _ pass: HeadPass) {
-    let (buffers, channels, count) = (pass.buffers, pass.configuration.channels, batch.count)
-    let head = head(pass)
-    linearBackwardWeight(
-      dWeight: gradient + head.weight.range.lowerBound, dOutput: buffers.logits,
-      input: buffers.pooled, tokens: count, inputs: channels, outputs: labels)
-    if let bias = head.bias {
-      biasGradient(
-        dBias: gradient + bias.range.lowerBound, dOut: buffers.logits, tokens: count,
-        channels: labels)
-    }
-    let isPooled = pooler(pass) != nil
-    // `dPooled` holds the input of the pooler or the dense layer, which is still needed: `pooled` is
-    // free by now.
-    let dPooled = isPooled || head.dense != nil ? buffers.pooled : buffers.dPooled
-    linearBackwardInput(
-      dInput: dPooled, dOutput: buffers.logits,
-      weight: pass.parameters + head.weight.range.lowerBound, tokens: count, inputs: channels,
-      outputs: labels)
-    if isPooled {
-      poolerBackward(batch, dPooled, pass)
-    } else if let dense = head.dense {
-      activationBackward(
-        dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels,
-        pass.configuration.names.classificationHead.activation)
-      backward(dense, dOutput: dPooled, count: count, gradient, pass)
-      spread(buffers.before, batch, to: buffers.dHidden, channels: channels)
-    } else {
-      spread(dPooled, batch, to: buffers.dHidden, channels: channels)
-    }
-  }
-
-  /// Takes the gradient of the pooler's result to that of the hidden states.
-  private func poolerBackward(
-    _ batch: PackedSequences, _ dPooled: MutableFloats, _ pass: HeadPass
-  ) {
-    let (buffers, channels, count) = (pass.buffers, pass.configuration.channels, batch.count)
-    guard let activation = pass.configuration.names.pooler?.activation else { return }
-    if let norm = pass.weights.poolerNorm {
-      // The norm's input is recomputed.
-      activationForward(
-        out: buffers.dHidden, input: buffers.before, count: count * channels, activation)
-      pass.engine.normBackward(
-        norm, dInput: dPooled, dOut: dPooled, input: buffers.dHidden, mean: buffers.mean,
-        rstd: buffers.rstd, tokens: count, .overwrite)
-    }
-    activationBackward(
-      dInput: dPooled, dOut: dPooled, input: buffers.before, count: count * channels, activation)
-    pass.engine.backward(
-      .pooler, layer: 0, input: Floats(buffers.dPooled), tokens: count,
-      dOutputs: [Floats(dPooled)], dInput: buffers.before)
-    spread(buffers.before, batch, to: buffers.dHidden, channels: channels)
-  }
-
-  /// Adds the gradients of the head's dense layer, and writes that of its input to `buffers.before`.
-  private func backward(
-    _ dense: HeadSegments.Dense, dOutput: MutableFloats, count: Int, _ gradient: MutableFloats,
-    _ pass: HeadPass
-  ) {
-    let (buffers, channels) = (pass.buffers, pass.configuration.channels)
-    linearBackwardWeight(
-      dWeight: gradient + dense.weight.range.lowerBound, dOutput: dOutput,
-      input: buffers.dPooled, tokens: count, inputs: channels, outputs: channels)
-    biasGradient(
-      dBias: gradient + dense.bias.range.lowerBound, dOut: dOutput, tokens: count,
-      channels: channels)
-    linearBackwardInput(
-      dInput: buffers.before, dOutput: dOutput,
-      weight: pass.parameters + dense.weight.range.lowerBound, tokens: count, inputs: channels,
-      outputs: channels)
-  }
-
-  /// Writes the gradient of the hidden states, of which `dVector` (sequences, C) is that of the
-  /// pooled ones.
-  private func spread(
-    _ dVector: MutableFloats, _ batch: PackedSequences, to dHidden: MutableFloats, channels: Int
-  ) {
-    guard pooling == .mean else {
-      dHidden.update(from: dVector, count: batch.count * channels)
-      return
-    }
-    for index in 0..<batch.count {
-      let factor = 1 / Float(batch.length(of: index))
-      for token in batch.offsets[index]..<batch.offsets[index + 1] {
-        for channel in 0..<channels {
-          dHidden[token * channels + channel] = dVector[index * channels + channel] * factor
-        }
-      }
     }
   }
 }

@@ -19,7 +19,7 @@ package struct InstructionTuning: Task {
 
   /// In experiment files `instruction_tuning`.
   package static let kind = TaskKind(
-    name: "instruction_tuning", needsAnswers: true, usesLanguageHead: true, leastTokens: 2
+    name: "instruction_tuning", targets: .answer, usesLanguageHead: true, leastTokens: 2
   ) { _ in InstructionTuning() }
 
   /// The model's own head, as in language modelling.

@@ -2,6 +2,20 @@
 
 package import Transformers
 
+/// What a corpus has to say of its examples.
+package enum TaskTargets: Sendable {
+  /// Nothing: the tokens are all.
+  case none
+  /// One label.
+  case label
+  /// Any number of labels.
+  case labelSet
+  /// A number.
+  case score
+  /// The tokens of an answer.
+  case answer
+}
+
 /// A kind of task, as an experiment file names it.
 package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
   /// The values of a task, from the corpus and the experiment file.
@@ -20,12 +34,10 @@ package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
 
   /// The name in experiment files.
   package let rawValue: String
-  /// True if examples need labels.
-  package let needsLabels: Bool
+  /// What examples need.
+  package let targets: TaskTargets
   /// True if the task computes with the model's own product to the vocabulary.
   package let usesLanguageHead: Bool
-  /// True if examples need marks of the tokens of answers.
-  package let needsAnswers: Bool
   /// The least tokens of an example of which something is predicted; 0 for any example.
   package let leastTokens: Int
   /// Makes the task.
@@ -33,10 +45,15 @@ package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
 
   /// Every task, in the order in which help lists them.
   package static let allCases: [TaskKind] = [
-    .classification, .languageModelling, .instructionTuning,
+    .classification, .multiLabelClassification, .regression, .languageModelling,
+    .instructionTuning,
   ]
   /// The label of an example.
   package static let classification = Classification.kind
+  /// Any number of labels of an example.
+  package static let multiLabelClassification = MultiLabelClassification.kind
+  /// A number for an example.
+  package static let regression = Regression.kind
   /// The next token of each token.
   package static let languageModelling = LanguageModelling.kind
   /// The answer to a prompt.
@@ -44,13 +61,11 @@ package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
 
   /// A kind of this name.
   init(
-    name: String, needsLabels: Bool = false, needsAnswers: Bool = false, usesLanguageHead: Bool,
-    leastTokens: Int,
+    name: String, targets: TaskTargets = .none, usesLanguageHead: Bool, leastTokens: Int,
     make: @escaping @Sendable (Request) -> any Task
   ) {
     rawValue = name
-    self.needsLabels = needsLabels
-    self.needsAnswers = needsAnswers
+    self.targets = targets
     self.usesLanguageHead = usesLanguageHead
     self.leastTokens = leastTokens
     self.make = make
@@ -61,6 +76,9 @@ package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
     guard let found = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
     self = found
   }
+
+  /// True if examples need one label each.
+  package var needsLabels: Bool { targets == .label }
 
   /// Kinds are equal if their names are.
   package static func == (a: TaskKind, b: TaskKind) -> Bool { a.rawValue == b.rawValue }

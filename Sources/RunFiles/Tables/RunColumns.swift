@@ -19,13 +19,15 @@ package struct RunTableOptions {
   package var prunesRanks = false
   /// True if examples have answers.
   package var hasAnswers = false
+  /// True if examples have scores.
+  package var hasScores = false
   /// The corpus's name of a client; nil if clients are not the corpus's own.
   package var clientName: ((Int) -> String?)?
 
   /// Options of a run.
   package init(
     evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool, prunesRanks: Bool,
-    hasAnswers: Bool = false,
+    hasAnswers: Bool = false, hasScores: Bool = false,
     clientName: ((Int) -> String?)?
   ) {
     self.evaluatesClients = evaluatesClients
@@ -33,6 +35,7 @@ package struct RunTableOptions {
     self.hasClock = hasClock
     self.prunesRanks = prunesRanks
     self.hasAnswers = hasAnswers
+    self.hasScores = hasScores
     self.clientName = clientName
   }
 }
@@ -177,6 +180,7 @@ struct EvaluationRow {
     ]
       + Column.when(
         options.hasAnswers, [Column("exact_match") { optional($0.entry.exactMatch) }])
+      + Column.when(options.hasScores, [Column("pearson") { optional($0.entry.pearson) }])
       + [Column("total_payload_bytes") { "\($0.totals.payloadBytes)" }]
       + Column.when(
         options.hasClock,

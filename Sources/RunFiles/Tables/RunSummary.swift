@@ -20,6 +20,7 @@ package struct RunSummary: Codable, Equatable {
       package let accuracy: Double?
       package let perplexity: Double?
       package let exactMatch: Double?
+      package let pearson: Double?
     }
     package struct Clients: Codable, Equatable {
       package let group: String
@@ -95,7 +96,7 @@ package struct RunSummary: Codable, Equatable {
         evaluation: record.evaluation.filter { $0.tier == nil }.map {
           Row.Evaluation(
             split: $0.split.rawValue, vector: $0.vector.rawValue, accuracy: $0.accuracy,
-            perplexity: $0.perplexity, exactMatch: $0.exactMatch)
+            perplexity: $0.perplexity, exactMatch: $0.exactMatch, pearson: $0.pearson)
         },
         clients: record.clientEvaluation.map {
           Row.Clients(group: $0.group.rawValue, accuracy: $0.accuracy.mean)
@@ -128,6 +129,7 @@ package struct RunSummary: Codable, Equatable {
         ("\(split.rawValue) accuracy" + what, { found($0)?.accuracy.map { fixed($0, 4) } }),
         ("perplexity" + what, { found($0)?.perplexity.map { fixed($0, 2) } }),
         ("exact match" + what, { found($0)?.exactMatch.map { fixed($0, 4) } }),
+        ("Pearson" + what, { found($0)?.pearson.map { fixed($0, 4) } }),
       ]
     }
     // Of the first vector alone: the table has to fit a terminal.

@@ -82,6 +82,7 @@ package final class TensorBoardFile {
       add("\(curve)/f1_macro", entry.f1?.macro)
       add("\(curve)/perplexity", entry.perplexity)
       add("\(curve)/exact_match", entry.exactMatch)
+      add("\(curve)/pearson", entry.pearson)
     }
     for entry in record.clientEvaluation where entry.vector == record.clientEvaluation[0].vector {
       scalars.append(("\(entry.group.rawValue)_clients/accuracy", entry.accuracy.mean))

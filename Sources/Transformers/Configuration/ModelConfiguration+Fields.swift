@@ -35,7 +35,8 @@ enum ModelFields {
     "add_cross_attention": falseOnly, "cross_attention_hidden_size": .only([]),
     "pruned_heads": emptyOnly, "per_layer_config": emptyOnly,
     "is_causal": .only([.bool(true)]),
-    "problem_type": .only([.string("single_label_classification")]),
+    // The experiment's task decides about the loss.
+    "problem_type": .withoutEffect,
   ]
 
   /// Fields of the families with rotary positions.

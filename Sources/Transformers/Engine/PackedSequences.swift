@@ -10,6 +10,9 @@ public struct PackedSequences: Sendable, Equatable {
   public private(set) var positions: [Int32] = []
   /// True for the tokens that a loss counts, (T); empty if it counts all.
   public private(set) var isCounted: [Bool] = []
+  /// Numbers that a task wants of the sequences, as many of each: (sequences, width); empty for tasks
+  /// that want none.
+  public private(set) var targets: [Float] = []
 
   /// An empty batch.
   public init() {}
@@ -27,14 +30,19 @@ public struct PackedSequences: Sendable, Equatable {
   /// Length of one sequence.
   public func length(of index: Int) -> Int { offsets[index + 1] - offsets[index] }
 
-  /// Adds one sequence, with the tokens that a loss counts: nil for all, and then for all sequences.
+  /// Adds one sequence, with the tokens that a loss counts (nil for all, and then for all sequences),
+  /// and the numbers that a task wants of it.
   /// - Precondition: it has at least one token.
-  public mutating func append(_ sequence: some Collection<Int32>, isCounted marks: [Bool]? = nil) {
+  public mutating func append(
+    _ sequence: some Collection<Int32>, isCounted marks: [Bool]? = nil,
+    targets numbers: [Float] = []
+  ) {
     precondition(!sequence.isEmpty, "a sequence needs at least one token")
     precondition(
       marks.map { $0.count == sequence.count && isCounted.count == tokens.count }
         ?? isCounted.isEmpty, "marks of some sequences or tokens alone")
     isCounted += marks ?? []
+    targets += numbers
     tokens.append(contentsOf: sequence)
     positions.append(contentsOf: 0..<Int32(sequence.count))
     offsets.append(tokens.count)
@@ -45,6 +53,7 @@ public struct PackedSequences: Sendable, Equatable {
     tokens.removeAll(keepingCapacity: true)
     positions.removeAll(keepingCapacity: true)
     isCounted.removeAll(keepingCapacity: true)
+    targets.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
     offsets.append(0)
   }

@@ -26,11 +26,13 @@ from reference_model import (  # noqa: E402
 CASES = [
     "bert_classification",
     "bert_lm",
+    "bert_multi_label",
     "distilbert_classification",
     "gemma3_classification",
     "gemma3_lm",
     "gpt2_classification",
     "gpt2_lm",
+    "gpt2_regression",
     "llama_classification_bf16",
     "llama_classification_biases",
     "llama_classification_gqa",
@@ -60,7 +62,7 @@ def make(name):
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     logits = sequence_logits(model, sequences, task)
-    loss = batch_loss(logits, sequences, golden.get("labels"), task)
+    loss = batch_loss(logits, sequences, next((golden[name] for name in ("labels", "label_sets", "scores") if name in golden), None), task)
     loss.backward()
     gradients = {ALIASES.get(n, n): p.grad for n, p in model.named_parameters()}
     missing = [n for n, g in gradients.items() if g is None]

@@ -76,6 +76,8 @@ from reference_model import (  # noqa: E402
 )
 
 LENGTHS = [1, 5, 12, 7, 130]
+# The tensors of the targets, as corpora call them.
+TARGETS = {"classification": "labels", "multi_label_classification": "label_sets", "regression": "scores"}
 LLAMA_LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 # Those of the blocks: all-linear would take the head's dense layer too.
 ROBERTA_LINEARS = ["query", "key", "value", "attention.output.dense", "intermediate.dense",
@@ -100,7 +102,7 @@ class Case:
 
     @property
     def pooling(self):
-        if self.task != "classification":
+        if self.task == "language_modelling":
             return "none"
         if self.model is BertForSequenceClassification:
             return "pooler"
@@ -453,6 +455,40 @@ CASES = {
                          classifier_pooling="mean", pad_token_id=0, num_labels=4),
         targets=["Wqkv", "Wo"],
     ),
+    "bert_multi_label": Case(
+        "BERT with the pooler, seven labels of which a sequence may have any",
+        BertForSequenceClassification,
+        bert(num_labels=7, problem_type="multi_label_classification"),
+        task="multi_label_classification",
+    ),
+    "llama_multi_label": Case(
+        "Llama, forty labels, more than the lanes of a sum",
+        LlamaForSequenceClassification,
+        llama(num_labels=40, problem_type="multi_label_classification"),
+        task="multi_label_classification",
+    ),
+    "modernbert_multi_label": Case(
+        "ModernBERT pooled over all tokens, three labels",
+        ModernBertForSequenceClassification,
+        ModernBertConfig(vocab_size=110, hidden_size=24, intermediate_size=36, num_hidden_layers=2,
+                         num_attention_heads=3, max_position_embeddings=256, local_attention=8,
+                         classifier_pooling="mean", pad_token_id=0, num_labels=3,
+                         problem_type="multi_label_classification"),
+        task="multi_label_classification",
+    ),
+    "gpt2_regression": Case(
+        "GPT-2, a score",
+        GPT2ForSequenceClassification,
+        gpt2(num_labels=1, problem_type="regression"),
+        task="regression",
+    ),
+    "roberta_regression": Case(
+        "RoBERTa, a score, the head's dense layer trained",
+        RobertaForSequenceClassification,
+        roberta(RobertaConfig, num_labels=1, problem_type="regression"),
+        task="regression",
+        targets=ROBERTA_LINEARS,
+    ),
     "bert_lm": Case(
         "BERT as a decoder (causal mask), language model, output tied to the embedding plus bias",
         BertLMHeadModel,
@@ -482,7 +518,7 @@ def save_base(case: Case, directory: Path, rng):
 
 
 def save_adapter(case: Case, directory: Path, rng):
-    task_type = "SEQ_CLS" if case.task == "classification" else "CAUSAL_LM"
+    task_type = "CAUSAL_LM" if case.task == "language_modelling" else "SEQ_CLS"
     lora = dict(r=4, lora_alpha=6, lora_dropout=0.0, target_modules=case.targets)
     config = LoraConfig(task_type=task_type, **{**lora, **case.lora})
     model = get_peft_model(load_base(directory, case.task), config)
@@ -497,7 +533,7 @@ def padded_logits(model, sequences, task):
         [s.long() for s in sequences], batch_first=True, padding_value=pad
     )
     logits = model(input_ids=tokens, attention_mask=(tokens != pad).long()).logits
-    if task == "classification":
+    if task != "language_modelling":
         return logits
     return torch.cat([row[: len(s)] for row, s in zip(logits, sequences)])
 
@@ -527,6 +563,11 @@ def make(name: str, case: Case):
     if case.task == "classification":
         labels = torch.randint(0, case.config.num_labels, (len(sequences),), generator=rng,
                                dtype=torch.int32)
+    elif case.task == "multi_label_classification":
+        labels = torch.randint(0, 2, (len(sequences), case.config.num_labels), generator=rng,
+                               dtype=torch.uint8)
+    elif case.task == "regression":
+        labels = torch.randn(len(sequences), generator=rng)
 
     model = load_with_adapter(directory, directory / "adapter", case.task)
     check_adapter_names(model, directory / "adapter")
@@ -551,7 +592,7 @@ def make(name: str, case: Case):
         **{f"gradient.{n}": g.float().contiguous() for n, g in gradients.items()},
     }
     if labels is not None:
-        tensors["labels"] = labels
+        tensors[TARGETS[case.task]] = labels
     with torch.no_grad():
         merged_model = model.merge_and_unload()
         merged = sequence_logits(merged_model, sequences, case.task)

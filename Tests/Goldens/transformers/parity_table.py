@@ -24,14 +24,14 @@ def main():
         if not found:
             continue
         case, quantity, error = found.groups()
-        family, task = re.match(r"(\w+?)_(classification|lm)", case).groups()
+        family, task = re.match(r"(\w+?)_(classification|lm|multi_label|regression)", case).groups()
         row = worst.setdefault((family, task), {})
         row[quantity] = max(row.get(quantity, 0.0), float(error))
     print("| family | task | logits | loss | gradients of LoRA and head | gradients of all weights |")
     print("|---|---|---|---|---|---|")
     for (family, task), row in sorted(worst.items()):
         errors = [f"{row[c]:.1e}" if c in row else "-" for c in COLUMNS]
-        task = {"lm": "language modelling"}.get(task, task)
+        task = {"lm": "language modelling", "multi_label": "multi-label classification"}.get(task, task)
         print("| " + " | ".join([FAMILIES[family], task, *errors]) + " |")
 
 

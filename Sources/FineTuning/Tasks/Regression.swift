@@ -1,0 +1,66 @@
+// Regression of a score: the mean squared error, as in transformers.
+
+package import Adapters
+package import Federation
+internal import Kernels
+package import Transformers
+
+/// The score of each sequence, by a head that is trained completely.
+package struct Regression: Task {
+  private let output: SequenceHead
+
+  /// One score.
+  package init(pooling: Pooling) {
+    output = SequenceHead(outputs: 1, pooling: pooling)
+  }
+
+  /// In experiment files `regression`.
+  package static let kind = TaskKind(
+    name: "regression", targets: .score, usesLanguageHead: false, leastTokens: 0
+  ) { Regression(pooling: $0.pooling) }
+
+  /// A new head of one output.
+  package var head: TaskHead { output.taskHead(problemType: "regression") }
+
+  /// The pooled token, or all tokens of a mean.
+  package var rows: OutputRows { output.rows }
+
+  /// No classes.
+  package var labelCount: Int { 0 }
+
+  /// Every model can predict a score.
+  package func check(_ model: PretrainedModel) {}
+
+  /// The sequence itself.
+  package func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int { 1 }
+
+  /// A number for each sequence.
+  package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int { capacity }
+
+  /// The scores, (sequences, 1).
+  package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
+    output.logits(batch, pass)
+  }
+
+  /// The squared error of each sequence's score, which is the batch's target.
+  package func outcomes(
+    _ batch: PackedSequences, labels _: [Int32], _ pass: HeadPass
+  ) -> [ExampleOutcome] {
+    let (count, logits) = (batch.count, pass.buffers.logits)
+    precondition(
+      batch.targets.count == count, "\(batch.targets.count) scores for \(count) sequences")
+    output.forward(batch, pass)
+    let outcomes = (0..<count).map { index in
+      let error = Double(logits[index]) - Double(batch.targets[index])
+      return ExampleOutcome(
+        loss: error * error, correct: 0, count: 1,
+        score: ScoreOutcome(predicted: logits[index], actual: batch.targets[index]))
+    }
+    guard pass.gradient != nil else { return outcomes }
+    for index in 0..<count {
+      logits[index] = 2 * (logits[index] - batch.targets[index]) * pass.lossScale
+    }
+    output.backward(batch, pass)
+    return outcomes
+  }
+}
