@@ -57,6 +57,7 @@ def prepare(
     name: str,
     fractions: dict[str, float],
     seed: int,
+    by_client: bool,
     is_plain: bool,
     replace: bool,
 ) -> Path:
@@ -75,7 +76,7 @@ def prepare(
                     f"{shown(path)}: it changed while it was read; type the same command again"
                 )
         fold_names(corpus)
-        token_dataset.split_fractions(corpus, fractions, seed)
+        token_dataset.split_fractions(corpus, fractions, seed, by_client)
         counts = write(corpus, template, tokenizer, length, folder, corpus.systems)
         sources = [
             {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
@@ -92,6 +93,7 @@ def prepare(
         "length": length,
         "fractions": fractions,
         "seed": seed,
+        **({"split_by": "client"} if by_client else {}),
     }
     return publish(name, request, make, replace)
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from . import assets, chat_file, corpora, mathematics, models, text_file
+from . import assets, chat_file, corpora, mathematics, models, show, text_file
 from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors, shown
 from .home import check_name
 from .tokenizer_directory import TokenizerDirectory
@@ -113,6 +113,11 @@ def parser() -> argparse.ArgumentParser:
         added.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
         added.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
         added.add_argument("--seed", type=int, default=0, help="of the splits")
+        added.add_argument(
+            "--split-clients",
+            action="store_true",
+            help="split off whole clients, so that a test client is in no other split",
+        )
         return added
 
     text = own_file("text", "your own .jsonl, .csv or .tsv")
@@ -134,6 +139,11 @@ def parser() -> argparse.ArgumentParser:
             default="model",
             help="the model's chat template, or the prompt and then the answer (default model)",
         )
+    shown_set = commands.add_parser("show", help="some examples of a token data set as text")
+    shown_set.add_argument("corpus", metavar="CORPUS", help="name, or a directory (with a /)")
+    shown_set.add_argument("--examples", type=natural, default=3, help="how many (default 3)")
+    shown_set.add_argument("--split", default="train", help="train, validation or test")
+    shown_set.add_argument("--tokenizer", help="model, if it is not known by its name")
     assets = commands.add_parser(
         "assets", help="models and corpora by name: minilm-l6, 20newsgroups.minilm-l6"
     )
@@ -145,6 +155,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Does what one command line asks for."""
     if arguments.command == "assets":
         assets.prepare(arguments.names)
+        return
+    if arguments.command == "show":
+        show.show(arguments.corpus, arguments.split, arguments.examples, arguments.tokenizer)
         return
     if arguments.command in models.MODELS:
         models.MODELS[arguments.command](arguments.replace)
@@ -199,6 +212,8 @@ def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
         raise PrepareError(
             "--test 0: a token data set needs a test split; give a fraction, or --test-file", USAGE
         )
+    if arguments.split_clients and not arguments.client:
+        raise PrepareError("--split-clients needs --client, the column with the owner", USAGE)
     options = vars(arguments)
     columns = {purpose: options.get(purpose) for purpose in ("text", "label", "labels", "score", "client")}
     if arguments.command == "chat":
@@ -209,6 +224,7 @@ def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
         "name": arguments.name or f"{shown(arguments.file.stem)}.{common['tokenizer'].name}",
         "fractions": fractions,
         "seed": arguments.seed,
+        "by_client": arguments.split_clients,
         **common,
     }
     if arguments.command == "chat":

@@ -113,6 +113,7 @@ def prepare(
     name: str,
     fractions: dict[str, float],
     seed: int,
+    by_client: bool,
     chunks: bool,
     replace: bool,
 ) -> Path:
@@ -133,7 +134,7 @@ def prepare(
                 )
         dropped = token_dataset.drop_empty(corpus)
         fold_names(corpus)
-        token_dataset.split_fractions(corpus, fractions, seed)
+        token_dataset.split_fractions(corpus, fractions, seed, by_client)
         counts = token_dataset.write(corpus, dropped, tokenizer, length, folder, chunks)
         sources = [
             {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
@@ -149,6 +150,7 @@ def prepare(
         "length": length,
         "fractions": fractions,
         "seed": seed,
+        **({"split_by": "client"} if by_client else {}),
         "chunks": chunks,
     }
     return publish(name, request, make, replace)

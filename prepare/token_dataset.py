@@ -90,12 +90,24 @@ def shares(sizes: dict[str, int], fraction: float) -> dict[str, int]:
     return given
 
 
-def split_off(corpus: Corpus, new: str, fraction: float, seed: int) -> None:
-    """Moves a seeded fraction of `train` into a new split, stratified by label where there are any.
+def split_off(
+    corpus: Corpus, new: str, fraction: float, seed: int, by_client: bool = False
+) -> None:
+    """Moves a seeded fraction of `train` into a new split: of the examples, stratified by label where
+    there are any, or of the clients with all their examples.
 
     Examples keep their order in both. At least one example stays in and one goes out.
     """
     texts = corpus.texts["train"]
+    if by_client:
+        owners = corpus.clients["train"]
+        names = sorted(set(owners))
+        chosen = held_out(
+            seed, (f"{new}/{name}" for name in names), int(fraction * len(names) + 0.5)
+        )
+        held = {name for name, is_held in zip(names, chosen) if is_held}
+        _move(corpus, new, [owner in held for owner in owners], fraction)
+        return
     groups: dict[str, list[int]] = {}
     for index in range(len(texts)):
         label = corpus.labels["train"][index] if corpus.labels else ""
@@ -106,20 +118,27 @@ def split_off(corpus: Corpus, new: str, fraction: float, seed: int) -> None:
         held = held_out(seed, (f"{new}/{index}" for index in members), counts[label])
         for index, chosen in zip(members, held):
             out[index] = chosen
+    _move(corpus, new, out, fraction)
+
+
+def _move(corpus: Corpus, new: str, out: list[bool], fraction: float) -> None:
+    """Moves the examples of `train` that are `out` into a new split."""
     if not any(out) or all(out):
-        raise PrepareError(f"{len(texts)} examples can't give a {new} split of {fraction:g}")
+        raise PrepareError(f"{len(out)} examples can't give a {new} split of {fraction:g}")
     for column in corpus.columns:
         rows = column["train"]
         column[new] = [row for row, chosen in zip(rows, out) if chosen]
         column["train"] = [row for row, chosen in zip(rows, out) if not chosen]
 
 
-def split_fractions(corpus: Corpus, fractions: dict[str, float], seed: int) -> None:
+def split_fractions(
+    corpus: Corpus, fractions: dict[str, float], seed: int, by_client: bool = False
+) -> None:
     """Splits off each fraction of the whole; a later split is cut off what earlier ones have left."""
     left = 1.0
     for split, fraction in fractions.items():
         if fraction > 0:
-            split_off(corpus, split, fraction / left, seed)
+            split_off(corpus, split, fraction / left, seed, by_client)
             left -= fraction
 
 

@@ -44,6 +44,24 @@ class TextCommandTests(HomeTestCase):
         self.assertFalse((self.home / self.options[-1]).exists())
         return done.stderr
 
+    def test_whole_clients_are_held_out_and_examples_are_shown(self) -> None:
+        rows = [{"text": "red", "who": f"user{i % 10}", "kind": "ab"[i % 2]} for i in range(40)]
+        options = ["--text", "text", "--client", "who", "--label", "kind", "--split-clients"]
+        self.made("--file", self.rows("r.jsonl", rows), *options)
+        owners = {}
+        for split in ("train", "validation", "test"):
+            tensors, metadata = self.split(split)
+            names = json.loads(metadata["client_names"])
+            owners[split] = {names[number] for number in tensors["clients"]}
+        self.assertEqual({split: len(names) for split, names in owners.items()},
+                         {"train": 7, "validation": 1, "test": 2})
+        self.assertEqual(len(set().union(*owners.values())), 10)
+        done = run("show", "mine", "--examples", "2", "--split", "test")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout.count("text: '[CLS] red [SEP]'"), 2)
+        self.assertIn("label ", done.stdout)
+        self.assertEqual(run("show", "none").returncode, 66)
+
     def test_sets_of_labels_and_scores(self) -> None:
         rows = [
             {"text": "red", "tags": "b| a" if i % 2 else "", "points": str(i / 4)} for i in range(20)
