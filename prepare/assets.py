@@ -54,7 +54,7 @@ def unknown(name: str, what: str) -> str:
     """What to type where a name can't be made."""
     there = in_home()
     if what == "WHAT":
-        options = [*models.MODELS, *CORPORA, "text", "chat", "assets"]
+        options = [*models.MODELS, *CORPORA, "text", "chat", "choices", "assets"]
         if name in known() and name not in options:
             return f"there is no WHAT {name}; type scripts/prepare assets {name}"
     else:

@@ -19,13 +19,13 @@ from .tokenizer_directory import TokenizerDirectory
 RECIPE = 1
 
 
-def render(corpus: Corpus, systems: dict[str, list[str]] | None, template: ChatTemplate) -> None:
+def render(corpus: Corpus, template: ChatTemplate) -> None:
     """Replaces prompts and answers by what the template makes of them."""
     for split, prompts in corpus.texts.items():
         for index, (prompt, answer) in enumerate(zip(prompts, corpus.answers[split])):
             messages = [{"role": "user", "content": prompt}]
-            if systems is not None and systems[split][index]:
-                messages.insert(0, {"role": "system", "content": systems[split][index]})
+            if corpus.systems is not None and corpus.systems[split][index]:
+                messages.insert(0, {"role": "system", "content": corpus.systems[split][index]})
             rendered = template.split(messages, answer)
             corpus.texts[split][index], corpus.answers[split][index] = rendered
 
@@ -36,11 +36,11 @@ def write(
     tokenizer: TokenizerDirectory,
     length: int | None,
     folder: Path,
-    systems: dict[str, list[str]] | None = None,
+    dropped: dict[str, int],
 ) -> dict[str, Any]:
     """Renders and writes all splits; returns the counts that the manifest keeps."""
-    render(corpus, systems, template)
-    return token_dataset.write(corpus, {}, tokenizer, length, folder)
+    render(corpus, template)
+    return token_dataset.write(corpus, dropped, tokenizer, length, folder)
 
 
 def template_request(template: ChatTemplate) -> dict[str, str]:
@@ -75,9 +75,10 @@ def prepare(
                 raise PrepareError(
                     f"{shown(path)}: it changed while it was read; type the same command again"
                 )
+        dropped = token_dataset.drop_empty(corpus)
         fold_names(corpus)
         token_dataset.split_fractions(corpus, fractions, seed, by_client)
-        counts = write(corpus, template, tokenizer, length, folder, corpus.systems)
+        counts = write(corpus, template, tokenizer, length, folder, dropped)
         sources = [
             {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
             for split, path in files.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from . import tokenizer_settings
 from .errors import DATA, PrepareError, one_line, shown
 from .tokenizer_directory import CONFIG, TokenizerDirectory
 
+DAY = datetime.date(2025, 1, 1)
 PLAIN = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 """No template: the prompt, and then the answer."""
 
@@ -34,7 +36,8 @@ class ChatTemplate:
         self.folder = tokenizer.path.parent
         self.source = PLAIN if is_plain else self._source(tokenizer.config)
         names = ("bos_token", "eos_token", "pad_token", "unk_token")
-        texts = {name: tokenizer_settings.text_of(tokenizer.config.get(name)) for name in names}
+        config = {**tokenizer_settings.DEFAULT_TOKENS[tokenizer.kind], **tokenizer.config}
+        texts = {name: tokenizer_settings.text_of(config.get(name)) for name in names}
         self.tokens = {name: text for name, text in texts.items() if text}
         if "eos_token" not in self.tokens:
             raise PrepareError(
@@ -47,8 +50,10 @@ class ChatTemplate:
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
-        # transformers gives the date of today (strftime_now). Without it, templates have a date of
-        # their own, and a corpus does not depend on the day.
+        # transformers gives the date of today (strftime_now). Here a corpus does not depend on the day:
+        # templates that ask for the function have a date of their own, others get a fixed one.
+        if "strftime_now is defined" not in self.source:
+            environment.globals["strftime_now"] = DAY.strftime
         try:
             self._template = environment.from_string(self.source)
         except jinja2.TemplateError as error:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from . import assets, chat_file, corpora, mathematics, models, show, text_file
+from . import assets, chat_file, choice_file, corpora, mathematics, models, show, text_file
 from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors, shown
 from .home import check_name
 from .tokenizer_directory import TokenizerDirectory
@@ -132,6 +132,17 @@ def parser() -> argparse.ArgumentParser:
     chat.add_argument("--prompt", required=True, metavar="COLUMN", help="column with the prompt")
     chat.add_argument("--answer", required=True, metavar="COLUMN", help="column with the answer")
     chat.add_argument("--system", metavar="COLUMN", help="column with the system prompt")
+    choices = own_file("choices", "your own questions with several answers, for multiple choice")
+    choices.add_argument("--question", required=True, metavar="COLUMN", help="the question")
+    choices.add_argument(
+        "--choices", required=True, metavar="COLUMN", help="the answers: a list, or a|b|c"
+    )
+    choices.add_argument(
+        "--answer",
+        required=True,
+        metavar="COLUMN",
+        help="the right one: its text, its letter from A, or its number from 0",
+    )
     for added in (problems, chat):
         added.add_argument(
             "--template",
@@ -215,9 +226,15 @@ def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
     if arguments.split_clients and not arguments.client:
         raise PrepareError("--split-clients needs --client, the column with the owner", USAGE)
     options = vars(arguments)
+    if options.get("label") and options.get("labels"):
+        raise PrepareError("give --label or --labels; an example has one class or a set", USAGE)
     columns = {purpose: options.get(purpose) for purpose in ("text", "label", "labels", "score", "client")}
     if arguments.command == "chat":
         columns.update(text=arguments.prompt, answer=arguments.answer, system=arguments.system)
+    if arguments.command == "choices":
+        columns.update(
+            text=arguments.question, labels=arguments.choices, answer=arguments.answer
+        )
     common = {
         "files": files,
         "columns": {purpose: column for purpose, column in columns.items() if column},
@@ -229,6 +246,8 @@ def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
     }
     if arguments.command == "chat":
         chat_file.prepare(is_plain=arguments.template == "plain", **common)
+    elif arguments.command == "choices":
+        choice_file.prepare(**common)
     else:
         text_file.prepare(chunks=arguments.chunks, **common)
 

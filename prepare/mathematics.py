@@ -132,7 +132,7 @@ def prepare(
         say("  generating questions")
         corpus = corpus_of(questions(settings), sizes)
         sources = corpus.sources
-        counts = chat_file.write(corpus, template, tokenizer, length, folder)
+        counts = chat_file.write(corpus, template, tokenizer, length, folder, {})
         return {"sources": sources, "counts": counts}
 
     request = {

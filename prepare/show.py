@@ -33,7 +33,10 @@ def facts(tensors: dict[str, np.ndarray], metadata: dict[str, str], index: int) 
         return names[number] if number < len(names) else str(number)
 
     found = []
-    if "labels" in tensors:
+    if "choice_counts" in tensors:
+        count = int(tensors["choice_counts"][index])
+        found.append(f"{count} choices, number {int(tensors['labels'][index])} is right")
+    elif "labels" in tensors:
         found.append(f"label {named('label', int(tensors['labels'][index]))}")
     if "label_sets" in tensors:
         places = np.flatnonzero(tensors["label_sets"][index]).tolist()

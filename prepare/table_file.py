@@ -86,6 +86,8 @@ class Table:
                 value = row[column]
                 if purpose == "labels" and isinstance(value, list):
                     value = "|".join(str(name) for name in value)
+                if purpose == "answer" and isinstance(value, int) and not isinstance(value, bool):
+                    value = str(value)
                 if purpose in FREE:
                     self.values[purpose].append(self._text(value, line, column))
                 else:

@@ -143,10 +143,11 @@ def split_fractions(
 
 
 def drop_empty(corpus: Corpus) -> dict[str, int]:
-    """Removes texts without anything but white space; returns how many per split."""
+    """Removes texts and answers without anything but white space; returns how many per split."""
     dropped = {}
     for split, texts in corpus.texts.items():
-        keep = [bool(text.strip()) for text in texts]
+        answers = corpus.answers[split] if corpus.answers else texts
+        keep = [bool(text.strip() and answer.strip()) for text, answer in zip(texts, answers)]
         dropped[split] = keep.count(False)
         for column in corpus.columns:
             if split in column:

@@ -108,7 +108,7 @@ class TokenizerDirectory:
         if not is_there(path):
             raise PrepareError(_absent(name, folder, is_path), MISSING)
         model = read_json(folder / "config.json")
-        limit = model.get("max_position_embeddings")
+        limit = model.get("max_position_embeddings", model.get("n_positions"))
         label = shown(os.path.basename(os.path.realpath(folder))) if is_path else shown(name)
         found = cls(label, path, sha256_of(path), limit if isinstance(limit, int) else None)
         found._read(folder, model)

@@ -23,9 +23,15 @@ OTHER_NAMES = {
     "PreTrainedTokenizer": BACKEND,
     "PreTrainedTokenizerFast": BACKEND,
     "PythonBackend": BACKEND,
+    "DistilBertTokenizer": "BertTokenizer",
     "ElectraTokenizer": "BertTokenizer",
 }
-OF_MODEL_TYPE = {"bert": "BertTokenizer", "electra": "BertTokenizer", "gpt2": "GPT2Tokenizer"}
+OF_MODEL_TYPE = {
+    "bert": "BertTokenizer",
+    "distilbert": "BertTokenizer",
+    "electra": "BertTokenizer",
+    "gpt2": "GPT2Tokenizer",
+}
 """The class where tokenizer_config.json names none."""
 
 SPECIAL_TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -106,9 +112,10 @@ class Refusal(PrepareError):
 def class_of(tokenizer: dict[str, Any], config: dict[str, Any], model: dict[str, Any]) -> str:
     """The class that transformers takes for the three files."""
     kind = model.get("model_type")
-    if kind == "qwen2":  # whatever the file says
+    # Whatever the file says.
+    if kind in ("qwen2", "qwen3"):
         return "Qwen2Tokenizer"
-    if kind == "mistral":
+    if kind in ("mistral", "modernbert", "olmo2", "phi3"):
         return BACKEND
     named = config.get("tokenizer_class") or model.get("tokenizer_class")
     if not named:

@@ -40,6 +40,10 @@ package protocol Examples {
   /// The score of an example.
   /// - Precondition: the examples have scores.
   func score(of example: Int, in split: Split) -> Float
+
+  /// The choices of an example, whose tokens lie one after the other.
+  /// - Precondition: the examples have choices.
+  func choices(of example: Int, in split: Split) -> [Choice]
 }
 
 extension TokenCorpus: Examples {
@@ -88,6 +92,11 @@ extension TokenCorpus: Examples {
   /// The score of an example.
   package func score(of example: Int, in split: Split) -> Float {
     existing(split).score(of: example)
+  }
+
+  /// The choices of an example, whose tokens lie one after the other.
+  package func choices(of example: Int, in split: Split) -> [Choice] {
+    existing(split).choices(of: example)
   }
 
   private func existing(_ split: Split) -> TokenDataset {

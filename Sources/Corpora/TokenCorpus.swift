@@ -34,6 +34,7 @@ public struct TokenCorpus: Sendable {
         ("loss", split.hasAnswers, train.hasAnswers),
         ("label_sets", split.hasLabelSets, train.hasLabelSets),
         ("scores", split.scores != nil, train.scores != nil),
+        ("choice_counts", split.hasChoices, train.hasChoices),
       ]
       for (name, has, trainHas) in optional where has != trainHas {
         throw refuse("has \(has ? "a" : "no") tensor \(name), unlike \(train.path)")
@@ -82,6 +83,23 @@ public struct TokenCorpus: Sendable {
   public func requireScores() throws {
     try require(
       train.scores != nil, "scores, which regression needs; `prepare text --score` makes one")
+  }
+
+  /// Checks that examples have choices, as multiple choice needs, and a right one among them.
+  ///
+  /// - Throws: `CorpusError` when they have none.
+  public func requireChoices() throws {
+    try require(
+      train.hasChoices, "choice_counts, which multiple choice needs; `prepare choices` makes one")
+    for split in splits {
+      for example in 0..<split.count
+      where Int(split.label(of: example)) >= split.choices(of: example).count {
+        throw CorpusError(
+          path: split.path,
+          reason: "example \(example) has label \(split.label(of: example)) of"
+            + " \(split.choices(of: example).count) choices")
+      }
+    }
   }
 
   private func require(_ isThere: Bool, _ what: String) throws {

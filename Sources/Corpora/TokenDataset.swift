@@ -6,6 +6,9 @@
 //   clients  I32, (examples), optional: the natural owner of each example
 //   label_sets  U8, (examples, labels), optional: 1 for each label that an example has
 //   scores   F32, (examples), optional: the score of each example
+//   choice_counts  I32, (examples), optional: the choices of each example, whose tokens are those of
+//            all its choices, each with the question before it; labels has the right one
+//   choice_lengths, choice_characters  I32, (choices): tokens, and characters of the choice's text
 //   loss     U8, (T), optional: 1 for a token of an answer, which the loss of instruction tuning counts
 // Metadata: label_names and client_names (JSON lists of texts), tokenizer_sha256. It is written by `prepare`.
 
@@ -56,6 +59,7 @@ public final class TokenDataset: Sendable {
   nonisolated(unsafe) private let tokens: UnsafeRawBufferPointer
   /// A byte for each example and label; nil if the corpus has no sets of labels.
   nonisolated(unsafe) private let labelSets: UnsafeRawBufferPointer?
+  private let choiceRows: ChoiceRows?
   /// A byte for each token; nil if the corpus has no answers.
   nonisolated(unsafe) private let lossMask: UnsafeRawBufferPointer?
 
@@ -97,6 +101,7 @@ public final class TokenDataset: Sendable {
     labelSetWidth = file["label_sets"]?.shape.last ?? 0
     labelSets = try Self.marks("label_sets", in: file, shape: [count, labelSetWidth])
     scores = try Self.scores(in: file, count: count)
+    choiceRows = try ChoiceRows(file, exampleCount: count, offsets: offsets)
 
     labels = try Self.column("labels", in: file, count: count)
     owners = try Self.column("clients", in: file, count: count)
@@ -143,6 +148,17 @@ public final class TokenDataset: Sendable {
   public func score(of example: Int) -> Float {
     guard let scores else { preconditionFailure("\(path) has no scores") }
     return scores[example]
+  }
+
+  /// True if examples have choices, with the right one as their label and their tokens marked.
+  public var hasChoices: Bool { choiceRows != nil && hasLabels && hasAnswers }
+
+  /// The choices of an example, in order; their tokens lie one after the other.
+  ///
+  /// - Precondition: `hasChoices`.
+  public func choices(of example: Int) -> [Choice] {
+    guard let choiceRows else { preconditionFailure("\(path) has no choices") }
+    return choiceRows[example]
   }
 
   /// True if the tokens of answers are marked.

@@ -105,7 +105,8 @@ package final class TransformerObjective: LocalObjective {
     let items = examples.reduce(0) { $0 + itemCount(.train, $1) }
     let scale = items == 0 ? 0 : 1 / Float(items)
     var sums = LossSums()
-    forEachWave(of: microBatches(of: examples, .train)) { worker, index, microBatch in
+    forEachWave(of: microBatches(of: examples, .train, isTraining: true)) {
+      worker, index, microBatch in
       worker.addGradient(
         of: microBatch, parameters: parameters, scale: scale,
         dropout: dropout.map { key in
@@ -126,7 +127,8 @@ package final class TransformerObjective: LocalObjective {
     _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
     each: (Int, ExampleOutcome) throws -> Void
   ) throws {
-    try forEachWave(of: microBatches(of: examples, split)) { worker, _, microBatch in
+    try forEachWave(of: microBatches(of: examples, split, isTraining: false)) {
+      worker, _, microBatch in
       worker.evaluate(microBatch, parameters: parameters)
     } finish: { worker, microBatch in
       for (example, outcome) in zip(microBatch.examples, worker.outcomes) {
@@ -138,29 +140,38 @@ package final class TransformerObjective: LocalObjective {
   /// Has `onProgress` called after each micro-batch.
   package func watch(_ onProgress: @escaping () -> Void) { self.onProgress = onProgress }
 
-  /// Items of an example that its loss averages over.
+  /// Items of an example that its training loss averages over.
   private func itemCount(_ split: Split, _ example: Int) -> Int {
-    task.itemCount(
+    guard targets != .choice else {
+      return sequences(of: example, in: split, isTraining: true).reduce(0) { sum, sequence in
+        sum
+          + task.itemCount(
+            tokens: sequence.tokens.count, isAnswer: { sequence.isCounted ?? [] })
+      }
+    }
+    return task.itemCount(
       tokens: corpus.tokenCount(of: example, in: split, limit: maximumLength),
       isAnswer: { corpus.isAnswer(of: example, in: split, limit: maximumLength) })
   }
 
   /// Examples in order, as many in each micro-batch as fit.
-  private func microBatches(of examples: [Int], _ split: Split) -> [MicroBatch] {
+  ///
+  /// - Parameter isTraining: true if only right choices are computed.
+  private func microBatches(
+    of examples: [Int], _ split: Split, isTraining: Bool
+  ) -> [MicroBatch] {
     let capacity = workers[0].engine.capacity
     var all: [MicroBatch] = []
-    var tokens: [Int32] = []
     for example in examples {
-      tokens.removeAll(keepingCapacity: true)
-      corpus.appendTokens(of: example, in: split, limit: maximumLength, to: &tokens)
-      if all.isEmpty || all[all.count - 1].sequences.tokenCount + tokens.count > capacity {
+      let sequences = sequences(of: example, in: split, isTraining: isTraining)
+      let count = sequences.reduce(0) { $0 + $1.tokens.count }
+      if all.isEmpty || all[all.count - 1].sequences.tokenCount + count > capacity {
         all.append(MicroBatch())
       }
-      all[all.count - 1].sequences.append(
-        tokens,
-        isCounted: targets == .answer
-          ? corpus.isAnswer(of: example, in: split, limit: maximumLength) : nil,
-        targets: numbers(of: example, in: split))
+      for sequence in sequences {
+        all[all.count - 1].sequences.append(
+          sequence.tokens, isCounted: sequence.isCounted, targets: sequence.targets)
+      }
       all[all.count - 1].examples.append(example)
       if targets == .label {
         all[all.count - 1].labels.append(corpus.label(of: example, in: split))
@@ -169,13 +180,53 @@ package final class TransformerObjective: LocalObjective {
     return all
   }
 
+  /// A sequence of an example.
+  private struct ExampleSequence {
+    var tokens: ArraySlice<Int32>
+    var isCounted: [Bool]?
+    var targets: [Float] = []
+  }
+
+  /// The sequences of an example: one, or one for each choice.
+  private func sequences(
+    of example: Int, in split: Split, isTraining: Bool
+  ) -> [ExampleSequence] {
+    var tokens: [Int32] = []
+    corpus.appendTokens(of: example, in: split, limit: maximumLength, to: &tokens)
+    let marks =
+      targets == .answer || targets == .choice
+      ? corpus.isAnswer(of: example, in: split, limit: maximumLength) : nil
+    guard targets == .choice, let marks else {
+      return [
+        ExampleSequence(
+          tokens: tokens[...], isCounted: marks, targets: numbers(of: example, in: split))
+      ]
+    }
+    let right = Int(corpus.label(of: example, in: split))
+    let choices = corpus.choices(of: example, in: split)
+    var found: [ExampleSequence] = []
+    var start = 0
+    for (index, choice) in choices.enumerated() {
+      let range = start..<start + choice.tokens
+      start = range.upperBound
+      guard !isTraining || index == right else { continue }
+      found.append(
+        ExampleSequence(
+          tokens: tokens[range], isCounted: Array(marks[range]),
+          targets: MultipleChoice.targets(
+            characters: choice.characters, isRight: index == right,
+            isLast: isTraining || index == choices.count - 1)))
+    }
+    return found
+  }
+
   /// What the task wants of an example.
   private var targets: TaskTargets { type(of: task).kind.targets }
 
   /// The numbers that the task wants of an example.
   private func numbers(of example: Int, in split: Split) -> [Float] {
     switch targets {
-    case .none, .label, .answer: []
+    case .none, .label, .answer, .choice: []
     case .labelSet: corpus.labelSet(of: example, in: split).map { $0 ? 1 : 0 }
     case .score: [corpus.score(of: example, in: split)]
     }

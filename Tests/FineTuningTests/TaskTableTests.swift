@@ -28,7 +28,7 @@ struct TaskTableTests {
     #expect(
       TaskKind.allCases.map(\.rawValue) == [
         "classification", "multi_label_classification", "regression", "language_modelling",
-        "instruction_tuning",
+        "instruction_tuning", "multiple_choice",
       ])
     #expect(TaskKind(rawValue: "ranking") == nil)
   }

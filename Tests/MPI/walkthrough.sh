@@ -37,5 +37,6 @@ check "the notes are learnt: test accuracy $accuracy" awk -v a="$accuracy" 'BEGI
 check "the merged model has labels and tokenizer" \
   sh -c "grep -q rain '$scratch/work/notes-model/config.json' && test -f '$scratch/work/notes-model/tokenizer.json'"
 check "exact matches are counted" grep -q exact_match "$scratch/work/runs/sums/evaluation.csv"
+check "choices are counted by both rules" grep -q "acc,acc_norm" "$scratch/work/runs/choices/evaluation.csv"
 check "the chat template comes with the merged model" grep -q chat_template "$scratch/work/sums-model/tokenizer_config.json"
 finish

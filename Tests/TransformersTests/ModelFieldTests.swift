@@ -11,8 +11,8 @@ struct ModelFieldTests {
     var fields = [
       "\"model_type\": \"\(type)\"", "\"vocab_size\": 100", "\"hidden_size\": 32",
       "\"num_hidden_layers\": 2", "\"num_attention_heads\": 4", "\"intermediate_size\": 64",
-      "\"max_position_embeddings\": 256",
-    ]
+      "\"max_position_embeddings\": 256", "\"num_key_value_heads\": 4",
+    ].filter { type != "bert" || !$0.contains("key_value") }
     if !more.isEmpty {
       let name = more.split(separator: ":")[0]
       fields.removeAll { $0.hasPrefix(name + ":") }
@@ -34,7 +34,12 @@ struct ModelFieldTests {
       ("llama", #""rope_scaling": {"rope_type": "longrope", "short_factor": [1]}"#),
       ("llama", #""rope_parameters": {"full_attention": {"rope_theta": 10000}}"#),
       ("llama", #""pretraining_tp": 2"#), ("llama", #""is_causal": false"#),
-      ("llama", #""layer_types": ["full_attention", "sliding_attention"]"#),
+      ("qwen2", #""layer_types": ["full_attention", "sliding_attention"]"#),
+      (
+        "llama",
+        #""head_dim": 9223372036854775807, "rope_scaling": {"type": "linear", "factor": 2}"#
+      ),
+      ("llama", #""original_max_position_embeddings": 1e20, "rope_scaling": {"type": "yarn"}"#),
       ("llama", #""quantization_config": {"quant_method": "gptq", "bits": 4}"#),
       ("llama", #""pruned_heads": {"0": [1]}"#), ("llama", #""add_cross_attention": true"#),
       ("llama", #""per_layer_config": {"0": {"num_attention_heads": 2}}"#),
@@ -104,6 +109,8 @@ struct ModelFieldTests {
     #expect(try parse("qwen2", #""sliding_window": 64"#) == parse("qwen2"))
     #expect(try parse("mistral", #""sliding_window": null"#).attentionInputBias == false)
     #expect(try parse("qwen2", #""attention_bias": false"#).attentionInputBias)
+    // As many as heads where it is null; a missing field has the family's own default.
+    #expect(try parse("smollm3", #""num_key_value_heads": null"#).keyValueHeadCount == 4)
     #expect(try parse("bert").activation == .gelu && parse("bert").tiesWordEmbeddings)
     #expect(try !parse("llama").tiesWordEmbeddings)
   }

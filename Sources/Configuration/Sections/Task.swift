@@ -19,8 +19,8 @@ extension ExperimentKey {
   static let taskKeys: [ExperimentKey] = [
     ExperimentKey(
       "task.kind", \.task.kind, .choice,
-      "the training task: predict the label of an example, its labels, a score, its next tokens, or"
-        + " the answer to a prompt"
+      "the training task: predict the label of an example, its labels, a score, its next tokens, the"
+        + " answer to a prompt, or the right one of several answers"
     ),
     ExperimentKey(
       "task.pooling", \.task.pooling, .choice,

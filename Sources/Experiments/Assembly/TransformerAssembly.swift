@@ -144,6 +144,15 @@ struct PreparedModel {
       }
     }
     let longest = corpus.longest(limit: experiment.data.maximumLength)
+    // A cut answer would count as a whole one.
+    guard ![.answer, .choice].contains(kind.targets) || corpus.longest(limit: .max) == longest
+    else {
+      throw CommandFailure(
+        ExitCode.usage,
+        "data.max_length: \(path) has examples of up to \(corpus.longest(limit: .max)) tokens, whose"
+          + " answers cannot be cut; give at least that, or prepare it anew with a smaller --length"
+      )
+    }
     guard longest <= model.configuration.maximumPositions else {
       throw CommandFailure(
         ExitCode.usage,
@@ -211,6 +220,7 @@ extension Experiment {
     case .labelSet: try corpus?.requireLabelSets()
     case .score: try corpus?.requireScores()
     case .answer: try corpus?.requireAnswers()
+    case .choice: try corpus?.requireChoices()
     }
     let pooling: Pooling =
       switch task.pooling {
@@ -219,7 +229,9 @@ extension Experiment {
       case .last: .last
       case .mean: .mean
       }
-    return task.kind.make(TaskKind.Request(labels: corpus?.labelCount ?? 0, pooling: pooling))
+    let labels =
+      task.kind.targets == .labelSet ? corpus?.train.labelSetWidth : corpus?.labelCount
+    return task.kind.make(TaskKind.Request(labels: labels ?? 0, pooling: pooling))
   }
 }
 

@@ -35,7 +35,7 @@ func runText(_ path: String, style: TextStyle) throws -> String {
     path + "/evaluation.csv",
     columns: [
       "round", "split", "masked", "tier", "examples", "accuracy", "f1_macro", "perplexity",
-      "exact_match", "pearson", "loss",
+      "exact_match", "pearson", "acc", "acc_norm", "loss",
       "total_payload_bytes", "total_modelled_time_s",
     ])
   text += try tableText(
@@ -112,7 +112,7 @@ private func curvesText(_ path: String, _ rounds: CSVColumns?, _ style: TextStyl
         evaluation.text("split", $0) == split
           && seen.insert(evaluation.text("round", $0) ?? "").inserted
       }
-      for column in ["accuracy", "loss", "perplexity", "exact_match", "pearson"] {
+      for column in ["accuracy", "loss", "perplexity", "exact_match", "pearson", "acc"] {
         add("\(split) \(column)", evaluation[column].map { values in rows.map { values[$0] } })
       }
     }

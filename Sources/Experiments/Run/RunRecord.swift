@@ -72,6 +72,7 @@ final class RunRecord {
         prunesRanks: experiment.method.rankPruning.factor < 1,
         hasAnswers: experiment.task.kind.targets == .answer,
         hasScores: experiment.task.kind.targets == .score,
+        hasChoices: experiment.task.kind.targets == .choice,
         clientName: experiment.partition.kind == .natural
           ? { [partition = assembly.partition] in partition.name(of: $0) } : nil),
       numbers: numbers, keeping: kept)

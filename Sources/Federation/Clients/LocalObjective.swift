@@ -68,6 +68,20 @@ public struct ScoreOutcome: Sendable, Equatable {
   }
 }
 
+/// Whether the right one of several choices was taken.
+public struct ChoiceOutcome: Sendable, Equatable {
+  /// True if it has the largest likelihood.
+  public let isRight: Bool
+  /// True if it has the largest likelihood for its length.
+  public let isRightNormalized: Bool
+
+  /// An outcome.
+  public init(isRight: Bool, isRightNormalized: Bool) {
+    self.isRight = isRight
+    self.isRightNormalized = isRightNormalized
+  }
+}
+
 /// What the evaluation of one example found.
 public struct ExampleOutcome: Sendable, Equatable {
   /// The sum of the losses of the example's items (nats).
@@ -86,6 +100,8 @@ public struct ExampleOutcome: Sendable, Equatable {
   public var decisions: [LabelDecision]
   /// The predicted and the actual score, where there is one.
   public var score: ScoreOutcome?
+  /// Whether the right choice was taken, where there are several.
+  public var choice: ChoiceOutcome?
 
   /// The outcome of one example.
   public init(

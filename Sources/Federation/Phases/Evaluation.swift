@@ -109,7 +109,8 @@ struct Evaluation {
       f1: sums.labelCounts.map(F1Scores.init), confusion: sums.confusion,
       perplexity: objective.labelCount == 0 && !sums.hasScores
         ? sums.meanLoss.map { Elementary.exp($0) } : nil,
-      exactMatch: sums.exactMatch, pearson: sums.pearson,
+      exactMatch: sums.exactMatch, pearson: sums.pearson, hasScores: sums.hasScores,
+      choiceAccuracy: sums.choices?.plain, choiceAccuracyNormalized: sums.choices?.normalized,
       seconds: (ContinuousClock.now - began).seconds)
   }
 

@@ -9,11 +9,12 @@ internal import Communication
 /// such losses cannot overflow.
 package struct EvaluationSums: Equatable {
   static let largestLoss = 0x1p40
-  private static let fixedWords = 18
+  private static let fixedWords = 21
 
   /// Sums of: whole losses, fractions of losses, items, correct items, examples, examples with an
   /// answer, those with an exact one, examples with a score; the whole parts and the fractions of
-  /// predicted scores, actual ones, the squares of both and their products; then for each label
+  /// predicted scores, actual ones, the squares of both and their products; examples with choices, right
+  /// choices, right ones by length; then for each label
   /// the examples that have it, that were predicted to have it, and both; then, for up to
   /// `mostConfusionLabels` labels, those of each label (rows) and prediction (columns).
   private(set) var words: [Int64]
@@ -44,6 +45,11 @@ package struct EvaluationSums: Equatable {
     if let isExact = outcome.isExact {
       words[5] += 1
       words[6] += isExact ? 1 : 0
+    }
+    if let choice = outcome.choice {
+      words[18] += 1
+      words[19] += choice.isRight ? 1 : 0
+      words[20] += choice.isRightNormalized ? 1 : 0
     }
     guard labels > 0 else { return true }
     if !outcome.decisions.isEmpty {
@@ -94,7 +100,7 @@ package struct EvaluationSums: Equatable {
   /// Adds up each of the sums over all ranks, on every rank.
   ///
   /// - Parameter all: as many on every rank, of the same labels.
-  /// - Communication: one all-reduce of 144 bytes for each of the sums, 24 for a label and 8 for a pair of labels.
+  /// - Communication: one all-reduce of 168 bytes for each of the sums, 24 for a label and 8 for a pair of labels.
   static func reduce(_ all: inout [EvaluationSums], over communicator: any Communicator) throws {
     var words = all.flatMap(\.words)
     try words.withUnsafeMutableBufferPointer { try communicator.allReduce($0, .sum) }
@@ -118,6 +124,13 @@ package struct EvaluationSums: Equatable {
   var examples: Int { Int(words[4]) }
   /// The share of answers that would be given exactly; nil where there is none.
   package var exactMatch: Double? { words[5] == 0 ? nil : Double(words[6]) / Double(words[5]) }
+
+  /// The shares of examples whose right choice was taken, and taken by length; nil without choices.
+  package var choices: (plain: Double, normalized: Double)? {
+    guard words[18] > 0 else { return nil }
+    let count = Double(words[18])
+    return (Double(words[19]) / count, Double(words[20]) / count)
+  }
 
   /// True if examples have scores.
   var hasScores: Bool { words[7] > 0 }

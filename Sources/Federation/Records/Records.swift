@@ -115,11 +115,20 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var exactMatch: Double?
   /// Pearson's correlation of predicted and actual scores; nil for tasks without scores.
   public var pearson: Double?
+  /// True if examples have scores.
+  public var hasScores = false
+  /// The share of examples whose right choice has the largest likelihood; nil for tasks without choices.
+  public var choiceAccuracy: Double?
+  /// The same by the likelihood for each character.
+  public var choiceAccuracyNormalized: Double?
   /// Wall seconds on rank 0.
   public var seconds: Double
 
-  /// The share of items that were predicted right; nil where there is none.
-  public var accuracy: Double? { count == 0 ? nil : Double(correct) / Double(count) }
+  /// The share of items that were predicted right; nil where there is none, and for scores, which are
+  /// neither right nor wrong.
+  public var accuracy: Double? {
+    count == 0 || hasScores ? nil : Double(correct) / Double(count)
+  }
 }
 
 /// One round.

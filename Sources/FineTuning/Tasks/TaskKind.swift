@@ -14,6 +14,8 @@ package enum TaskTargets: Sendable {
   case score
   /// The tokens of an answer.
   case answer
+  /// Answers of which one is right.
+  case choice
 }
 
 /// A kind of task, as an experiment file names it.
@@ -46,7 +48,7 @@ package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
   /// Every task, in the order in which help lists them.
   package static let allCases: [TaskKind] = [
     .classification, .multiLabelClassification, .regression, .languageModelling,
-    .instructionTuning,
+    .instructionTuning, .multipleChoice,
   ]
   /// The label of an example.
   package static let classification = Classification.kind
@@ -56,6 +58,8 @@ package struct TaskKind: RawRepresentable, CaseIterable, Equatable, Sendable {
   package static let regression = Regression.kind
   /// The next token of each token.
   package static let languageModelling = LanguageModelling.kind
+  /// The right one of several answers.
+  package static let multipleChoice = MultipleChoice.kind
   /// The answer to a prompt.
   package static let instructionTuning = InstructionTuning.kind
 

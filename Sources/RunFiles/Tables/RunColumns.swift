@@ -21,6 +21,8 @@ package struct RunTableOptions {
   package var hasAnswers = false
   /// True if examples have scores.
   package var hasScores = false
+  /// True if examples have choices.
+  package var hasChoices = false
   /// The corpus's name of a client; nil if clients are not the corpus's own.
   package var clientName: ((Int) -> String?)?
 
@@ -28,6 +30,7 @@ package struct RunTableOptions {
   package init(
     evaluatesClients: Bool, evaluatesTiers: Bool, hasClock: Bool, prunesRanks: Bool,
     hasAnswers: Bool = false, hasScores: Bool = false,
+    hasChoices: Bool = false,
     clientName: ((Int) -> String?)?
   ) {
     self.evaluatesClients = evaluatesClients
@@ -36,6 +39,7 @@ package struct RunTableOptions {
     self.prunesRanks = prunesRanks
     self.hasAnswers = hasAnswers
     self.hasScores = hasScores
+    self.hasChoices = hasChoices
     self.clientName = clientName
   }
 }
@@ -181,6 +185,12 @@ struct EvaluationRow {
       + Column.when(
         options.hasAnswers, [Column("exact_match") { optional($0.entry.exactMatch) }])
       + Column.when(options.hasScores, [Column("pearson") { optional($0.entry.pearson) }])
+      + Column.when(
+        options.hasChoices,
+        [
+          Column("acc") { optional($0.entry.choiceAccuracy) },
+          Column("acc_norm") { optional($0.entry.choiceAccuracyNormalized) },
+        ])
       + [Column("total_payload_bytes") { "\($0.totals.payloadBytes)" }]
       + Column.when(
         options.hasClock,

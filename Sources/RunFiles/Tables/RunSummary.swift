@@ -21,6 +21,7 @@ package struct RunSummary: Codable, Equatable {
       package let perplexity: Double?
       package let exactMatch: Double?
       package let pearson: Double?
+      package let choiceAccuracy: Double?
     }
     package struct Clients: Codable, Equatable {
       package let group: String
@@ -96,7 +97,8 @@ package struct RunSummary: Codable, Equatable {
         evaluation: record.evaluation.filter { $0.tier == nil }.map {
           Row.Evaluation(
             split: $0.split.rawValue, vector: $0.vector.rawValue, accuracy: $0.accuracy,
-            perplexity: $0.perplexity, exactMatch: $0.exactMatch, pearson: $0.pearson)
+            perplexity: $0.perplexity, exactMatch: $0.exactMatch, pearson: $0.pearson,
+            choiceAccuracy: $0.choiceAccuracy)
         },
         clients: record.clientEvaluation.map {
           Row.Clients(group: $0.group.rawValue, accuracy: $0.accuracy.mean)
@@ -130,6 +132,7 @@ package struct RunSummary: Codable, Equatable {
         ("perplexity" + what, { found($0)?.perplexity.map { fixed($0, 2) } }),
         ("exact match" + what, { found($0)?.exactMatch.map { fixed($0, 4) } }),
         ("Pearson" + what, { found($0)?.pearson.map { fixed($0, 4) } }),
+        ("acc" + what, { found($0)?.choiceAccuracy.map { fixed($0, 4) } }),
       ]
     }
     // Of the first vector alone: the table has to fit a terminal.

@@ -83,6 +83,8 @@ package final class TensorBoardFile {
       add("\(curve)/perplexity", entry.perplexity)
       add("\(curve)/exact_match", entry.exactMatch)
       add("\(curve)/pearson", entry.pearson)
+      add("\(curve)/acc", entry.choiceAccuracy)
+      add("\(curve)/acc_norm", entry.choiceAccuracyNormalized)
     }
     for entry in record.clientEvaluation where entry.vector == record.clientEvaluation[0].vector {
       scalars.append(("\(entry.group.rawValue)_clients/accuracy", entry.accuracy.mean))

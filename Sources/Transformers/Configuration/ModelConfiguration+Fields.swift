@@ -6,15 +6,15 @@ internal import Safetensors
 
 /// The lists of fields of config.json.
 enum ModelFields {
-  /// The fields of every model, with those of a family and its spelling.
+  /// The fields of every model, with `own` ones of a family and its spelling.
   static func all(
-    with own: [String: FieldMeaning], spelling: [String: String]
+    with own: [String: FieldMeaning], of family: ModelFamily
   ) -> [String: FieldMeaning] {
     var all = common.merging(own) { $1 }
-    for (name, found) in spelling {
+    for (name, found) in family.spelling {
       all[found] = .computed
-      // transformers takes this spelling too, but which of the two wins depends on their order.
-      all[name] = .only([])
+      // Where transformers takes both spellings, their order decides which of the two wins.
+      all[name] = family.otherSpellings.contains(name) ? .only([]) : .withoutEffect
     }
     for name in withoutEffect + generation where own[name] == nil { all[name] = .withoutEffect }
     return all

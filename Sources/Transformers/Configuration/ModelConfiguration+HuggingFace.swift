@@ -46,7 +46,7 @@ struct ConfigurationFile {
       }
       let fields = plain.spelled(family.spelling)
       let unknown = try fields.check(
-        against: ModelFields.all(with: family.fields(type), spelling: family.spelling))
+        against: ModelFields.all(with: family.fields(type), of: family))
       let rope = family.hasRotaryFields ? try fields.rope() : RotaryFields()
       let unknownOfRope = try rope.all.flatMap { try $0.check(against: ModelFields.rope) }
       configuration = try family.read(fields, type, rope)

@@ -57,6 +57,9 @@ extension ConfigurationFields {
     _ rope: ConfigurationFields?, headSize: Int, maximumPositions: Int, theta: Double = 10000,
     thetaField: String = "rope_theta", isPartial: Bool = false
   ) throws -> RotaryConfiguration {
+    guard headSize >= 1, headSize <= 1 << 30 else {
+      throw FieldProblem("head_dim is \(headSize); a number from 1 to 2^30 was expected")
+    }
     let theta = try rope?.double("rope_theta") ?? double(thetaField) ?? theta
     guard theta >= 1 else {
       throw FieldProblem("rope_theta is \(theta); a number of at least 1 was expected")
@@ -128,8 +131,8 @@ private struct RotaryScalingFields {
     let name = "original_max_position_embeddings"
     let original =
       try model.double(name) ?? (rope[name] == nil ? Double(maximumPositions) : positive(name))
-    guard original > 0 else {
-      throw FieldProblem("\(name) is \(original); a number above 0 was expected")
+    guard original > 0, original <= 0x1p30 else {
+      throw FieldProblem("\(name) is \(original); a number above 0 and up to 2^30 was expected")
     }
     return original
   }

@@ -22,7 +22,8 @@ extension ModuleNames {
 }
 
 extension ConfigurationFields {
-  /// A decoder with the fields that Llama has too: no biases, and SiLU as the activation unless
+  /// A decoder with the fields that Llama has too (`keyValueHeads` where a file has no such field, and as
+  /// many as heads where it is null): no biases, and SiLU as the activation unless
   /// `hidden_act` says otherwise. A family changes what is different in it.
   func decoder(
     _ family: ModelFamily, attention: [AttentionKind], maximumPositions: Int,
@@ -32,7 +33,8 @@ extension ConfigurationFields {
     return ModelConfiguration(
       family: family, vocabularySize: try required("vocab_size"),
       channels: try required("hidden_size"), attention: attention, headCount: heads,
-      keyValueHeadCount: try integer("num_key_value_heads") ?? keyValueHeads ?? heads,
+      keyValueHeadCount: try integer("num_key_value_heads")
+        ?? (has("num_key_value_heads") ? heads : keyValueHeads ?? heads),
       headSize: try headSize(), intermediateSize: try required("intermediate_size"),
       maximumPositions: maximumPositions, norm: .rootMeanSquare,
       normEpsilon: try float("rms_norm_eps") ?? epsilon, normPlacement: .pre,
@@ -48,15 +50,25 @@ extension ConfigurationFields {
       ?? derivedHeadSize(required("hidden_size"), required("num_attention_heads"))
   }
 
+  /// The keys that each block sees if all have a causal window of `size` tokens; nil for all keys.
+  func sameWindows(size: Int?) throws -> [AttentionWindow?] {
+    let window = try causalWindow(size)
+    return Array(repeating: window, count: try layerCount())
+  }
+
+  private func causalWindow(_ size: Int?) throws -> AttentionWindow? {
+    if let size, size < 1 {
+      throw FieldProblem("sliding_window is \(size); a number of at least 1 was expected")
+    }
+    return size.map { AttentionWindow(before: $0 - 1, after: 0) }
+  }
+
   /// The keys that each block sees: a causal window of `size` tokens in the blocks that `layer_types`
   /// calls sliding, or else in those of `isSliding`; nil for all keys.
   func windows(
     size: Int?, isSliding: (_ layer: Int) -> Bool
   ) throws -> [AttentionWindow?] {
-    if let size, size < 1 {
-      throw FieldProblem("sliding_window is \(size); a number of at least 1 was expected")
-    }
-    let window = size.map { AttentionWindow(before: $0 - 1, after: 0) }
+    let window = try causalWindow(size)
     return try slidingLayers(default: { size != nil && isSliding($0) }).map { isSliding in
       guard isSliding else { return nil }
       guard let window else {

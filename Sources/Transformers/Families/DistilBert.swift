@@ -12,7 +12,8 @@ extension ModelFamily {
     spelling: [
       "hidden_size": "dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers",
       "intermediate_size": "hidden_dim", "hidden_act": "activation",
-    ], hasRotaryFields: false, read: { fields, _, _ in try fields.distilBert() },
+    ], otherSpellings: ["hidden_size", "num_attention_heads", "num_hidden_layers"],
+    hasRotaryFields: false, read: { fields, _, _ in try fields.distilBert() },
     names: ModuleNames(
       basePrefix: "distilbert.",
       embeddings: .init(

@@ -13,6 +13,9 @@ extension ModelFamily {
       "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
       "intermediate_size": "n_inner", "hidden_act": "activation_function",
       "layer_norm_eps": "layer_norm_epsilon",
+    ],
+    otherSpellings: [
+      "hidden_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers",
     ], hasRotaryFields: false, read: { fields, _, _ in try fields.gpt2() },
     names: ModuleNames(
       basePrefix: "transformer.",
@@ -50,7 +53,7 @@ extension ConfigurationFields {
       family: .gpt2, vocabularySize: try integer("vocab_size") ?? 50257, channels: channels,
       attention: try sameAttention(), headCount: heads, keyValueHeadCount: heads,
       headSize: try derivedHeadSize(channels, heads),
-      intermediateSize: try integer("intermediate_size") ?? 4 * channels,
+      intermediateSize: try integer("intermediate_size") ?? 4 * min(channels, 1 << 30),
       maximumPositions: try integer("max_position_embeddings") ?? 1024, norm: .layer,
       normEpsilon: try float("layer_norm_eps") ?? 1e-5, normPlacement: .pre,
       learnedPositionOffset: 0, tokenTypeCount: 0, activation: try activation(default: "gelu_new"),

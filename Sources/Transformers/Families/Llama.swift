@@ -62,7 +62,9 @@ extension ConfigurationFields {
     let rotary = try rotary(
       try rope.forAllLayers(), headSize: headSize(), maximumPositions: positions)
     let attention = try llamaWindows(type).map { AttentionKind(rotary: rotary, window: $0) }
-    var model = try decoder(.llama, attention: attention, maximumPositions: positions)
+    var model = try decoder(
+      .llama, attention: attention, maximumPositions: positions,
+      keyValueHeads: type == "mistral" ? 8 : type == "qwen2" ? 32 : nil)
     let hasBias = type == "llama" ? try bool("attention_bias") ?? false : false
     model.attentionInputBias = type == "qwen2" || hasBias
     model.attentionOutputBias = hasBias
@@ -76,8 +78,8 @@ extension ConfigurationFields {
     case "mistral":
       // A missing field has transformers' default; null says that there is no window.
       let size = has("sliding_window") ? try integer("sliding_window") : 4096
-      return try windows(size: size) { _ in true }
-    default: return try windows(size: nil) { _ in false }
+      return try sameWindows(size: size)
+    default: return try sameWindows(size: nil)
     }
   }
 

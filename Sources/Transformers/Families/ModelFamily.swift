@@ -15,6 +15,8 @@ public struct ModelFamily: Sendable, Equatable {
   let fields: @Sendable (_ modelType: String) -> [String: FieldMeaning]
   /// The family's own spelling of fields that most families call otherwise.
   var spelling: [String: String] = [:]
+  /// Those of the common names that transformers takes too (`attribute_map`).
+  var otherSpellings: Set<String> = []
   /// True if config.json may describe rotary positions.
   let hasRotaryFields: Bool
   /// Reads the configuration.

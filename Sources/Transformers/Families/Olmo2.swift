@@ -24,7 +24,7 @@ extension ConfigurationFields {
     let rotary = try rotary(
       try rope.forAllLayers(), headSize: headSize(), maximumPositions: positions)
     var model = try decoder(
-      .olmo2, attention: try windows(size: nil) { _ in false }.map { _ in .init(rotary: rotary) },
+      .olmo2, attention: try sameAttention(.init(rotary: rotary)),
       maximumPositions: positions, epsilon: 1e-5)
     model.attentionInputBias = try bool("attention_bias") ?? false
     model.attentionOutputBias = model.attentionInputBias

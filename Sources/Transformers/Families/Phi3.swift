@@ -33,7 +33,7 @@ extension ConfigurationFields {
     let positions = try integer("max_position_embeddings") ?? 4096
     let rotary = try rotary(
       try rope.forAllLayers(), headSize: headSize(), maximumPositions: positions, isPartial: true)
-    let windows = try windows(size: try integer("sliding_window")) { _ in true }
+    let windows = try sameWindows(size: try integer("sliding_window"))
     return try decoder(
       .phi3, attention: windows.map { .init(rotary: rotary, window: $0) },
       maximumPositions: positions, epsilon: 1e-5)

@@ -31,7 +31,7 @@ extension ConfigurationFields {
       try rope.forAllLayers(), headSize: headSize, maximumPositions: positions)
     var model = try decoder(
       .qwen3, attention: try qwenWindows().map { AttentionKind(rotary: rotary, window: $0) },
-      maximumPositions: positions)
+      maximumPositions: positions, keyValueHeads: 32)
     model.headSize = headSize
     model.attentionInputBias = try bool("attention_bias") ?? false
     model.attentionOutputBias = model.attentionInputBias
