@@ -72,8 +72,10 @@ static void rows(int64_t T, int64_t C) {
 static void attention(int64_t T, int64_t columns, int64_t visible) {
   float *scores = values(T * columns), *p = values(T * columns), *level = values(T),
         *delta = values(T);
-  ck_attention_softmax(scores, columns, level, T, columns, visible, -visible / 2, 0.3f);
-  ck_attention_probabilities(p, columns, level, T, columns, visible, -visible / 2, 0.3f);
+  // Every row sees a column at least, as in a window.
+  int64_t hidden = (visible < columns ? visible : columns) - T;
+  ck_attention_softmax(scores, columns, level, T, columns, visible, hidden, 0.3f);
+  ck_attention_probabilities(p, columns, level, T, columns, visible, hidden, 0.3f);
   ck_attention_score_gradient(p, scores, columns, delta, T, columns, 0.3f);
   keep(scores, T * columns), keep(p, T * columns), keep(level, T);
   free(scores), free(p), free(level), free(delta);
