@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every golden model of Tests/Goldens/transformers in two rounds with LoRA, of full fine-tuning, and of instruction
-# tuning where it is a language model: one digest on 1 and 3 ranks. Usage: Tests/MPI/families.sh [BINARY_DIRECTORY]
+# A golden model of each family and task (Tests/Goldens/transformers) in two rounds with LoRA, of full fine-tuning, and of
+# instruction tuning where it is a language model: one digest on 1 and 3 ranks. Usage: Tests/MPI/families.sh [BINARY_DIRECTORY]
 # Prints one line a check and, last, "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -37,10 +37,15 @@ for split, count in (("train", 24), ("test", 8)):
         ("loss", "U8", "B", [int(2 * t >= len(row)) for row in rows for t in range(len(row))])])
 PY
 goldens=$PWD/Tests/Goldens/transformers
+seen=""
 for directory in "$goldens"/*/; do
   name=$(basename "$directory")
   [ -f "$directory/golden.json" ] || continue
   task=$(sed -nE 's/.*"task": "(.*)",/\1/p' "$directory/golden.json")
+  # One case of each family and task.
+  family=$(sed -nE 's/.*"model_type": "(.*)",?/\1/p' "$directory/config.json")
+  case " $seen " in *" $family:$task "*) continue ;; esac
+  seen="$seen $family:$task"
   cases="$task:lora $task:full"
   [ "$task" != language_modelling ] || cases="$cases instruction_tuning:lora"
   for case in $cases; do
