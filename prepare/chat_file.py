@@ -8,11 +8,7 @@ from typing import Any
 
 from . import token_dataset
 from .chat_template import ChatTemplate
-from .errors import PrepareError, shown
-from .home import sha256_of
-from .publishing import publish
-from .table_file import require_file
-from .text_file import fold_names, read_corpus
+from .text_file import publish_files
 from .token_dataset import Corpus
 from .tokenizer_directory import TokenizerDirectory
 
@@ -50,52 +46,14 @@ def template_request(template: ChatTemplate) -> dict[str, str]:
 
 
 def prepare(
-    files: dict[str, Path],
-    columns: dict[str, str],
-    tokenizer: TokenizerDirectory,
-    length: int | None,
-    name: str,
-    fractions: dict[str, float],
-    seed: int,
-    by_client: bool,
-    is_plain: bool,
-    replace: bool,
+    tokenizer: TokenizerDirectory, length: int | None, is_plain: bool, **options: Any
 ) -> Path:
     """NAME: `columns` has `text` (the prompt) and `answer`, and may have `system` and `client`."""
     tokenizer.load(length)
     template = ChatTemplate(tokenizer, is_plain)
-    for path in files.values():
-        require_file(path)
-    hashes = {split: sha256_of(path) for split, path in files.items()}
 
-    def make(folder: Path) -> dict[str, Any]:
-        corpus = read_corpus(files, columns)
-        for split, path in files.items():
-            if sha256_of(path) != hashes[split]:
-                raise PrepareError(
-                    f"{shown(path)}: it changed while it was read; type the same command again"
-                )
-        dropped = token_dataset.drop_empty(corpus)
-        fold_names(corpus)
-        token_dataset.split_fractions(corpus, fractions, seed, by_client)
-        counts = write(corpus, template, tokenizer, length, folder, dropped)
-        sources = [
-            {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
-            for split, path in files.items()
-        ]
-        return {"sources": sources, "counts": counts}
+    def make(corpus: Corpus, dropped: dict[str, int], folder: Path) -> dict[str, Any]:
+        return write(corpus, template, tokenizer, length, folder, dropped)
 
-    request = {
-        "recipe": RECIPE,
-        "files": hashes,
-        "columns": columns,
-        **tokenizer.request,
-        **template_request(template),
-        "length": length,
-        "fractions": fractions,
-        "seed": seed,
-        **({"split_by": "client"} if by_client else {}),
-    }
-    return publish(name, request, make, replace)
-
-
+    request = {"recipe": RECIPE, **template_request(template)}
+    return publish_files(tokenizer=tokenizer, length=length, request=request, write=make, **options)

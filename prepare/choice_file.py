@@ -15,11 +15,9 @@ from tokenizers import Tokenizer
 
 from . import safetensors_file, token_dataset
 from .errors import PrepareError, shown
-from .home import say, sha256_of
+from .home import say
 from .names import all_names
-from .publishing import publish
-from .table_file import require_file
-from .text_file import fold_names, read_corpus
+from .text_file import publish_files
 from .token_dataset import Corpus
 from .tokenizer_directory import TokenizerDirectory, library_errors
 
@@ -127,48 +125,12 @@ def write(
     return counts
 
 
-def prepare(
-    files: dict[str, Path],
-    columns: dict[str, str],
-    tokenizer: TokenizerDirectory,
-    length: int | None,
-    name: str,
-    fractions: dict[str, float],
-    seed: int,
-    by_client: bool,
-    replace: bool,
-) -> Path:
+def prepare(tokenizer: TokenizerDirectory, length: int | None, **options: Any) -> Path:
     """NAME: `columns` has `text` (the question), `labels` (the choices) and `answer`."""
-    tokenizer.load(length)
-    for path in files.values():
-        require_file(path)
-    hashes = {split: sha256_of(path) for split, path in files.items()}
 
-    def make(folder: Path) -> dict[str, Any]:
-        corpus = read_corpus(files, columns)
-        for split, path in files.items():
-            if sha256_of(path) != hashes[split]:
-                raise PrepareError(
-                    f"{shown(path)}: it changed while it was read; type the same command again"
-                )
-        token_dataset.drop_empty(corpus)
-        fold_names(corpus)
-        token_dataset.split_fractions(corpus, fractions, seed, by_client)
-        counts = write(corpus, tokenizer, length, folder)
-        sources = [
-            {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
-            for split, path in files.items()
-        ]
-        return {"sources": sources, "counts": counts}
+    def make(corpus: Corpus, dropped: dict[str, int], folder: Path) -> dict[str, Any]:
+        return write(corpus, tokenizer, length, folder)
 
-    request = {
-        "recipe": RECIPE,
-        "files": hashes,
-        "columns": columns,
-        **tokenizer.request,
-        "length": length,
-        "fractions": fractions,
-        "seed": seed,
-        **({"split_by": "client"} if by_client else {}),
-    }
-    return publish(name, request, make, replace)
+    return publish_files(
+        tokenizer=tokenizer, length=length, request={"recipe": RECIPE}, write=make, **options
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def fold_names(corpus: Corpus) -> None:
             say(f"  {purpose} {names.listed(changed, 4)} are read as whole numbers")
 
 
-def prepare(
+def publish_files(
     files: dict[str, Path],
     columns: dict[str, str],
     tokenizer: TokenizerDirectory,
@@ -114,10 +115,15 @@ def prepare(
     fractions: dict[str, float],
     seed: int,
     by_client: bool,
-    chunks: bool,
     replace: bool,
+    request: dict[str, Any],
+    write: Callable[[Corpus, dict[str, int], Path], dict[str, Any]],
 ) -> Path:
-    """NAME: `files` maps splits to files; splits in `fractions` are cut off `train` by the seed."""
+    """NAME: `files` maps splits to files; splits in `fractions` are cut off `train` by the seed.
+
+    `write` gets the corpus, the rows left out of each split because they are empty, and a folder; it
+    returns the counts that the manifest keeps. `request` is what it depends on besides the rest.
+    """
     tokenizer.load(length)
     for path in files.values():
         require_file(path)
@@ -135,15 +141,14 @@ def prepare(
         dropped = token_dataset.drop_empty(corpus)
         fold_names(corpus)
         token_dataset.split_fractions(corpus, fractions, seed, by_client)
-        counts = token_dataset.write(corpus, dropped, tokenizer, length, folder, chunks)
+        counts = write(corpus, dropped, folder)
         sources = [
             {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
             for split, path in files.items()
         ]
         return {"sources": sources, "counts": counts}
 
-    request = {
-        "recipe": RECIPE,
+    whole = {
         "files": hashes,
         "columns": columns,
         **tokenizer.request,
@@ -151,6 +156,20 @@ def prepare(
         "fractions": fractions,
         "seed": seed,
         **({"split_by": "client"} if by_client else {}),
-        "chunks": chunks,
+        **request,
     }
-    return publish(name, request, make, replace)
+    return publish(name, whole, make, replace)
+
+
+def prepare(
+    tokenizer: TokenizerDirectory, length: int | None, chunks: bool, **options: Any
+) -> Path:
+    """NAME: texts, with labels, scores and clients where there are columns of them."""
+
+    def write(corpus: Corpus, dropped: dict[str, int], folder: Path) -> dict[str, Any]:
+        return token_dataset.write(corpus, dropped, tokenizer, length, folder, chunks)
+
+    request = {"recipe": RECIPE, "chunks": chunks}
+    return publish_files(
+        tokenizer=tokenizer, length=length, request=request, write=write, **options
+    )

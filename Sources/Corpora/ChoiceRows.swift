@@ -13,7 +13,7 @@ public struct Choice: Sendable, Equatable {
 /// The choices of all examples.
 struct ChoiceRows: Sendable {
   private let choices: [Choice]
-  /// Where each example's choices start, and the end.
+  /// The first choice of each example, and the end of the last one's.
   private let starts: [Int]
 
   /// The choices in a file; nil if it has none.

@@ -145,11 +145,11 @@ struct PreparedModel {
     }
     let longest = corpus.longest(limit: experiment.data.maximumLength)
     // A cut answer would count as a whole one.
-    guard ![.answer, .choice].contains(kind.targets) || corpus.longest(limit: .max) == longest
-    else {
+    let uncut = [.answer, .choice].contains(kind.targets) ? corpus.longest(limit: .max) : longest
+    guard uncut == longest else {
       throw CommandFailure(
         ExitCode.usage,
-        "data.max_length: \(path) has examples of up to \(corpus.longest(limit: .max)) tokens, whose"
+        "data.max_length: \(path) has examples of up to \(uncut) tokens, whose"
           + " answers cannot be cut; give at least that, or prepare it anew with a smaller --length"
       )
     }

@@ -40,7 +40,7 @@ public struct LossSums: Sendable, Equatable {
   }
 }
 
-/// Whether an example has a label, and was predicted to have it.
+/// A decision about one label of an example.
 public struct LabelDecision: Sendable, Equatable {
   /// True if it was predicted.
   public let isPredicted: Bool
@@ -56,9 +56,9 @@ public struct LabelDecision: Sendable, Equatable {
 
 /// The score of an example.
 public struct ScoreOutcome: Sendable, Equatable {
-  /// What was predicted.
+  /// The predicted score.
   public let predicted: Float
-  /// What it is.
+  /// The actual score.
   public let actual: Float
 
   /// A score.
@@ -68,7 +68,7 @@ public struct ScoreOutcome: Sendable, Equatable {
   }
 }
 
-/// Whether the right one of several choices was taken.
+/// The choice among several, by two rules.
 public struct ChoiceOutcome: Sendable, Equatable {
   /// True if it has the largest likelihood.
   public let isRight: Bool
@@ -100,7 +100,7 @@ public struct ExampleOutcome: Sendable, Equatable {
   public var decisions: [LabelDecision]
   /// The predicted and the actual score, where there is one.
   public var score: ScoreOutcome?
-  /// Whether the right choice was taken, where there are several.
+  /// The choice, where there are several.
   public var choice: ChoiceOutcome?
 
   /// The outcome of one example.

@@ -9,14 +9,26 @@ internal import Communication
 /// such losses cannot overflow.
 package struct EvaluationSums: Equatable {
   static let largestLoss = 0x1p40
+  /// The places of sums in `words`; each is of examples unless said otherwise. Numbers that are no
+  /// integers take two places: their whole parts, and their fractions in units of 2^-32.
+  private enum Place {
+    /// Losses.
+    static let loss = 0
+    /// Items, and those that were predicted right.
+    static let items = 2, correctItems = 3
+    static let examples = 4
+    /// With an answer, and with an exact one.
+    static let answers = 5, exactAnswers = 6
+    /// With a score; then predicted scores, actual ones, squares of both, and products: two each.
+    static let scored = 7, scores = 8
+    /// With choices, with the right one, and with the right one by length.
+    static let choices = 18, rightChoices = 19, rightChoicesByLength = 20
+  }
   private static let fixedWords = 21
 
-  /// Sums of: whole losses, fractions of losses, items, correct items, examples, examples with an
-  /// answer, those with an exact one, examples with a score; the whole parts and the fractions of
-  /// predicted scores, actual ones, the squares of both and their products; examples with choices, right
-  /// choices, right ones by length; then for each label
-  /// the examples that have it, that were predicted to have it, and both; then, for up to
-  /// `mostConfusionLabels` labels, those of each label (rows) and prediction (columns).
+  /// The sums at their places; then for each label the examples that have it, that were predicted to
+  /// have it, and both; then, for up to `mostConfusionLabels` labels, those of each label (rows) and
+  /// prediction (columns).
   private(set) var words: [Int64]
   private let labels: Int
 
@@ -35,21 +47,19 @@ package struct EvaluationSums: Equatable {
   /// - Precondition: Where there are labels, the outcome has a label and a prediction among them.
   package mutating func add(_ outcome: ExampleOutcome) -> Bool {
     guard outcome.loss.magnitude < Self.largestLoss else { return false }
-    let whole = outcome.loss.rounded(.down)
     if let score = outcome.score, !add(score) { return false }
-    words[0] += Int64(whole)
-    words[1] += Self.fraction(outcome.loss, whole)
-    words[2] += Int64(outcome.count)
-    words[3] += Int64(outcome.correct)
-    words[4] += 1
+    add(outcome.loss, at: Place.loss)
+    words[Place.items] += Int64(outcome.count)
+    words[Place.correctItems] += Int64(outcome.correct)
+    words[Place.examples] += 1
     if let isExact = outcome.isExact {
-      words[5] += 1
-      words[6] += isExact ? 1 : 0
+      words[Place.answers] += 1
+      words[Place.exactAnswers] += isExact ? 1 : 0
     }
     if let choice = outcome.choice {
-      words[18] += 1
-      words[19] += choice.isRight ? 1 : 0
-      words[20] += choice.isRightNormalized ? 1 : 0
+      words[Place.choices] += 1
+      words[Place.rightChoices] += choice.isRight ? 1 : 0
+      words[Place.rightChoicesByLength] += choice.isRightNormalized ? 1 : 0
     }
     guard labels > 0 else { return true }
     if !outcome.decisions.isEmpty {
@@ -68,8 +78,16 @@ package struct EvaluationSums: Equatable {
     return true
   }
 
-  private static func fraction(_ value: Double, _ whole: Double) -> Int64 {
-    Int64(((value - whole) * 0x1p32).rounded(.toNearestOrEven))
+  /// Adds a number to a sum of two places.
+  private mutating func add(_ value: Double, at place: Int) {
+    let whole = value.rounded(.down)
+    words[place] += Int64(whole)
+    words[place + 1] += Int64(((value - whole) * 0x1p32).rounded(.toNearestOrEven))
+  }
+
+  /// The value of a sum of two places.
+  private func sum(at place: Int) -> Double {
+    Double(words[place]) + Double(words[place + 1]) * 0x1p-32
   }
 
   /// Adds a score; returns false, adding nothing, if a square of it is too large.
@@ -77,12 +95,8 @@ package struct EvaluationSums: Equatable {
     let (x, y) = (Double(score.predicted), Double(score.actual))
     let values = [x, y, x * x, y * y, x * y]
     guard values.allSatisfy({ $0.magnitude < Self.largestLoss }) else { return false }
-    words[7] += 1
-    for (index, value) in values.enumerated() {
-      let whole = value.rounded(.down)
-      words[8 + 2 * index] += Int64(whole)
-      words[9 + 2 * index] += Self.fraction(value, whole)
-    }
+    words[Place.scored] += 1
+    for (index, value) in values.enumerated() { add(value, at: Place.scores + 2 * index) }
     return true
   }
 
@@ -113,34 +127,39 @@ package struct EvaluationSums: Equatable {
   }
 
   /// The sum of the losses.
-  var loss: Double { Double(words[0]) + Double(words[1]) * 0x1p-32 }
+  var loss: Double { sum(at: Place.loss) }
   /// The mean loss over the items; nil over none.
   var meanLoss: Double? { count == 0 ? nil : loss / Double(count) }
   /// The number of items.
-  var count: Int { Int(words[2]) }
+  var count: Int { Int(words[Place.items]) }
   /// The number of items that were predicted right.
-  var correct: Int { Int(words[3]) }
+  var correct: Int { Int(words[Place.correctItems]) }
   /// The number of examples.
-  var examples: Int { Int(words[4]) }
+  var examples: Int { Int(words[Place.examples]) }
   /// The share of answers that would be given exactly; nil where there is none.
-  package var exactMatch: Double? { words[5] == 0 ? nil : Double(words[6]) / Double(words[5]) }
+  package var exactMatch: Double? {
+    let answers = words[Place.answers]
+    return answers == 0 ? nil : Double(words[Place.exactAnswers]) / Double(answers)
+  }
 
   /// The shares of examples whose right choice was taken, and taken by length; nil without choices.
   package var choices: (plain: Double, normalized: Double)? {
-    guard words[18] > 0 else { return nil }
-    let count = Double(words[18])
-    return (Double(words[19]) / count, Double(words[20]) / count)
+    guard words[Place.choices] > 0 else { return nil }
+    let count = Double(words[Place.choices])
+    return (
+      Double(words[Place.rightChoices]) / count, Double(words[Place.rightChoicesByLength]) / count
+    )
   }
 
   /// True if examples have scores.
-  var hasScores: Bool { words[7] > 0 }
+  var hasScores: Bool { words[Place.scored] > 0 }
 
   /// Pearson's correlation of predicted and actual scores; nil where there are no scores or one of the
   /// two does not vary.
   package var pearson: Double? {
-    guard words[7] > 0 else { return nil }
-    let sums = (0..<5).map { Double(words[8 + 2 * $0]) + Double(words[9 + 2 * $0]) * 0x1p-32 }
-    let n = Double(words[7])
+    guard hasScores else { return nil }
+    let sums = (0..<5).map { sum(at: Place.scores + 2 * $0) }
+    let n = Double(words[Place.scored])
     let (x, y) = (n * sums[2] - sums[0] * sums[0], n * sums[3] - sums[1] * sums[1])
     guard x > 0, y > 0 else { return nil }
     return (n * sums[4] - sums[0] * sums[1]) / (x.squareRoot() * y.squareRoot())

@@ -117,7 +117,8 @@ public struct EvaluationRecord: Sendable, Equatable {
   public var pearson: Double?
   /// True if examples have scores.
   public var hasScores = false
-  /// The share of examples whose right choice has the largest likelihood; nil for tasks without choices.
+  /// The share of examples whose right choice has the largest likelihood; nil for tasks without
+  /// choices.
   public var choiceAccuracy: Double?
   /// The same by the likelihood for each character.
   public var choiceAccuracyNormalized: Double?

@@ -6,8 +6,9 @@ internal import Kernels
 package import Transformers
 
 /// The label of each sequence, by a head that is trained completely.
-package struct Classification: Task {
-  private let output: SequenceHead
+package struct Classification: SequenceTask {
+  /// The head.
+  package let output: SequenceHead
 
   /// Classification into so many labels.
   package init(labels: Int, pooling: Pooling) {
@@ -22,27 +23,11 @@ package struct Classification: Task {
   /// A new head of the labels.
   package var head: TaskHead { output.taskHead(problemType: "single_label_classification") }
 
-  /// The pooled token, or all tokens of a mean.
-  package var rows: OutputRows { output.rows }
-
   /// Every outcome has a label and a prediction.
   package var labelCount: Int { output.outputs }
 
-  /// Every model can classify.
-  package func check(_ model: PretrainedModel) {}
-
   /// The sequence itself.
   package func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int { 1 }
-
-  /// A row for each sequence.
-  package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {
-    capacity * output.outputs
-  }
-
-  /// The logits of each sequence, (sequences, labels).
-  package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
-    output.logits(batch, pass)
-  }
 
   /// Cross-entropy of each sequence.
   package func outcomes(

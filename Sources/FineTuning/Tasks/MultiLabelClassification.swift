@@ -7,8 +7,9 @@ internal import Kernels
 package import Transformers
 
 /// The labels of each sequence, by a head that is trained completely.
-package struct MultiLabelClassification: Task {
-  private let output: SequenceHead
+package struct MultiLabelClassification: SequenceTask {
+  /// The head.
+  package let output: SequenceHead
 
   /// So many labels.
   package init(labels: Int, pooling: Pooling) {
@@ -24,27 +25,11 @@ package struct MultiLabelClassification: Task {
   /// A new head of the labels.
   package var head: TaskHead { output.taskHead(problemType: "multi_label_classification") }
 
-  /// The pooled token, or all tokens of a mean.
-  package var rows: OutputRows { output.rows }
-
   /// Every outcome has sets of labels.
   package var labelCount: Int { output.outputs }
 
-  /// Every model can classify.
-  package func check(_ model: PretrainedModel) {}
-
   /// A decision for each label.
   package func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int { output.outputs }
-
-  /// A row for each sequence.
-  package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {
-    capacity * output.outputs
-  }
-
-  /// The logits of each sequence, (sequences, labels).
-  package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
-    output.logits(batch, pass)
-  }
 
   /// Binary cross-entropy of each sequence's labels, which are the batch's targets.
   package func outcomes(

@@ -5,13 +5,13 @@
 // Each choice is a sequence of the batch; its targets are (characters, 1 if it is right, 1 if it is the
 // last one of its example). In training a batch has the right choices alone.
 
-package import Adapters
 package import Federation
 package import Transformers
 
 /// The right one of several answers, by the model's own head.
-package struct MultipleChoice: Task {
-  private let language = LanguageModelling()
+package struct MultipleChoice: AnswerTask {
+  /// What the loss is computed by.
+  package let language = LanguageModelling()
 
   /// Multiple choice, which has no values.
   package init() {}
@@ -24,33 +24,6 @@ package struct MultipleChoice: Task {
   /// The numbers that a choice has in a batch.
   package static func targets(characters: Int, isRight: Bool, isLast: Bool) -> [Float] {
     [Float(characters), isRight ? 1 : 0, isLast ? 1 : 0]
-  }
-
-  /// The model's own head, as in language modelling.
-  package var head: TaskHead { language.head }
-
-  /// Every token.
-  package var rows: OutputRows { language.rows }
-
-  /// No classes.
-  package var labelCount: Int { 0 }
-
-  /// Checks that the model is causal and has a head.
-  package func check(_ model: PretrainedModel) throws { try language.check(model) }
-
-  /// The tokens of the right choice, which are those that are marked.
-  package func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int {
-    isAnswer().dropFirst().count { $0 }
-  }
-
-  /// A chunk of rows.
-  package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {
-    language.logitCount(configuration: configuration, capacity: capacity)
-  }
-
-  /// All logits, (tokens, V): for tests and tools on short texts only.
-  package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
-    language.logits(batch, pass)
   }
 
   /// The outcome of each example: the loss of its right choice, and the choice by both rules. The first

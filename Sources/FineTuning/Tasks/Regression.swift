@@ -6,8 +6,9 @@ internal import Kernels
 package import Transformers
 
 /// The score of each sequence, by a head that is trained completely.
-package struct Regression: Task {
-  private let output: SequenceHead
+package struct Regression: SequenceTask {
+  /// The head.
+  package let output: SequenceHead
 
   /// One score.
   package init(pooling: Pooling) {
@@ -22,25 +23,11 @@ package struct Regression: Task {
   /// A new head of one output.
   package var head: TaskHead { output.taskHead(problemType: "regression") }
 
-  /// The pooled token, or all tokens of a mean.
-  package var rows: OutputRows { output.rows }
-
   /// No classes.
   package var labelCount: Int { 0 }
 
-  /// Every model can predict a score.
-  package func check(_ model: PretrainedModel) {}
-
   /// The sequence itself.
   package func itemCount(tokens: Int, isAnswer: () -> [Bool]) -> Int { 1 }
-
-  /// A number for each sequence.
-  package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int { capacity }
-
-  /// The scores, (sequences, 1).
-  package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
-    output.logits(batch, pass)
-  }
 
   /// The squared error of each sequence's score, which is the batch's target.
   package func outcomes(

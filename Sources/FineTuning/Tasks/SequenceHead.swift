@@ -9,6 +9,30 @@ package import Adapters
 internal import Kernels
 package import Transformers
 
+/// A task over whole sequences: `SequenceHead` with a loss. Every model can do it.
+package protocol SequenceTask: Task {
+  /// The head.
+  var output: SequenceHead { get }
+}
+
+extension SequenceTask {
+  /// The pooled token, or all tokens of a mean.
+  package var rows: OutputRows { output.rows }
+
+  /// Every model has hidden states.
+  package func check(_ model: PretrainedModel) {}
+
+  /// A row for each sequence.
+  package func logitCount(configuration: ModelConfiguration, capacity: Int) -> Int {
+    capacity * output.outputs
+  }
+
+  /// The outputs of each sequence, (sequences, outputs).
+  package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
+    output.logits(batch, pass)
+  }
+}
+
 /// From hidden states to (sequences, outputs) and back; a task adds its loss.
 package struct SequenceHead: Sendable {
   /// The number of outputs of a sequence.
