@@ -1,5 +1,5 @@
-// The files beside a model's weights and config.json that belong to its tokenizer and to
-// generation.
+// The files beside a model's weights and config.json that belong to its tokenizer, its image
+// processor and to generation.
 
 internal import Safetensors
 internal import Transformers
@@ -9,7 +9,8 @@ enum CompanionFiles {
   /// Names of such files; all that begin with `tokenizer` belong to them too.
   static let names: Set<String> = [
     "added_tokens.json", "chat_template.jinja", "chat_template.json", "generation_config.json",
-    "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json", "spiece.model",
+    "merges.txt", "preprocessor_config.json", "processor_config.json", "sentencepiece.bpe.model",
+    "special_tokens_map.json", "spiece.model",
     "vocab.json", "vocab.txt",
   ]
   /// A directory of such files.

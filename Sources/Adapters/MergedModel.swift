@@ -37,7 +37,9 @@ public enum MergedModel {
       var values = merged[full] ?? orientation.toRows(stored)
       layout.addProduct(to: &values, tensor: full, vector: vector, model: model)
       tensors.append(
-        TensorToWrite(name: full, shape: tensor.shape, floats: orientation.fromRows(values)))
+        TensorToWrite(
+          name: model.configuration.fileName(ofTensor: full), shape: tensor.shape,
+          floats: orientation.fromRows(values)))
     }
     for (name, segment) in replaced.sorted(by: {
       ($0.value.range.lowerBound, $0.key) < ($1.value.range.lowerBound, $1.key)
@@ -49,7 +51,7 @@ public enum MergedModel {
         model.configuration)
       tensors.append(
         TensorToWrite(
-          name: name, shape: orientation.shape,
+          name: model.configuration.fileName(ofTensor: name), shape: orientation.shape,
           floats: orientation.fromRows(Array(vector[segment.range]))))
     }
     try SafetensorsWriter.write(
@@ -135,8 +137,9 @@ extension TrainableLayout {
       case .base:
         found[segment.name] = segment
         // transformers adds this one where the head is not tied.
-        let head = model.configuration.names.languageHead
-        if segment.name == head.bias, let copy = head.biasCopy, !model.tiesLanguageHead {
+        if let head = model.configuration.names.languageHead, segment.name == head.bias,
+          let copy = head.biasCopy, !model.tiesLanguageHead
+        {
           found[copy] = segment
         }
       case .headDenseWeight, .headDenseBias, .headWeight, .headBias:
@@ -149,8 +152,7 @@ extension TrainableLayout {
   /// Tensors that a file may hold a second time under these names, and that are outdated once the first
   /// is trained.
   fileprivate func copiesOfTrained(_ model: PretrainedModel) -> [String] {
-    guard adaptation == .full else { return [] }
-    let head = model.configuration.names.languageHead
+    guard adaptation == .full, let head = model.configuration.names.languageHead else { return [] }
     let hasBias = segments.contains { $0.name == head.bias }
     return (hasBias ? [head.biasCopy].compactMap { $0 } : [])
       + (model.tiesLanguageHead ? [head.output + ".weight"] : [])

@@ -30,8 +30,9 @@ package struct BaseWeightLayout: Sendable, Equatable {
       hasPooler: head.usesPooler(of: configuration) && model.parts.hasPooler,
       languageHead: head.usesLanguageHead ? model.parts.languageHead : nil)
     var segments: [TrainableSegment] = []
-    // Whatever stands there: only names and shapes are looked at.
-    let anything = model.weights.tokenEmbedding
+    // Only names and shapes are looked at.
+    let anything = MutableFloats.allocate(capacity: 1)
+    defer { anything.deallocate() }
     _ = ModelWeights(
       configuration: configuration, parts: parts,
       floats: { name, shape in
@@ -40,7 +41,7 @@ package struct BaseWeightLayout: Sendable, Equatable {
           TrainableSegment(
             name: name, kind: .base, layer: nil, shape: shape,
             range: start..<start + shape.reduce(1, *)))
-        return anything
+        return Floats(anything)
       })
     self.segments = segments
     offsets = Dictionary(uniqueKeysWithValues: segments.map { ($0.name, $0.range.lowerBound) })

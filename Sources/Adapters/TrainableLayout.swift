@@ -146,7 +146,7 @@ public struct TrainableLayout: Sendable, Equatable {
     builder.addOutsideBlocks(.pooler, if: head.usesPooler(of: configuration) && hasPooler)
     builder.addOutsideBlocks(
       .languageHead,
-      if: head.usesLanguageHead && configuration.names.languageHead.transform != nil)
+      if: head.usesLanguageHead && configuration.names.languageHead?.transform != nil)
     if let labels = head.labels { builder.addHead(labels: labels) }
     if case .named(let names) = lora.targets {
       for name in names

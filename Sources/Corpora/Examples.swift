@@ -25,6 +25,14 @@ package protocol Examples {
   func appendTokens(
     of example: Int, in split: Split, limit: Int, to tokens: inout [Int32])
 
+  /// True if the examples are images.
+  var hasImages: Bool { get }
+
+  /// Appends the patches of an image, (patches, channels * rows * columns).
+  /// - Precondition: the examples are images.
+  func appendPatches(
+    of example: Int, in split: Split, size: Int, to patches: inout [Float])
+
   /// The label of an example.
   /// - Precondition: the examples have labels.
   func label(of example: Int, in split: Split) -> Int32
@@ -72,6 +80,16 @@ extension TokenCorpus: Examples {
     of example: Int, in split: Split, limit: Int, to tokens: inout [Int32]
   ) {
     existing(split).appendTokens(of: example, limit: limit, to: &tokens)
+  }
+
+  /// True if the examples are images.
+  package var hasImages: Bool { train.images != nil }
+
+  /// Appends the patches of an image.
+  package func appendPatches(
+    of example: Int, in split: Split, size: Int, to patches: inout [Float]
+  ) {
+    existing(split).appendPatches(of: example, size: size, to: &patches)
   }
 
   /// The label of an example.

@@ -15,14 +15,15 @@ public struct TokenCorpus: Sendable {
 
   /// Opens `train.safetensors`, `test.safetensors` and, if it is there, `validation.safetensors`.
   ///
+  /// - Parameter imageTokens: the tokens that a model makes of an image.
   /// - Throws: `SafetensorsError` or `CorpusError`, also when the splits differ in their label
   ///   names or tokenizer, or only some of them have labels.
-  public init(directory: String) throws {
+  public init(directory: String, imageTokens: Int = 1) throws {
     self.directory = directory
-    train = try TokenDataset(path: directory + "/train.safetensors")
-    test = try TokenDataset(path: directory + "/test.safetensors")
+    train = try TokenDataset(path: directory + "/train.safetensors", imageTokens: imageTokens)
+    test = try TokenDataset(path: directory + "/test.safetensors", imageTokens: imageTokens)
     let held = directory + "/validation.safetensors"
-    validation = try isThere(held) ? try TokenDataset(path: held) : nil
+    validation = try isThere(held) ? try TokenDataset(path: held, imageTokens: imageTokens) : nil
     for split in [test, validation].compactMap(\.self) {
       func refuse(_ reason: String) -> CorpusError { CorpusError(path: split.path, reason: reason) }
       if split.hasLabels != train.hasLabels {
@@ -35,9 +36,13 @@ public struct TokenCorpus: Sendable {
         ("label_sets", split.hasLabelSets, train.hasLabelSets),
         ("scores", split.scores != nil, train.scores != nil),
         ("choice_counts", split.hasChoices, train.hasChoices),
+        ("images", split.images != nil, train.images != nil),
       ]
       for (name, has, trainHas) in optional where has != trainHas {
         throw refuse("has \(has ? "a" : "no") tensor \(name), unlike \(train.path)")
+      }
+      if split.images?.shape != train.images?.shape {
+        throw refuse("its images have another shape than those of \(train.path)")
       }
       if split.labelSetWidth != train.labelSetWidth {
         throw refuse(

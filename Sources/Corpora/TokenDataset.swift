@@ -10,6 +10,8 @@
 //            all its choices, each with the question before it; labels has the right one
 //   choice_lengths, choice_characters  I32, (choices): tokens, and characters of the choice's text
 //   loss     U8, (T), optional: 1 for a token of an answer, which the loss of instruction tuning counts
+// or, in place of tokens and offsets:
+//   images   U8, (examples, height, width, channels): the pixels (ImageRows.swift)
 // Metadata: label_names and client_names (JSON lists of texts), tokenizer_sha256. It is written by `prepare`.
 
 import FoundationEssentials
@@ -53,10 +55,11 @@ public final class TokenDataset: Sendable {
   /// The largest token, which has to be less than the model's vocabulary.
   public let largestToken: Int32
 
+  /// The images; nil if the examples are texts.
+  public let images: ImageRows?
+
   private let file: SafetensorsFile
-  private let offsets: [Int]
-  private let tokenType: ElementType
-  nonisolated(unsafe) private let tokens: UnsafeRawBufferPointer
+  private let texts: TokenRows?
   /// A byte for each example and label; nil if the corpus has no sets of labels.
   nonisolated(unsafe) private let labelSets: UnsafeRawBufferPointer?
   private let choiceRows: ChoiceRows?
@@ -65,43 +68,29 @@ public final class TokenDataset: Sendable {
 
   /// Maps and checks the file.
   ///
+  /// - Parameter imageTokens: the tokens that a model makes of an image.
   /// - Throws: `SafetensorsError` for a file that is not safetensors, `CorpusError` for one that is
   ///   no data set.
-  public init(path: String) throws {
+  public init(path: String, imageTokens: Int = 1) throws {
     func refuse(_ reason: String) -> CorpusError { CorpusError(path: path, reason: reason) }
     self.path = path
     file = try SafetensorsFile(path: path)
 
-    let tokenTensor = try Self.vector("tokens", in: file, of: [.u16, .u32, .i32])
-    let offsetTensor = try Self.vector("offsets", in: file, of: [.i64])
-    tokenType = tokenTensor.elementType
-    tokens = file.bytes(of: tokenTensor)
-    guard offsetTensor.elementCount >= 2 else {
-      throw refuse("no examples: offsets hold \(offsetTensor.elementCount) numbers")
-    }
-    offsets = try file.readIntegers(named: "offsets")
-    count = offsets.count - 1
-    guard offsets[0] == 0 else { throw refuse("offsets start with \(offsets[0]), not 0") }
-    for example in 0..<count where offsets[example] >= offsets[example + 1] {
-      let what = offsets[example] == offsets[example + 1] ? "is empty" : "has reversed offsets"
-      throw refuse(
-        "example \(example) \(what): offsets \(offsets[example]), \(offsets[example + 1])")
-    }
-    guard offsets[count] == tokenTensor.elementCount else {
-      throw refuse(
-        "offsets end at \(offsets[count]), but there are \(tokenTensor.elementCount) tokens")
-    }
-    let range = Self.range(of: tokens, tokenType)
-    guard range.lowerBound >= 0, range.upperBound <= Int(Int32.max) else {
-      let token = range.lowerBound < 0 ? range.lowerBound : range.upperBound
-      throw refuse("a token is \(token); 0 to 2^31-1 are allowed")
-    }
-    largestToken = Int32(range.upperBound)
-    lossMask = try Self.marks("loss", in: file, shape: [tokenTensor.elementCount])
+    let images = try ImageRows(file, tokens: imageTokens)
+    let texts = images == nil ? try TokenRows(file) : nil
+    (self.images, self.texts) = (images, texts)
+    let count = images?.count ?? texts?.count ?? 0
+    self.count = count
+    largestToken = texts?.largestToken ?? 0
+    lossMask = try Self.marks("loss", in: file, shape: [texts?.tokenCount ?? count])
     labelSetWidth = file["label_sets"]?.shape.last ?? 0
     labelSets = try Self.marks("label_sets", in: file, shape: [count, labelSetWidth])
     scores = try Self.scores(in: file, count: count)
-    choiceRows = try ChoiceRows(file, exampleCount: count, offsets: offsets)
+    if let texts {
+      choiceRows = try ChoiceRows(file, exampleCount: count, offsets: texts.offsets)
+    } else {
+      choiceRows = nil
+    }
 
     labels = try Self.column("labels", in: file, count: count)
     owners = try Self.column("clients", in: file, count: count)
@@ -169,7 +158,7 @@ public final class TokenDataset: Sendable {
   /// - Precondition: `hasAnswers`.
   public func isAnswer(of example: Int, limit: Int = .max) -> [Bool] {
     guard let lossMask else { preconditionFailure("\(path) has no answers") }
-    let first = offsets[example]
+    let first = texts?.offsets[example] ?? example
     return (0..<tokenCount(of: example, limit: limit)).map { lossMask[first + $0] == 1 }
   }
 
@@ -189,50 +178,27 @@ public final class TokenDataset: Sendable {
 
   /// The tokens of an example, or `limit` when it has more.
   public func tokenCount(of example: Int, limit: Int = .max) -> Int {
-    min(offsets[example + 1] - offsets[example], limit)
+    min(texts?.length(of: example) ?? images?.tokens ?? 0, limit)
   }
 
   /// Appends the first tokens of an example, `limit` at most.
+  ///
+  /// - Precondition: the examples are texts.
   public func appendTokens(of example: Int, limit: Int = .max, to tokens: inout [Int32]) {
-    precondition(limit > 0, "an example of at most \(limit) tokens")
-    let first = offsets[example]
-    let range = first..<first + tokenCount(of: example, limit: limit)
-    let source = self.tokens
-    func append<Token: FixedWidthInteger & BitwiseCopyable>(_: Token.Type) {
-      for place in range {
-        let token = source.loadUnaligned(
-          fromByteOffset: place &* MemoryLayout<Token>.size, as: Token.self)
-        tokens.append(Int32(truncatingIfNeeded: token))
-      }
-    }
-    tokens.reserveCapacity(tokens.count + range.count)
-    switch tokenType {
-    case .u16: append(UInt16.self)
-    default: append(Int32.self)
-    }
+    guard let texts else { preconditionFailure("\(path) has no tokens") }
+    texts.append(example, limit: limit, to: &tokens)
+  }
+
+  /// Appends the patches of an image, (patches, channels * rows * columns).
+  ///
+  /// - Precondition: the examples are images of whole patches.
+  public func appendPatches(of example: Int, size: Int, to patches: inout [Float]) {
+    guard let images else { preconditionFailure("\(path) has no images") }
+    images.append(example, patchSize: size, to: &patches)
   }
 }
 
 extension TokenDataset {
-  /// A tensor of one dimension and one of the `allowed` types.
-  private static func vector(
-    _ name: String, in file: SafetensorsFile, of allowed: [ElementType]
-  ) throws -> TensorDescriptor {
-    let types = allowed.map(\.rawValue).joined(separator: ", ")
-    guard let tensor = file[name] else {
-      throw CorpusError(
-        path: file.path, reason: "no tensor \(name); a token data set has one, \(types)")
-    }
-    guard allowed.contains(tensor.elementType), tensor.shape.count == 1 else {
-      throw CorpusError(
-        path: file.path,
-        reason:
-          "\(name) is \(tensor.elementType.rawValue) \(tensor.shape), not \(types) of one dimension"
-      )
-    }
-    return tensor
-  }
-
   /// Bytes of 0 and 1, where the file has such a tensor.
   private static func marks(
     _ name: String, in file: SafetensorsFile, shape: [Int]
@@ -253,7 +219,7 @@ extension TokenDataset {
 
   private static func scores(in file: SafetensorsFile, count: Int) throws -> [Float]? {
     guard file["scores"] != nil else { return nil }
-    let tensor = try vector("scores", in: file, of: [.f32])
+    let tensor = try file.vector("scores", of: [.f32])
     guard tensor.elementCount == count else {
       throw CorpusError(
         path: file.path, reason: "\(tensor.elementCount) scores for \(count) examples")
@@ -270,7 +236,7 @@ extension TokenDataset {
     _ name: String, in file: SafetensorsFile, count: Int
   ) throws -> [Int32]? {
     guard file[name] != nil else { return nil }
-    let tensor = try vector(name, in: file, of: [.i32])
+    let tensor = try file.vector(name, of: [.i32])
     guard tensor.elementCount == count else {
       throw CorpusError(
         path: file.path, reason: "\(tensor.elementCount) \(name) for \(count) examples")
@@ -290,25 +256,5 @@ extension TokenDataset {
       throw CorpusError(path: file.path, reason: "metadata \(key) is not a JSON list of texts")
     }
     return names
-  }
-
-  private static func range(of tokens: UnsafeRawBufferPointer, _ type: ElementType) -> ClosedRange<
-    Int
-  > {
-    func scan<Token: FixedWidthInteger & BitwiseCopyable>(_: Token.Type) -> ClosedRange<Int> {
-      var smallest = Token.max
-      var largest = Token.min
-      for place in stride(from: 0, to: tokens.count, by: MemoryLayout<Token>.size) {
-        let token = tokens.loadUnaligned(fromByteOffset: place, as: Token.self)
-        smallest = min(smallest, token)
-        largest = max(largest, token)
-      }
-      return Int(smallest)...Int(largest)
-    }
-    switch type {
-    case .u16: return scan(UInt16.self)
-    case .u32: return scan(UInt32.self)
-    default: return scan(Int32.self)
-    }
   }
 }

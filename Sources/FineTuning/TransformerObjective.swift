@@ -163,6 +163,13 @@ package final class TransformerObjective: LocalObjective {
     let capacity = workers[0].engine.capacity
     var all: [MicroBatch] = []
     for example in examples {
+      if let image = base.configuration.image {
+        if all.isEmpty || all[all.count - 1].sequences.tokenCount + image.tokenCount > capacity {
+          all.append(MicroBatch())
+        }
+        append(example, in: split, image, to: &all[all.count - 1])
+        continue
+      }
       let sequences = sequences(of: example, in: split, isTraining: isTraining)
       let count = sequences.reduce(0) { $0 + $1.tokens.count }
       if all.isEmpty || all[all.count - 1].sequences.tokenCount + count > capacity {
@@ -172,12 +179,26 @@ package final class TransformerObjective: LocalObjective {
         all[all.count - 1].sequences.append(
           sequence.tokens, isCounted: sequence.isCounted, targets: sequence.targets)
       }
-      all[all.count - 1].examples.append(example)
-      if targets == .label {
-        all[all.count - 1].labels.append(corpus.label(of: example, in: split))
-      }
+      finish(example, in: split, of: &all[all.count - 1])
     }
     return all
+  }
+
+  /// Adds an image.
+  private func append(
+    _ example: Int, in split: Split, _ image: ImageShape, to microBatch: inout MicroBatch
+  ) {
+    var patches: [Float] = []
+    corpus.appendPatches(of: example, in: split, size: image.patchSize, to: &patches)
+    microBatch.sequences.append(
+      image: patches, tokens: image.tokenCount, targets: numbers(of: example, in: split))
+    finish(example, in: split, of: &microBatch)
+  }
+
+  /// Adds an example's number and label.
+  private func finish(_ example: Int, in split: Split, of microBatch: inout MicroBatch) {
+    microBatch.examples.append(example)
+    if targets == .label { microBatch.labels.append(corpus.label(of: example, in: split)) }
   }
 
   /// A sequence of an example.

@@ -43,6 +43,10 @@ struct StepBench: ParsableCommand {
     let pretrained = try PretrainedModel(
       directory: model, precision: precision, packsLanguageHead: false)
     let configuration = pretrained.configuration
+    if let image = configuration.image, image.tokenCount != length {
+      throw ValidationError(
+        "an image has \(image.tokenCount) tokens; give --length \(image.tokenCount)")
+    }
     let task = Classification(labels: labels, pooling: configuration.pooling)
     let layout = try TrainableLayout(
       model: pretrained,
@@ -58,7 +62,7 @@ struct StepBench: ParsableCommand {
     }
     for index in vector.indices where vector[index] == 0 { vector[index] = 1e-3 }
     var gradient = [Float](repeating: 0, count: vector.count)
-    let microBatches = microBatches(vocabulary: configuration.vocabularySize)
+    let microBatches = microBatches(configuration)
     let step = {
       for (sequences, labels) in microBatches {
         _ = adapted.addGradient(
@@ -88,16 +92,26 @@ struct StepBench: ParsableCommand {
   }
 
   /// The batch in micro-batches, with its labels.
-  private func microBatches(vocabulary: Int) -> [(PackedSequences, [Int32])] {
+  private func microBatches(
+    _ configuration: ModelConfiguration
+  ) -> [(PackedSequences, [Int32])] {
     let perMicroBatch = max(1, microBatchTokens / length)
     var microBatches: [(PackedSequences, [Int32])] = []
     for first in stride(from: 0, to: batch, by: perMicroBatch) {
       let count = min(perMicroBatch, batch - first)
-      let sequences = (first..<first + count).map { sequence in
-        (0..<length).map { Int32((sequence * 7919 + $0 * 104_729) % vocabulary) }
+      var sequences = PackedSequences()
+      for sequence in first..<first + count {
+        let numbers = (0...).lazy.map { sequence * 7919 + $0 * 104_729 }
+        if let image = configuration.image {
+          sequences.append(
+            image: numbers.prefix(image.patchCount * image.patchValues).map {
+              Float($0 % 255) / 128 - 1
+            }, tokens: image.tokenCount)
+        } else {
+          sequences.append(numbers.prefix(length).map { Int32($0 % configuration.vocabularySize) })
+        }
       }
-      microBatches.append(
-        (PackedSequences(sequences), (first..<first + count).map { Int32($0 % labels) }))
+      microBatches.append((sequences, (first..<first + count).map { Int32($0 % labels) }))
     }
     return microBatches
   }

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     BertLMHeadModel,
 )
@@ -72,13 +73,16 @@ def load_base(directory, task: str, label_count: int | None = None):
     """The base model of a directory in float32, as PEFT wants it below an adapter."""
     directory = Path(directory)
     options = {"dtype": torch.float32, "attn_implementation": "sdpa"}
+    kind = json.loads((directory / "config.json").read_text())["model_type"]
+    if kind == "vit":
+        return AutoModelForImageClassification.from_pretrained(directory, **options).eval()
     if task != "language_modelling":
         if label_count is not None:
             options.update(num_labels=label_count, ignore_mismatched_sizes=True)
         model = AutoModelForSequenceClassification.from_pretrained(directory, **options)
         if model.config.pad_token_id is None:
             model.config.pad_token_id = 0
-    elif json.loads((directory / "config.json").read_text())["model_type"] == "bert":
+    elif kind == "bert":
         model = BertLMHeadModel.from_pretrained(directory, **options)
     else:
         model = AutoModelForCausalLM.from_pretrained(directory, **options)
@@ -126,13 +130,27 @@ def check_adapter_names(model, adapter_directory):
         raise SystemExit(f"{adapter_directory}: saved and trained tensors differ: {saved ^ live}")
 
 
+def golden_inputs(golden):
+    """The sequences of a golden, each a vector of tokens or an image (channels, rows, columns)."""
+    if "pixel_values" in golden:
+        return list(golden["pixel_values"])
+    offsets = golden["offsets"].tolist()
+    return [golden["tokens"][a:b] for a, b in zip(offsets, offsets[1:])]
+
+
+def model_inputs(model, s):
+    """One sequence or image as the model takes it."""
+    if s.dim() == 3:
+        return {"pixel_values": s[None].to(model.dtype)}
+    return {
+        "input_ids": s[None].long(),
+        "attention_mask": torch.ones(1, len(s), dtype=torch.long),
+    }
+
+
 def sequence_logits(model, sequences, task):
     """Each sequence by itself, nothing padded; (sequences, labels) or (tokens, vocabulary)."""
-    logits = [
-        model(input_ids=s[None].long(), attention_mask=torch.ones(1, len(s), dtype=torch.long))
-        .logits[0]
-        for s in sequences
-    ]
+    logits = [model(**model_inputs(model, s)).logits[0] for s in sequences]
     return torch.cat(logits) if task == "language_modelling" else torch.stack(logits)
 
 

@@ -9,14 +9,15 @@ bin=$(program_directory cellm-mpi "${1:-}") || exit 1
 program=$bin/cellm-mpi
 command -v python3 > /dev/null || { skip "families: no python3 to make a corpus"; finish; }
 
-# A corpus of 24 and 8 examples of 2 to 30 tokens from 1 to 58, with 4 labels and an answer in each.
-python3 - "$scratch/corpus" << 'PY'
+# Corpora of 24 and 8 examples with 4 labels: texts of 2 to 30 tokens from 1 to 58, with an answer in each; and images
+# of the shape in a config.json.
+cat > "$scratch/corpus.py" << 'PY'
 import array, json, os, random, struct, sys
-def write(path, tensors):
-    header, body = {}, b""
-    for name, dtype, code, values in tensors:
+def write(path, tensors, **metadata):
+    header, body = {"__metadata__": metadata}, b""
+    for name, dtype, code, values, *shape in tensors:
         data = array.array(code, values).tobytes()
-        shape = [len(values) // 4, 4] if name == "label_sets" else [len(values)]
+        shape = shape or ([len(values) // 4, 4] if name == "label_sets" else [len(values)])
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
         body += data
     text = json.dumps(header).encode()
@@ -24,6 +25,18 @@ def write(path, tensors):
     open(path, "wb").write(struct.pack("<Q", len(text)) + text + body)
 os.makedirs(sys.argv[1])
 draw = random.Random(5)
+def labelled(count):
+    return [("labels", "I32", "i", [i % 4 for i in range(count)]),
+            ("label_sets", "U8", "B", [draw.randint(0, 1) for _ in range(4 * count)])]
+if len(sys.argv) > 2:
+    config = json.load(open(sys.argv[2]))
+    size, channels = config["image_size"], config["num_channels"]
+    for split, count in (("train", 24), ("test", 8)):
+        pixels = [draw.randint(0, 255) for _ in range(count * size * size * channels)]
+        write(f"{sys.argv[1]}/{split}.safetensors",
+              [*labelled(count), ("images", "U8", "B", pixels, count, size, size, channels)],
+              image_mean=json.dumps([0.5] * channels), image_std=json.dumps([0.25] * channels))
+    sys.exit()
 for split, count in (("train", 24), ("test", 8)):
     rows = [[draw.randint(1, 58) for _ in range(draw.randint(2, 30))] for _ in range(count)]
     offsets = [0]
@@ -31,11 +44,11 @@ for split, count in (("train", 24), ("test", 8)):
         offsets.append(offsets[-1] + len(row))
     write(f"{sys.argv[1]}/{split}.safetensors", [
         ("offsets", "I64", "q", offsets), ("tokens", "U16", "H", [t for row in rows for t in row]),
-        ("labels", "I32", "i", [i % 4 for i in range(count)]),
+        *labelled(count),
         ("scores", "F32", "f", [draw.gauss(0, 1) for _ in range(count)]),
-        ("label_sets", "U8", "B", [draw.randint(0, 1) for _ in range(4 * count)]),
         ("loss", "U8", "B", [int(2 * t >= len(row)) for row in rows for t in range(len(row))])])
 PY
+python3 "$scratch/corpus.py" "$scratch/corpus"
 goldens=$PWD/Tests/Goldens/transformers
 seen=""
 for directory in "$goldens"/*/; do
@@ -47,12 +60,17 @@ for directory in "$goldens"/*/; do
   case " $seen " in *" $family:$task "*) continue ;; esac
   seen="$seen $family:$task"
   cases="$task:lora $task:full"
+  corpus=$scratch/corpus
+  if [ "$family" = vit ]; then
+    corpus=$scratch/$name-corpus
+    python3 "$scratch/corpus.py" "$corpus" "$directory/config.json"
+  fi
   [ "$task" != language_modelling ] || cases="$cases instruction_tuning:lora"
   for case in $cases; do
     kind=${case#*:}
     cat > "$scratch/x.yaml" << YAML
 model: {path: $directory}
-data: {path: $scratch/corpus, max_length: 30}
+data: {path: $corpus, max_length: 30}
 task: {kind: ${case%:*}}
 partition: {kind: iid, clients: 6}
 adapter: {kind: $kind$([ $kind = full ] || echo ", lora_rank: 2, alpha: 4")}

@@ -29,6 +29,8 @@ package struct Golden {
   package let vector: [Float]
   /// Its batch.
   package let sequences: [[Int32]]
+  /// The patches of each image; empty for text.
+  package let images: [[Float]]
   /// The label of each sequence; empty in other tasks than classification.
   package let labels: [Int32]
   /// The targets of each sequence in multi-label classification and regression; empty in other tasks.
@@ -50,9 +52,15 @@ package struct Golden {
     self.name = name
     model = try PretrainedModel(directory: modelDirectory, precision: precision)
     file = try SafetensorsFile(path: directory + "/golden.safetensors")
-    let tokens = try file.readIntegers(named: "tokens").map(Int32.init)
-    let offsets = try file.readIntegers(named: "offsets")
-    sequences = zip(offsets, offsets.dropFirst()).map { Array(tokens[$0..<$1]) }
+    if let image = model.configuration.image {
+      images = try Self.images(file, image)
+      sequences = images.map { _ in [Int32](repeating: 0, count: image.tokenCount) }
+    } else {
+      let tokens = try file.readIntegers(named: "tokens").map(Int32.init)
+      let offsets = try file.readIntegers(named: "offsets")
+      images = []
+      sequences = zip(offsets, offsets.dropFirst()).map { Array(tokens[$0..<$1]) }
+    }
     labels = file["labels"] == nil ? [] : try file.readIntegers(named: "labels").map(Int32.init)
     let pooling = model.configuration.pooling
     let outputs = file["logits"]!.shape[1]
@@ -99,7 +107,32 @@ package struct Golden {
   }
 
   private func append(_ index: Int, to batch: inout PackedSequences) {
-    batch.append(sequences[index], targets: targets.isEmpty ? [] : targets[index])
+    let targets = targets.isEmpty ? [] : targets[index]
+    if images.isEmpty {
+      batch.append(sequences[index], targets: targets)
+    } else {
+      batch.append(image: images[index], tokens: sequences[index].count, targets: targets)
+    }
+  }
+
+  /// Images of (channels, rows, columns), each cut into patches of (channels, rows, columns).
+  private static func images(_ file: SafetensorsFile, _ shape: ImageShape) throws -> [[Float]] {
+    let pixels = try file.readFloats(named: "pixel_values")
+    let (size, patch) = (shape.size, shape.patchSize)
+    return stride(from: 0, to: pixels.count, by: shape.channels * size * size).map { start in
+      var patches: [Float] = []
+      for top in stride(from: 0, to: size, by: patch) {
+        for left in stride(from: 0, to: size, by: patch) {
+          for channel in 0..<shape.channels {
+            for row in top..<top + patch {
+              let first = start + (channel * size + row) * size + left
+              patches += pixels[first..<first + patch]
+            }
+          }
+        }
+      }
+      return patches
+    }
   }
 
   /// The items of the whole batch, over which the loss is a mean.

@@ -55,6 +55,44 @@ struct PublishedConfigurationTests {
     #expect(found.pooling == .mean)
   }
 
+  @Test("ViT-B/16")
+  func vit() throws {
+    let found = try parse(
+      #"""
+      {"_name_or_path": "google/vit-base-patch16-224-in21k", "architectures": ["ViTModel"],
+       "attention_probs_dropout_prob": 0.0, "hidden_act": "gelu", "hidden_dropout_prob": 0.0,
+       "hidden_size": 768, "image_size": 224, "initializer_range": 0.02, "intermediate_size": 3072,
+       "layer_norm_eps": 1e-12, "model_type": "vit", "num_attention_heads": 12, "num_channels": 3,
+       "num_hidden_layers": 12, "patch_size": 16, "qkv_bias": true,
+       "transformers_version": "4.13.0.dev0"}
+      """#)
+    #expect(found.image == ImageShape(size: 224, patchSize: 16, channels: 3))
+    #expect(found.image?.tokenCount == 197 && found.image?.patchValues == 768)
+    #expect(found.maximumPositions == 197 && found.headSize == 64 && !found.isCausal)
+    let query = "vit.layers.3.attention.q_proj.weight"
+    let stored = "encoder.layer.3.attention.attention.query.weight"
+    #expect(found.fullName(ofTensor: stored) == query)
+    #expect(found.fileName(ofTensor: query) == "vit." + stored)
+    for (file, module) in [
+      ("attention.output.dense", "attention.o_proj"), ("intermediate.dense", "mlp.fc1"),
+      ("output.dense", "mlp.fc2"), ("layernorm_after", "layernorm_after"),
+    ] {
+      let full = "vit.layers.11.\(module).bias"
+      #expect(found.fullName(ofTensor: "vit.encoder.layer.11.\(file).bias") == full)
+      #expect(found.fileName(ofTensor: full) == "vit.encoder.layer.11.\(file).bias")
+    }
+  }
+
+  @Test("images that are not whole patches are refused")
+  func brokenImages() {
+    // The defaults are 224 and 16.
+    for fields in [#""image_size": 30"#, #""patch_size": 0"#, #""num_channels": 0"#] {
+      #expect(throws: ModelError.self) {
+        try parse(#"{"model_type": "vit", "num_hidden_layers": 1, \#(fields)}"#)
+      }
+    }
+  }
+
   @Test("Gemma 3, before and since transformers 5")
   func gemma3() throws {
     let common = #"""

@@ -32,7 +32,8 @@ struct PreparedModel {
   ) throws {
     self.model = model
     let path = try assets.existing(experiment.data.path, what: "data")
-    corpus = try TokenCorpus(directory: path)
+    corpus = try TokenCorpus(
+      directory: path, imageTokens: model.configuration.image?.tokenCount ?? 1)
     try Self.check(experiment, model, corpus, path)
     task = try experiment.makeTask(model.configuration, corpus)
     layout = try TrainableLayout(
@@ -110,7 +111,9 @@ struct PreparedModel {
   private static func check(
     _ experiment: Experiment, _ model: PretrainedModel, _ corpus: TokenCorpus, _ path: String
   ) throws {
+    try corpus.requireImages(of: model.configuration)
     try corpus.requireTokens(of: model.configuration)
+    try experiment.requireWholeImages(of: model.configuration)
     let tokenizer = model.directory + "/tokenizer.json"
     if let expected = corpus.train.tokenizerHash, let bytes = try contentsIfThere(of: tokenizer) {
       let found = SHA256.hexDigits(of: bytes)
@@ -162,10 +165,40 @@ struct PreparedModel {
   }
 }
 
+extension Experiment {
+  /// Throws where `data.max_length` would cut images.
+  fileprivate func requireWholeImages(of configuration: ModelConfiguration) throws {
+    guard let image = configuration.image, data.maximumLength < image.tokenCount else { return }
+    throw CommandFailure(
+      ExitCode.usage,
+      "data.max_length: an image has \(image.tokenCount) tokens in this model, and is never cut;"
+        + " give at least that")
+  }
+}
+
 extension TokenCorpus {
+  /// Throws where the corpus has images and the model reads text, or the other way round, or images of
+  /// another size.
+  fileprivate func requireImages(of configuration: ModelConfiguration) throws {
+    let what =
+      switch (configuration.image, train.images) {
+      case (nil, nil): String?.none
+      case (.some, nil): "the model reads images, and the corpus has texts"
+      case (nil, .some): "the corpus has images, and the model reads text"
+      case (let wanted?, let found?):
+        found.shape == [wanted.size, wanted.size, wanted.channels]
+          ? nil
+          : "images are \(found.height) x \(found.width) of \(found.channels) channels, and the"
+            + " model takes \(wanted.size) x \(wanted.size) of \(wanted.channels); prepare them"
+            + " for this model"
+      }
+    if let what { throw CommandFailure(ExitCode.data, "\(directory): \(what)") }
+  }
+
   /// Throws where a token is not of the model's vocabulary.
   func requireTokens(of configuration: ModelConfiguration) throws {
     let vocabulary = configuration.vocabularySize
+    guard train.images == nil else { return }
     for (name, split) in namedSplits where Int(split.largestToken) >= vocabulary {
       throw CommandFailure(
         ExitCode.data,

@@ -121,7 +121,10 @@ private struct Export {
       : assets.resolve(experiment.model.path)
     corpus =
       needsCorpus || [.label, .labelSet].contains(experiment.task.kind.targets)
-      ? try TokenCorpus(directory: try assets.existing(experiment.data.path, what: "data")) : nil
+      ? try TokenCorpus(
+        directory: try assets.existing(experiment.data.path, what: "data"),
+        imageTokens: try ModelConfiguration(directory: trained.isFull ? trained.path : directory)
+          .image?.tokenCount ?? 1) : nil
     try trained.checkInputs(
       assets, roles: (needsModel ? [.model] : []) + (corpus == nil ? [] : [.data]))
     model = try PretrainedModel(directory: trained.isFull ? trained.path : directory)
@@ -226,6 +229,13 @@ private func writeLogits(
   }
   let count = min(examples ?? dataset.count, dataset.count)
   for example in 0..<count {
+    if let image = model.configuration.image {
+      var patches: [Float] = []
+      dataset.appendPatches(of: example, size: image.patchSize, to: &patches)
+      if batch.tokenCount + image.tokenCount > adapted.capacity { flush() }
+      batch.append(image: patches, tokens: image.tokenCount)
+      continue
+    }
     var tokens: [Int32] = []
     dataset.appendTokens(of: example, limit: limit, to: &tokens)
     if batch.tokenCount + tokens.count > adapted.capacity { flush() }

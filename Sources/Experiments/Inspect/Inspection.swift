@@ -79,7 +79,9 @@ private func modelText(_ path: String) throws -> String {
     ["channels", "\(shape.channels)"],
     ["heads", "\(shape.headCount) of \(shape.headSize), \(shape.keyValueHeadCount) key/value"],
     ["feed-forward", "\(shape.intermediateSize)\(shape.isGated ? ", gated" : "")"],
-    ["vocabulary", grouped(shape.vocabularySize)],
+    shape.image.map {
+      ["images", "\($0.size) x \($0.size), \($0.channels) channels, patches of \($0.patchSize)"]
+    } ?? ["vocabulary", grouped(shape.vocabularySize)],
     ["positions", grouped(shape.maximumPositions)],
     ["attention", shape.isCausal ? "causal" : "bidirectional"],
     [
@@ -99,17 +101,24 @@ private func headText(_ head: PretrainedModel.StoredHead) -> String {
 
 private func corpusText(_ path: String) throws -> String {
   let corpus = try TokenCorpus(directory: path)
-  var rows = [["split", "examples", "tokens", "longest", "labels", "clients"]]
+  let images = corpus.train.images
+  let lengthNames = images == nil ? ["tokens", "longest"] : []
+  var rows = [["split", "examples"] + lengthNames + ["labels", "clients"]]
   for (name, split) in corpus.namedSplits {
     let lengths = (0..<split.count).map { split.tokenCount(of: $0) }
-    rows.append([
-      name, grouped(split.count), grouped(lengths.reduce(0, +)), grouped(lengths.max() ?? 0),
-      split.hasLabels ? "\(split.labelCount)" : "-",
-      split.owners.map { "\(Set($0).count)" } ?? "-",
-    ])
+    rows.append(
+      [name, grouped(split.count)]
+        + (images == nil ? [grouped(lengths.reduce(0, +)), grouped(lengths.max() ?? 0)] : [])
+        + [
+          split.hasLabels ? "\(split.labelCount)" : "-",
+          split.owners.map { "\(Set($0).count)" } ?? "-",
+        ])
   }
-  var text = "token data set \(path)\n" + alignedText(rows, indent: "  ")
-  text += "  largest token \(corpus.largestToken)\n"
+  let kind = images == nil ? "token data set" : "image data set"
+  var text = "\(kind) \(path)\n" + alignedText(rows, indent: "  ")
+  text +=
+    images.map { "  \($0.height) x \($0.width) pixels of \($0.channels) channels\n" }
+    ?? "  largest token \(corpus.largestToken)\n"
   if let hash = corpus.train.tokenizerHash { text += "  tokenizer \(hash)\n" }
   if let owners = corpus.train.owners {
     text += "  natural clients\n"

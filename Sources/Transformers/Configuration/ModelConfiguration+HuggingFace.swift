@@ -89,6 +89,7 @@ extension ModelConfiguration {
       ("max_position_embeddings", maximumPositions),
     ]
     for (name, value) in sizes where value < 1 || value > 1 << 30 {
+      if image != nil, ["vocab_size", "max_position_embeddings"].contains(name) { continue }
       throw FieldProblem(
         "\(fields.shown(name)) is \(value); a number from 1 to 2^30 was expected")
     }

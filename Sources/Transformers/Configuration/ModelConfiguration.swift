@@ -41,13 +41,38 @@ public struct AttentionKind: Sendable, Equatable {
   }
 }
 
+/// Square images, cut into square patches. The model's tokens are a class token and the patches,
+/// row by row (Dosovitskiy et al., arXiv 2010.11929).
+public struct ImageShape: Sendable, Equatable {
+  /// Rows and columns of pixels.
+  public let size: Int
+  /// Rows and columns of a patch's pixels.
+  public let patchSize: Int
+  /// Values of a pixel.
+  public let channels: Int
+
+  /// Images of this shape, whose size is a multiple of the patch's.
+  public init(size: Int, patchSize: Int, channels: Int) {
+    self.size = size
+    self.patchSize = patchSize
+    self.channels = channels
+  }
+
+  /// Patches of an image.
+  public var patchCount: Int { (size / patchSize) * (size / patchSize) }
+  /// Tokens of an image: the class token and its patches.
+  public var tokenCount: Int { patchCount + 1 }
+  /// Values of a patch: channels, rows, columns.
+  public var patchValues: Int { channels * patchSize * patchSize }
+}
+
 /// The shape and the kinds of a transformer's parts.
 ///
 /// Letters used in comments: V vocabulary, C channels, H heads, D head size, I feed-forward width.
 public struct ModelConfiguration: Sendable, Equatable {
   /// The family in Hugging Face transformers.
   public var family: ModelFamily
-  /// Tokens in the vocabulary, V.
+  /// Tokens in the vocabulary, V; 0 in models of images.
   public var vocabularySize: Int
   /// Width of the residual stream, C.
   public var channels: Int
@@ -96,6 +121,8 @@ public struct ModelConfiguration: Sendable, Equatable {
   var attentionScale: Float?
   /// Factor of the token embedding (Gemma).
   var embeddingScale: Float = 1
+  /// The images that the model reads; nil for models of text.
+  public var image: ImageShape?
 
   /// Blocks.
   public var layerCount: Int { attention.count }

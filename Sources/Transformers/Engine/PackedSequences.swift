@@ -10,6 +10,8 @@ public struct PackedSequences: Sendable, Equatable {
   public private(set) var positions: [Int32] = []
   /// True for the tokens that a loss counts, (T); empty if it counts all.
   public private(set) var isCounted: [Bool] = []
+  /// The values of the images' patches, (patches, channels * rows * columns); empty for text.
+  public private(set) var patches: [Float] = []
   /// Numbers that a task wants of the sequences, as many of each: (sequences, width); empty for tasks
   /// that want none.
   public private(set) var targets: [Float] = []
@@ -48,12 +50,21 @@ public struct PackedSequences: Sendable, Equatable {
     offsets.append(tokens.count)
   }
 
+  /// Adds one image: its patches, row by row, of which a model makes `tokens` tokens.
+  public mutating func append(
+    image values: some Collection<Float>, tokens count: Int, targets numbers: [Float] = []
+  ) {
+    append(repeatElement(0, count: count), targets: numbers)
+    patches += values
+  }
+
   /// Empties the batch and keeps its memory.
   public mutating func removeAll() {
     tokens.removeAll(keepingCapacity: true)
     positions.removeAll(keepingCapacity: true)
     isCounted.removeAll(keepingCapacity: true)
     targets.removeAll(keepingCapacity: true)
+    patches.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
     offsets.append(0)
   }

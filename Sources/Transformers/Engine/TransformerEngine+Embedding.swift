@@ -3,12 +3,15 @@
 //
 //   x = norm(scale * token[t] + position[p] + type[0]);  each row of dx is added to the rows that it
 //   came from
+//
+// Images: TransformerEngine+Images.swift.
 
 internal import Kernels
 
 extension TransformerEngine {
   /// Writes the first block's input, (T, C).
   func embed(into out: MutableFloats) {
+    if let image = weights.imageEmbedding { return embed(image, into: out) }
     sumEmbeddings(into: out)
     if let norm = weights.embeddingNorm {
       normForward(
@@ -21,6 +24,8 @@ extension TransformerEngine {
   /// Adds the gradients of the embeddings and their norm; `scratch.dStream` holds that of the first
   /// block's input, and is used up.
   func embedBackward(_ gradients: WeightGradients) {
+    if let image = weights.imageEmbedding { return embedBackward(image, gradients) }
+    guard let tokenEmbedding = weights.tokenEmbedding else { return }
     let channels = configuration.channels
     let dSum = scratch.dStream
     if let norm = weights.embeddingNorm {
@@ -34,7 +39,7 @@ extension TransformerEngine {
         tokens: batch.tokenCount, .overwrite)
     }
     let offset = configuration.learnedPositionOffset ?? 0
-    let dTokens = gradients.place(of: weights.tokenEmbedding)
+    let dTokens = gradients.place(of: tokenEmbedding)
     for (row, token) in batch.tokens.enumerated() {
       let dRow = dSum + row * channels
       scale(dRow, by: configuration.embeddingScale, count: channels)
@@ -53,13 +58,14 @@ extension TransformerEngine {
   }
 
   private func sumEmbeddings(into out: MutableFloats) {
+    guard let tokenEmbedding = weights.tokenEmbedding else { return }
     let (channels, offset) = (configuration.channels, configuration.learnedPositionOffset ?? 0)
     for (row, token) in batch.tokens.enumerated() {
       precondition(
         token >= 0 && Int(token) < configuration.vocabularySize,
         "token \(token) outside a vocabulary of \(configuration.vocabularySize)")
       let target = out + row * channels
-      target.update(from: weights.tokenEmbedding + Int(token) * channels, count: channels)
+      target.update(from: tokenEmbedding + Int(token) * channels, count: channels)
       scale(target, by: configuration.embeddingScale, count: channels)
       if let positions = weights.positionEmbedding {
         add(target, positions + (offset + Int(batch.positions[row])) * channels, count: channels)

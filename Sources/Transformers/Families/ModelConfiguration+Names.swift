@@ -19,7 +19,7 @@ extension ModelConfiguration {
   func linearName(of role: LinearRole) -> String? {
     switch role {
     case .pooler: names.pooler?.module
-    case .languageHeadTransform: names.languageHead.transform
+    case .languageHeadTransform: names.languageHead?.transform
     default: names.block.linears[role]
     }
   }
@@ -47,6 +47,12 @@ extension ModelConfiguration {
     let name = name.replacing("LayerNorm.gamma", with: "LayerNorm.weight")
       .replacing("LayerNorm.beta", with: "LayerNorm.bias")
     let outside = [names.basePrefix] + ModelFamily.all.flatMap(\.names.outside)
-    return outside.contains(where: name.hasPrefix) ? name : names.basePrefix + name
+    let full = outside.contains(where: name.hasPrefix) ? name : names.basePrefix + name
+    return names.fileSpellings.reduce(full) { $0.replacing($1.file, with: $1.module) }
+  }
+
+  /// The name in files of a tensor of the full model, as transformers writes it.
+  package func fileName(ofTensor full: String) -> String {
+    names.fileSpellings.reversed().reduce(full) { $0.replacing($1.module, with: $1.file) }
   }
 }

@@ -29,7 +29,7 @@ public struct ModelFamily: Sendable, Equatable {
   /// All families.
   static let all: [ModelFamily] = [
     .bert, .distilBert, .gemma3, .gpt2, .llama, .modernBert, .olmo2, .phi3, .qwen3, .roberta,
-    .smolLM3,
+    .smolLM3, .vit,
   ]
 
   /// The values of `model_type` of all families, sorted.
@@ -61,16 +61,28 @@ public enum Pooling: String, Sendable, CaseIterable {
 
 /// The names that Hugging Face gives to modules, and so to tensors and PEFT targets.
 package struct ModuleNames: Sendable {
-  /// The modules that turn tokens into the first block's input.
+  /// The modules that turn tokens or images into the first block's input.
   struct Embeddings: Sendable {
-    /// The embedding of tokens.
-    let tokens: String
+    /// The embedding of tokens; nil in models of images.
+    var tokens: String?
+    /// The embedding of images; nil in models of text.
+    var images: ImageEmbeddings?
     /// The embedding of positions; nil for rotary positions.
     var positions: String?
     /// The embedding of token types; nil if there are none.
     var tokenTypes: String?
     /// The norm after the sum; nil if there is none.
     var norm: String?
+  }
+
+  /// The names of an image's embedding.
+  struct ImageEmbeddings: Sendable {
+    /// The module of the product from a patch's values to C channels.
+    let patches: String
+    /// The tensor of the vector before the patches, (1, 1, C).
+    let classToken: String
+    /// The tensor of the positions, (1, tokens, C).
+    let positions: String
   }
 
   /// The names within a block.
@@ -164,12 +176,22 @@ package struct ModuleNames: Sendable {
   var finalNorm: String?
   /// The dense layer that some sequence classifiers put after pooling; nil if there is none.
   package var pooler: Pooler?
-  /// The product to the vocabulary.
-  package let languageHead: LanguageHead
+  /// The product to the vocabulary; nil in models of images.
+  package var languageHead: LanguageHead?
   /// The product to labels.
   package let classificationHead: ClassificationHead
+  /// A part of a module's name, and its spelling in files.
+  struct FileSpelling: Sendable {
+    /// In files.
+    let file: String
+    /// In transformers' modules, and so in PEFT.
+    let module: String
+  }
+
   /// The beginnings of tensors outside of the bare model.
   let outside: [String]
+  /// The parts of names that files spell otherwise, in the order in which they are replaced.
+  var fileSpellings: [FileSpelling] = []
   /// The ends of the names of tensors that older versions saved and no version reads.
   var buffers: [String] = []
 }

@@ -17,8 +17,13 @@ struct LanguageHeadTensors {
     _ configuration: ModelConfiguration, directory: String, files: SafetensorsCollection,
     byFullName: [String: TensorDescriptor], used: UsedTensors
   ) throws {
-    let names = configuration.names.languageHead
-    let embedding = configuration.names.embeddings.tokens + ".weight"
+    guard let names = configuration.names.languageHead,
+      let tokens = configuration.names.embeddings.tokens
+    else {
+      (output, aliases, notices) = (nil, [:], [])
+      return
+    }
+    let embedding = tokens + ".weight"
     let untied = names.output + ".weight"
     var notices: [String] = []
     /// True if the files hold `name` with other values than `other`, whose copy it should be.

@@ -85,10 +85,21 @@ public struct ModelParts: Sendable, Equatable {
   }
 }
 
+/// The embedding of images.
+struct ImageEmbeddingWeights: @unchecked Sendable {
+  /// The product from the values of a patch (channels, rows, columns) to C, as a convolution of the
+  /// patch's size.
+  let patches: LinearWeights
+  /// The vector before the patches, (C).
+  let classToken: Floats
+}
+
 /// Embeddings, blocks, final norm and what follows them.
 public struct ModelWeights: @unchecked Sendable {
-  /// (V, C).
-  public let tokenEmbedding: Floats
+  /// (V, C); nil in models of images.
+  public let tokenEmbedding: Floats?
+  /// Nil in models of text.
+  let imageEmbedding: ImageEmbeddingWeights?
   /// (positions, C), or nil for rotary models.
   let positionEmbedding: Floats?
   /// The vector of token type 0, (C), or nil.
@@ -148,9 +159,13 @@ public struct ModelWeights: @unchecked Sendable {
       }
     }
     let names = configuration.names
-    let embedding = names.embeddings.tokens + ".weight"
+    let embedding = names.embeddings.tokens.map { $0 + ".weight" }
     let vocabulary = [configuration.vocabularySize, channels]
-    tokenEmbedding = try floats(embedding, vocabulary)
+    if let embedding {
+      tokenEmbedding = try floats(embedding, vocabulary)
+    } else {
+      tokenEmbedding = nil
+    }
     func table(_ module: String?, rows: Int) throws(Failure) -> Floats? {
       guard let module else { return nil }
       return try floats(module + ".weight", [rows, channels])
@@ -159,9 +174,15 @@ public struct ModelWeights: @unchecked Sendable {
       guard let module else { return nil }
       return try norm(module, channels)
     }
-    positionEmbedding = try table(
-      names.embeddings.positions,
-      rows: (configuration.learnedPositionOffset ?? 0) + configuration.maximumPositions)
+    if let images = names.embeddings.images, let shape = configuration.image {
+      imageEmbedding = try Self.imageEmbedding(images, shape, channels, floats: floats)
+      positionEmbedding = try floats(images.positions, [1, shape.tokenCount, channels])
+    } else {
+      imageEmbedding = nil
+      positionEmbedding = try table(
+        names.embeddings.positions,
+        rows: (configuration.learnedPositionOffset ?? 0) + configuration.maximumPositions)
+    }
     tokenTypeEmbedding = try table(
       names.embeddings.tokenTypes, rows: configuration.tokenTypeCount)
     embeddingNorm = try norm(ifAny: names.embeddings.norm)
@@ -173,27 +194,42 @@ public struct ModelWeights: @unchecked Sendable {
     pooler = parts.hasPooler ? try outsideBlocks(.pooler) : nil
     poolerNorm = parts.hasPooler ? try norm(ifAny: names.pooler?.norm) : nil
     languageHead = nil
-    guard let head = parts.languageHead else { return }
+    guard let head = parts.languageHead, let headNames = names.languageHead else { return }
     func headBias() throws(Failure) -> Floats? {
-      guard let bias = names.languageHead.bias else { return nil }
+      guard let bias = headNames.bias else { return nil }
       return try floats(bias, [vocabulary[0]])
     }
     let product: any FrozenMatrix
-    if head == embedding, matrix(MatrixRows(tensor: head, first: 0)) == nil {
+    if head == embedding, let tokenEmbedding, matrix(MatrixRows(tensor: head, first: 0)) == nil {
       product = PlainMatrix(tokenEmbedding, inputs: vocabulary[1], outputs: vocabulary[0])
     } else {
       product = try weight(head, vocabulary)
     }
-    let hasTransform = names.languageHead.transform != nil
+    let hasTransform = headNames.transform != nil
     languageHead = LanguageHeadWeights(
       transform: hasTransform ? try outsideBlocks(.languageHeadTransform) : nil,
-      transformNorm: try norm(ifAny: names.languageHead.transformNorm),
+      transformNorm: try norm(ifAny: headNames.transformNorm),
       output: LinearWeights(
         weight: product, bias: try headBias(), inputs: vocabulary[1], outputs: vocabulary[0]))
   }
 }
 
 extension ModelWeights {
+  /// The embedding of images.
+  private static func imageEmbedding<Failure: Error>(
+    _ names: ModuleNames.ImageEmbeddings, _ shape: ImageShape, _ channels: Int,
+    floats: (_ name: String, _ shape: [Int]) throws(Failure) -> Floats
+  ) throws(Failure) -> ImageEmbeddingWeights {
+    let size = shape.patchSize
+    let weight = try floats(names.patches + ".weight", [channels, shape.channels, size, size])
+    let bias = try floats(names.patches + ".bias", [channels])
+    return ImageEmbeddingWeights(
+      patches: LinearWeights(
+        weight: PlainMatrix(weight, inputs: shape.patchValues, outputs: channels), bias: bias,
+        inputs: shape.patchValues, outputs: channels),
+      classToken: try floats(names.classToken, [1, 1, channels]))
+  }
+
   /// The weights of all blocks, in order.
   private static func blocks<Failure: Error>(
     _ configuration: ModelConfiguration,

@@ -52,7 +52,8 @@ public final class PretrainedModel: @unchecked Sendable {
 
   /// True if the language modelling head is the token embedding.
   public var tiesLanguageHead: Bool {
-    parts.languageHead == configuration.names.embeddings.tokens + ".weight"
+    guard let tokens = configuration.names.embeddings.tokens else { return false }
+    return parts.languageHead == tokens + ".weight"
   }
 
   /// A classification head as stored.

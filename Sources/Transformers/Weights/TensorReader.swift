@@ -181,7 +181,7 @@ struct TensorReader {
     }
     if hasPooler { append(configuration.module(of: .pooler), layer: 0) }
     if withLanguageHead, let output = languageHead.output {
-      if configuration.names.languageHead.transform != nil {
+      if configuration.names.languageHead?.transform != nil {
         append(configuration.module(of: .languageHeadTransform), layer: 0)
       }
       matrices.append(

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from reference_model import (  # noqa: E402
+    golden_inputs,
     in_double_precision,
     largest_relative_error,
     load_base,
@@ -31,8 +32,7 @@ def main():
         case = HERE / exported.name
         golden = load_file(case / "golden.safetensors")
         task = json.loads((case / "golden.json").read_text())["task"]
-        offsets = golden["offsets"].tolist()
-        sequences = [golden["tokens"][a:b] for a, b in zip(offsets, offsets[1:])]
+        sequences = golden_inputs(golden)
         errors = {}
         with torch.no_grad():
             for kind, model in (

@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from reference_model import (  # noqa: E402
     batch_loss,
+    golden_inputs,
     in_double_precision,
     load_base,
     sequence_logits,
@@ -47,6 +48,7 @@ CASES = [
     "qwen3_lm",
     "roberta_classification",
     "smollm3_lm",
+    "vit_classification",
 ]
 # transformers ties the two; the file has the first.
 ALIASES = {"cls.predictions.decoder.bias": "cls.predictions.bias"}
@@ -56,8 +58,7 @@ def make(name):
     directory = HERE / name
     golden = load_file(directory / "golden.safetensors")
     task = json.loads((directory / "golden.json").read_text())["task"]
-    offsets = golden["offsets"].tolist()
-    sequences = [golden["tokens"][a:b] for a, b in zip(offsets, offsets[1:])]
+    sequences = golden_inputs(golden)
     model = in_double_precision(load_base(directory, task))
     for parameter in model.parameters():
         parameter.requires_grad_(True)

@@ -54,6 +54,8 @@ from transformers import (
     SmolLM3Config,
     SmolLM3ForCausalLM,
     SmolLM3ForSequenceClassification,
+    ViTConfig,
+    ViTForImageClassification,
     XLMRobertaConfig,
     XLMRobertaForSequenceClassification,
 )
@@ -82,6 +84,7 @@ LLAMA_LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 # Those of the blocks: all-linear would take the head's dense layer too.
 ROBERTA_LINEARS = ["query", "key", "value", "attention.output.dense", "intermediate.dense",
                    "output.dense"]
+VIT_LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]
 
 
 @dataclass
@@ -108,8 +111,17 @@ class Case:
             return "pooler"
         if self.model is ModernBertForSequenceClassification:
             return {"cls": "first", "mean": "mean"}[self.config.classifier_pooling]
-        is_first = self.targets is ROBERTA_LINEARS or self.model is DistilBertForSequenceClassification
+        is_first = self.targets is ROBERTA_LINEARS or self.model in (
+            DistilBertForSequenceClassification, ViTForImageClassification)
         return "first" if is_first else "last"
+
+
+def vit(**changes):
+    values = dict(
+        hidden_size=24, intermediate_size=52, num_hidden_layers=2, num_attention_heads=3,
+        image_size=12, patch_size=4, num_channels=1,
+    )
+    return ViTConfig(**{**values, **changes})
 
 
 def llama(**changes):
@@ -455,6 +467,25 @@ CASES = {
                          classifier_pooling="mean", pad_token_id=0, num_labels=4),
         targets=["Wqkv", "Wo"],
     ),
+    "vit_classification": Case(
+        "ViT on grey images of 12 x 12 pixels, LoRA on every linear layer of the blocks",
+        ViTForImageClassification,
+        vit(num_labels=6),
+        targets=VIT_LINEARS,
+        lora=dict(modules_to_save=["classifier"]),
+        lengths=[10] * 3,
+        merged=True,
+    ),
+    "vit_multi_label": Case(
+        "ViT on images of three channels, no biases of query, key and value, LoRA on query and value",
+        ViTForImageClassification,
+        vit(num_labels=5, num_channels=3, image_size=10, patch_size=5, qkv_bias=False,
+            problem_type="multi_label_classification"),
+        task="multi_label_classification",
+        targets=["q_proj", "v_proj"],
+        lora=dict(modules_to_save=["classifier"]),
+        lengths=[5] * 3,
+    ),
     "bert_multi_label": Case(
         "BERT with the pooler, seven labels of which a sequence may have any",
         BertForSequenceClassification,
@@ -528,6 +559,8 @@ def save_adapter(case: Case, directory: Path, rng):
 
 def padded_logits(model, sequences, task):
     """All sequences as one batch, padded on the right with the pad token, which no sequence contains."""
+    if sequences[0].dim() == 3:
+        return model(pixel_values=torch.stack(sequences).to(model.dtype)).logits
     pad = model.config.pad_token_id
     tokens = torch.nn.utils.rnn.pad_sequence(
         [s.long() for s in sequences], batch_first=True, padding_value=pad
@@ -547,6 +580,17 @@ def logits_loss_gradients(model, sequences, labels, task):
     return logits.detach(), loss.detach(), gradients
 
 
+def inputs(case: Case, rng):
+    """Sequences of random tokens, or random images."""
+    config = case.config
+    if isinstance(config, ViTConfig):
+        shape = (config.num_channels, config.image_size, config.image_size)
+        return [torch.randn(shape, generator=rng) for _ in case.lengths]
+    first = config.pad_token_id + 1
+    return [torch.randint(first, config.vocab_size, (n,), generator=rng, dtype=torch.int32)
+            for n in case.lengths]
+
+
 def make(name: str, case: Case):
     directory = HERE / name
     shutil.rmtree(directory, ignore_errors=True)
@@ -555,10 +599,7 @@ def make(name: str, case: Case):
     save_base(case, directory, rng)
     save_adapter(case, directory, rng)
 
-    vocabulary = case.config.vocab_size
-    first = case.config.pad_token_id + 1
-    sequences = [torch.randint(first, vocabulary, (n,), generator=rng, dtype=torch.int32)
-                 for n in case.lengths]
+    sequences = inputs(case, rng)
     labels = None
     if case.task == "classification":
         labels = torch.randint(0, case.config.num_labels, (len(sequences),), generator=rng,
@@ -585,8 +626,12 @@ def make(name: str, case: Case):
     assert not zero, (name, zero)
 
     tensors = {
-        "tokens": torch.cat(sequences),
-        "offsets": torch.tensor([0, *case.lengths]).cumsum(0),
+        **(
+            {"pixel_values": torch.stack(sequences)}
+            if sequences[0].dim() == 3
+            else {"tokens": torch.cat(sequences),
+                  "offsets": torch.tensor([0, *case.lengths]).cumsum(0)}
+        ),
         "logits": logits.float(),
         "loss": loss.float().reshape(1),
         **{f"gradient.{n}": g.float().contiguous() for n, g in gradients.items()},

@@ -12,7 +12,7 @@ FAMILIES = {
     "bert": "BERT, MiniLM", "distilbert": "DistilBERT", "gemma3": "Gemma 3 (text)", "gpt2": "GPT-2",
     "llama": "Llama, SmolLM2", "mistral": "Mistral", "modernbert": "ModernBERT", "olmo2": "OLMo 2",
     "phi3": "Phi-3, Phi-4-mini", "qwen2": "Qwen 2", "qwen3": "Qwen 3", "roberta": "RoBERTa",
-    "smollm3": "SmolLM3", "xlm_roberta": "XLM-R",
+    "smollm3": "SmolLM3", "vit": "ViT", "xlm_roberta": "XLM-R",
 }
 COLUMNS = ["logits", "loss", "gradients", "all gradients"]
 
