@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from . import assets, chat_file, choice_file, corpora, mathematics, models, show, text_file
+from . import assets, chat_file, choice_file, conversation, corpora, mathematics, models, show, text_file
 from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors, shown
 from .home import check_name
+from .row_file import stem_of
 from .tokenizer_directory import TokenizerDirectory
 
 
@@ -105,11 +106,15 @@ def parser() -> argparse.ArgumentParser:
     def own_file(name: str, help: str) -> argparse.ArgumentParser:
         added = tokenized(name, help)
         added.add_argument(
-            "--file", type=Path, required=True, help="training examples, or all of them"
+            "--file",
+            type=Path,
+            nargs="+",
+            required=True,
+            help=".jsonl, .json, .csv, .tsv (also .gz) or .parquet: training examples, or all",
         )
         added.add_argument("--client", metavar="COLUMN", help="column with the natural owner")
-        added.add_argument("--test-file", type=Path, help="test examples (default: a seeded split)")
-        added.add_argument("--validation-file", type=Path, help="validation examples")
+        added.add_argument("--test-file", type=Path, nargs="+", help="test examples (default: split)")
+        added.add_argument("--validation-file", type=Path, nargs="+", help="validation examples")
         added.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
         added.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
         added.add_argument("--seed", type=int, default=0, help="of the splits")
@@ -120,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
         )
         return added
 
-    text = own_file("text", "your own .jsonl, .csv or .tsv")
+    text = own_file("text", "your own table of texts")
     text.add_argument("--text", required=True, metavar="COLUMN", help="column with the text")
     text.add_argument("--label", metavar="COLUMN", help="column with the class")
     text.add_argument("--labels", metavar="COLUMN", help="column with any number of classes: a|b")
@@ -128,9 +133,15 @@ def parser() -> argparse.ArgumentParser:
     text.add_argument(
         "--chunks", action="store_true", help="cut long texts into examples instead of truncating"
     )
-    chat = own_file("chat", "your own prompts and answers, for instruction tuning")
-    chat.add_argument("--prompt", required=True, metavar="COLUMN", help="column with the prompt")
-    chat.add_argument("--answer", required=True, metavar="COLUMN", help="column with the answer")
+    chat = own_file("chat", "your own prompts and answers, or conversations, for instruction tuning")
+    chat.add_argument("--prompt", metavar="COLUMN", help="column with the prompt")
+    chat.add_argument("--answer", metavar="COLUMN", help="column with the answer")
+    chat.add_argument(
+        "--messages",
+        metavar="COLUMN",
+        help="column with lists of {role, content} or {from, value} (default messages, or"
+        " conversations, where no --prompt is given)",
+    )
     chat.add_argument("--system", metavar="COLUMN", help="column with the system prompt")
     choices = own_file("choices", "your own questions with several answers, for multiple choice")
     choices.add_argument("--question", required=True, metavar="COLUMN", help="the question")
@@ -205,8 +216,20 @@ def run(arguments: argparse.Namespace) -> None:
         prepare_own(arguments, common)
 
 
+def chat_columns(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """The columns of `chat` by what they are for."""
+    prompt, answer = arguments.prompt, arguments.answer
+    if bool(prompt) != bool(answer) or (prompt and arguments.messages):
+        raise PrepareError(
+            "give --prompt and --answer, or --messages: an example is a pair, or a conversation",
+            USAGE,
+        )
+    messages = None if prompt else arguments.messages or conversation.DEFAULT
+    return {"text": prompt, "answer": answer, "messages": messages, "system": arguments.system}
+
+
 def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
-    """The commands `text` and `chat`."""
+    """The commands `text`, `chat` and `choices`."""
     files = {"train": arguments.file}
     fractions = {}
     for split in ("test", "validation"):
@@ -230,7 +253,7 @@ def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
         raise PrepareError("give --label or --labels; an example has one class or a set", USAGE)
     columns = {purpose: options.get(purpose) for purpose in ("text", "label", "labels", "score", "client")}
     if arguments.command == "chat":
-        columns.update(text=arguments.prompt, answer=arguments.answer, system=arguments.system)
+        columns.update(chat_columns(arguments))
     if arguments.command == "choices":
         columns.update(
             text=arguments.question, labels=arguments.choices, answer=arguments.answer
@@ -238,7 +261,7 @@ def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
     common = {
         "files": files,
         "columns": {purpose: column for purpose, column in columns.items() if column},
-        "name": arguments.name or f"{shown(arguments.file.stem)}.{common['tokenizer'].name}",
+        "name": arguments.name or f"{shown(stem_of(arguments.file[0]))}.{common['tokenizer'].name}",
         "fractions": fractions,
         "seed": arguments.seed,
         "by_client": arguments.split_clients,

@@ -98,8 +98,8 @@ def publish(
                 return final
             say(f"{name}: made anew ({reason})")
         partial = _partial(final)
-        partial.mkdir()
         try:
+            partial.mkdir()
             facts = make(partial)
             size = _write_manifest(partial, name, request, facts)
             _move_into_place(partial, final)

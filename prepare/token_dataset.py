@@ -21,6 +21,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from . import safetensors_file
+from .chat_template import Piece
+from .conversation import Conversation
 from .errors import PrepareError
 from .home import say
 from .names import all_names, say_clients, say_labels
@@ -47,6 +49,8 @@ class Corpus:
     systems: dict[str, list[str]] | None = None
     label_sets: dict[str, list[list[str]]] | None = None
     scores: dict[str, list[float]] | None = None
+    messages: dict[str, list[Conversation]] | None = None
+    pieces: dict[str, list[list[Piece]]] | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -60,6 +64,8 @@ class Corpus:
             self.systems,
             self.label_sets,
             self.scores,
+            self.messages,
+            self.pieces,
         )
         return [column for column in found if column is not None]
 
@@ -181,11 +187,11 @@ def write(
     counts: dict[str, Any] = {}
     for split in SPLITS:
         if split in corpus.texts:
-            if corpus.answers is None:
+            if corpus.pieces is None:
                 examples = Examples.of(engine, tokenizer.path, corpus.texts[split], chunks)
             else:
-                pairs = list(zip(corpus.texts[split], corpus.answers[split]))
-                examples = Examples.of_answers(engine, tokenizer.path, pairs, length)
+                pieces = corpus.pieces[split]
+                examples = Examples.of_pieces(engine, tokenizer.path, pieces, length)
             if not examples.rows:
                 raise PrepareError(f"{corpus.source}: split {split} has no text in it")
             empty = dropped.get(split, 0) + examples.empty
@@ -266,37 +272,43 @@ class Examples:
     too_long: int = 0
 
     @classmethod
-    def of_answers(
-        cls, engine: Tokenizer, path: Path, pairs: list[tuple[str, str]], length: int | None
+    def of_pieces(
+        cls, engine: Tokenizer, path: Path, rows: list[list[Piece]], length: int | None
     ) -> Examples:
-        """The examples of prompts and answers, without special tokens but those in the texts.
+        """The examples of texts in pieces, without special tokens but those in the texts.
 
-        A prompt has the tokens that it has alone, as a model gets it that is to answer. What is longer
-        than `length` is left out: a cut answer would teach to stop.
+        The pieces before an answer have the tokens that they have alone, as a model gets them that is
+        to answer. What is longer than `length` is left out: a cut answer would teach to stop.
         """
         engine.no_truncation()
         made = cls([], [], 0, 0, marks=[])
-        for start in range(0, len(pairs), BATCH):
-            part = pairs[start : start + BATCH]
 
-            def encode(texts: list[str]) -> list[list[int]]:
-                with library_errors(path):
-                    found = engine.encode_batch(texts, add_special_tokens=False)
-                return [encoding.ids for encoding in found]
+        def encode(texts: list[str]) -> list[list[int]]:
+            with library_errors(path):
+                found = engine.encode_batch(texts, add_special_tokens=False)
+            return [encoding.ids for encoding in found]
 
-            prompts = encode([prompt for prompt, _ in part])
-            wholes = encode([prompt + answer for prompt, answer in part])
-            answers = encode([answer for _, answer in part])
-            for number, (prompt, whole, answer) in enumerate(zip(prompts, wholes, answers)):
-                if whole[: len(prompt)] == prompt:
-                    answer = whole[len(prompt) :]
-                if not answer or not prompt:
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            tokens: list[list[int]] = [[] for _ in part]
+            marks: list[list[int]] = [[] for _ in part]
+            for turn in range(max(map(len, part))):
+                numbers = [number for number, row in enumerate(part) if turn < len(row)]
+                texts = ["".join(piece.text for piece in part[n][: turn + 1]) for n in numbers]
+                alone = encode([part[number][turn].text for number in numbers])
+                for number, whole, new in zip(numbers, encode(texts), alone):
+                    if whole[: len(tokens[number])] == tokens[number]:
+                        new = whole[len(tokens[number]) :]
+                    tokens[number] += new
+                    marks[number] += [int(part[number][turn].is_answer)] * len(new)
+            for number, (ids, counted) in enumerate(zip(tokens, marks)):
+                if not any(counted) or counted[0]:
                     made.empty += 1
-                elif length is not None and len(prompt) + len(answer) > length:
+                elif length is not None and len(ids) > length:
                     made.too_long += 1
                 else:
-                    made.rows.append(prompt + answer)
-                    made.marks.append([0] * len(prompt) + [1] * len(answer))
+                    made.rows.append(ids)
+                    made.marks.append(counted)
                     made.origin.append(start + number)
         return made
 
