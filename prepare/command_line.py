@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
-from . import assets, chat_file, choice_file, conversation, corpora, mathematics, models, show, text_file
+from . import (
+    assets,
+    chat_file,
+    choice_file,
+    conversation,
+    corpora,
+    image_command,
+    mathematics,
+    models,
+    show,
+    text_file,
+)
 from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors, shown
 from .home import check_name
 from .row_file import stem_of
@@ -34,6 +46,34 @@ def natural(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
     return value
+
+
+def add_splits(added: argparse.ArgumentParser) -> None:
+    """The options of splits that are cut off train, where they are not there."""
+    added.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
+    added.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
+    added.add_argument("--seed", type=int, default=0, help="of the splits")
+    added.add_argument(
+        "--split-clients",
+        action="store_true",
+        help="split off whole clients, so that a test client is in no other split",
+    )
+
+
+def fractions_of(arguments: argparse.Namespace, there: Collection[str]) -> dict[str, float]:
+    """The shares of train that become splits, of those that are not there."""
+    found = {
+        split: getattr(arguments, split) for split in ("test", "validation") if split not in there
+    }
+    if sum(found.values()) >= 1:
+        raise PrepareError(
+            "--test and --validation leave nothing to train on; their sum has to be below 1", USAGE
+        )
+    if found.get("test") == 0:
+        raise PrepareError(
+            "--test 0: a data set needs a test split; give a fraction, or the test examples", USAGE
+        )
+    return found
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -103,6 +143,8 @@ def parser() -> argparse.ArgumentParser:
     problems.add_argument("--level", choices=mathematics.LEVELS, default="easy")
     problems.add_argument("--seed", type=int, default=0, help="of the questions")
 
+    image_command.add(command, add_splits, natural, fraction)
+
     def own_file(name: str, help: str) -> argparse.ArgumentParser:
         added = tokenized(name, help)
         added.add_argument(
@@ -115,14 +157,7 @@ def parser() -> argparse.ArgumentParser:
         added.add_argument("--client", metavar="COLUMN", help="column with the natural owner")
         added.add_argument("--test-file", type=Path, nargs="+", help="test examples (default: split)")
         added.add_argument("--validation-file", type=Path, nargs="+", help="validation examples")
-        added.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
-        added.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
-        added.add_argument("--seed", type=int, default=0, help="of the splits")
-        added.add_argument(
-            "--split-clients",
-            action="store_true",
-            help="split off whole clients, so that a test client is in no other split",
-        )
+        add_splits(added)
         return added
 
     text = own_file("text", "your own table of texts")
@@ -161,11 +196,12 @@ def parser() -> argparse.ArgumentParser:
             default="model",
             help="the model's chat template, or the prompt and then the answer (default model)",
         )
-    shown_set = commands.add_parser("show", help="some examples of a token data set as text")
+    shown_set = commands.add_parser("show", help="some examples of a data set")
     shown_set.add_argument("corpus", metavar="CORPUS", help="name, or a directory (with a /)")
     shown_set.add_argument("--examples", type=natural, default=3, help="how many (default 3)")
     shown_set.add_argument("--split", default="train", help="train, validation or test")
     shown_set.add_argument("--tokenizer", help="model, if it is not known by its name")
+    shown_set.add_argument("--pictures", type=Path, metavar="DIR", help="write images there as PNG")
     assets = commands.add_parser(
         "assets", help="models and corpora by name: minilm-l6, 20newsgroups.minilm-l6"
     )
@@ -179,7 +215,13 @@ def run(arguments: argparse.Namespace) -> None:
         assets.prepare(arguments.names)
         return
     if arguments.command == "show":
-        show.show(arguments.corpus, arguments.split, arguments.examples, arguments.tokenizer)
+        show.show(
+            arguments.corpus,
+            arguments.split,
+            arguments.examples,
+            arguments.tokenizer,
+            arguments.pictures,
+        )
         return
     if arguments.command in models.MODELS:
         models.MODELS[arguments.command](arguments.replace)
@@ -188,6 +230,9 @@ def run(arguments: argparse.Namespace) -> None:
         check_name(arguments.name)
         if arguments.name in models.MODELS:
             raise PrepareError(f"--name {arguments.name} is a model's name; choose another", USAGE)
+    if arguments.command in image_command.NAMES:
+        image_command.run(arguments, lambda there: fractions_of(arguments, there))
+        return
     tokenizer = TokenizerDirectory.find(arguments.tokenizer)
     common = {"tokenizer": tokenizer, "length": arguments.length, "replace": arguments.replace}
     if arguments.command in corpora.CLASSIFIED:
@@ -231,21 +276,11 @@ def chat_columns(arguments: argparse.Namespace) -> dict[str, str | None]:
 def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
     """The commands `text`, `chat` and `choices`."""
     files = {"train": arguments.file}
-    fractions = {}
     for split in ("test", "validation"):
         given = getattr(arguments, f"{split}_file")
         if given is not None:
             files[split] = given
-        else:
-            fractions[split] = getattr(arguments, split)
-    if sum(fractions.values()) >= 1:
-        raise PrepareError(
-            "--test and --validation leave nothing to train on; their sum has to be below 1", USAGE
-        )
-    if fractions.get("test") == 0:
-        raise PrepareError(
-            "--test 0: a token data set needs a test split; give a fraction, or --test-file", USAGE
-        )
+    fractions = fractions_of(arguments, files)
     if arguments.split_clients and not arguments.client:
         raise PrepareError("--split-clients needs --client, the column with the owner", USAGE)
     options = vars(arguments)

@@ -50,7 +50,8 @@ def publish_own(
 
 def fold_names(corpus: Corpus) -> None:
     """Writes 1.0 as 1 in labels and clients that are whole numbers, and says so."""
-    for purpose, column in (("labels", corpus.labels), ("clients", corpus.clients)):
+    labels = None if corpus.class_names else corpus.labels
+    for purpose, column in (("labels", labels), ("clients", corpus.clients)):
         changed = names.fold_whole_numbers(column) if column else []
         if changed:
             say(f"  {purpose} {names.listed(changed, 4)} are read as whole numbers")

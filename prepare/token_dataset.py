@@ -26,6 +26,7 @@ from .conversation import Conversation
 from .errors import PrepareError
 from .home import say
 from .names import all_names, say_clients, say_labels
+from .picture import Picture
 from .tokenizer_directory import TokenizerDirectory, library_errors
 from .tokenizer_settings import unknown_fields
 
@@ -38,7 +39,9 @@ class Corpus:
     """Texts by split, with the class, the owner, the answer and the system prompt of each where they
     are known.
 
-    All splits have labels or none has; a split beside train may lack clients.
+    All splits have labels or none has; a split beside train may lack clients. `class_names` are the
+    classes in their order, if that is not the order of their names. The texts of pictures are where
+    they come from.
     """
 
     source: str
@@ -50,6 +53,8 @@ class Corpus:
     label_sets: dict[str, list[list[str]]] | None = None
     scores: dict[str, list[float]] | None = None
     messages: dict[str, list[Conversation]] | None = None
+    pictures: dict[str, list[Picture]] | None = None
+    class_names: list[str] | None = None
     pieces: dict[str, list[list[Piece]]] | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
 
@@ -65,6 +70,7 @@ class Corpus:
             self.label_sets,
             self.scores,
             self.messages,
+            self.pictures,
             self.pieces,
         )
         return [column for column in found if column is not None]
@@ -238,13 +244,7 @@ def _tensors(
     }
     if examples.marks is not None:
         tensors["loss"] = np.concatenate([np.array(row, dtype="uint8") for row in examples.marks])
-    for purpose, column in (("label", corpus.labels), ("client", corpus.clients)):
-        if column is not None and split in column:
-            known = all_names(column)
-            number = {name: index for index, name in enumerate(known)}
-            values = [number[column[split][index]] for index in examples.origin]
-            tensors[f"{purpose}s"] = np.array(values, dtype=np.int32)
-            metadata[f"{purpose}_names"] = json.dumps(known, ensure_ascii=False)
+    tensors.update(name_tensors(corpus, split, examples.origin, metadata))
     if corpus.label_sets is not None:
         known = sorted({name for rows in corpus.label_sets.values() for row in rows for name in row})
         rows = [corpus.label_sets[split][index] for index in examples.origin]
@@ -256,6 +256,27 @@ def _tensors(
         scores = [corpus.scores[split][index] for index in examples.origin]
         tensors["scores"] = np.array(scores, dtype="float32")
     return {name: safetensors_file.Tensor.of(array) for name, array in tensors.items()}
+
+
+def name_tensors(
+    corpus: Corpus, split: str, origin: Iterable[int], metadata: dict[str, str]
+) -> dict[str, np.ndarray]:
+    """The numbers of classes and clients of one split; puts their names into the metadata.
+
+    `origin` has the row of the corpus that each example comes from.
+    """
+    rows, tensors = list(origin), {}
+    for purpose, column, order in (
+        ("label", corpus.labels, corpus.class_names),
+        ("client", corpus.clients, None),
+    ):
+        if column is not None and split in column:
+            known = order or all_names(column)
+            number = {name: index for index, name in enumerate(known)}
+            values = [number[column[split][index]] for index in rows]
+            tensors[f"{purpose}s"] = np.array(values, dtype=np.int32)
+            metadata[f"{purpose}_names"] = json.dumps(known, ensure_ascii=False)
+    return tensors
 
 
 @dataclass
