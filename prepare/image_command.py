@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,13 @@ from typing import Any
 from . import array_file, fashion_mnist, image_preparation, picture_folder
 from .errors import USAGE, PrepareError, shown
 from .image_preparation import Preparation
+from .options import add_splits, fraction, fractions_of, natural, numbers
 
 NAMES = ("images", "arrays", "fashion-mnist")
 
 
-def numbers(text: str) -> list[float]:
-    """Numbers with commas between them."""
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or not all(map(math.isfinite, found)):
-        raise argparse.ArgumentTypeError(f"{text} is no number, or three with commas between them")
-    return found
-
-
-def add(
-    command: Callable[[str, str], argparse.ArgumentParser],
-    add_splits: Callable[[argparse.ArgumentParser], None],
-    natural: Callable[[str], int],
-    fraction: Callable[[str], float],
-) -> None:
-    """Adds the commands. `add_splits` adds the options of splits that are cut off train."""
+def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Adds the commands; `command` adds one by its name and help."""
 
     def of_images(name: str, text: str) -> argparse.ArgumentParser:
         added = command(name, text)
@@ -88,10 +72,8 @@ def add(
     clothes.add_argument("--seed", type=int, default=0, help="of the validation split")
 
 
-def run(arguments: argparse.Namespace, fractions: Callable[[Any], dict[str, float]]) -> None:
-    """Does what a command of `NAMES` asks for; `fractions` says which share goes to which split,
-    of the splits that are not there.
-    """
+def run(arguments: argparse.Namespace) -> None:
+    """Does what a command of `NAMES` asks for."""
 
     def preparation(channels: int) -> Preparation:
         return image_preparation.of_options(
@@ -130,7 +112,7 @@ def run(arguments: argparse.Namespace, fractions: Callable[[Any], dict[str, floa
             folders,
             arguments.client_folders,
             preparation(3),
-            fractions=fractions(folders),
+            fractions=fractions_of(arguments, folders),
             by_client=arguments.split_clients,
             **options(shown(arguments.folder.absolute().name)),
         )
@@ -147,7 +129,7 @@ def run(arguments: argparse.Namespace, fractions: Callable[[Any], dict[str, floa
         names,
         arrays,
         preparation(arrays["train"].channels),
-        fractions=fractions(arrays),
+        fractions=fractions_of(arguments, arrays),
         by_client=arguments.split_clients,
         **options(shown(arguments.files[0].stem)),
     )
