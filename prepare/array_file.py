@@ -21,17 +21,27 @@ from .token_dataset import Corpus
 
 KEYS = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels")),
-    "validation": (("x_val", "y_val"), ("val_images", "val_labels"), ("validation_images", "validation_labels")),
+    "validation": (
+        ("x_val", "y_val"),
+        ("val_images", "val_labels"),
+        ("validation_images", "validation_labels"),
+    ),
     "test": (("x_test", "y_test"), ("test_images", "test_labels")),
 }
 """Names of arrays in a .npz, as Keras, MedMNIST and we have them."""
-CLIENTS = {"train": ("clients", "train_clients"), "validation": ("val_clients", "validation_clients"), "test": ("test_clients",)}
+CLIENTS = {
+    "train": ("clients", "train_clients"),
+    "validation": ("val_clients", "validation_clients"),
+    "test": ("test_clients",),
+}
 
 
 class Arrays:
     """Images, labels and, where there are any, clients of one split."""
 
-    def __init__(self, where: str, images: np.ndarray, labels: np.ndarray, clients: np.ndarray | None):
+    def __init__(
+        self, where: str, images: np.ndarray, labels: np.ndarray, clients: np.ndarray | None
+    ):
         self.where = where
         self.images = self._checked(images)
         self.labels = self._names(labels, "labels")
@@ -58,7 +68,7 @@ class Arrays:
             images = images[..., 0]
         if images.dtype != np.uint8:
             raise PrepareError(
-                f"{self.where}: images are {images.dtype}, not uint8; save them with values 0 to 255"
+                f"{self.where}: images are {images.dtype}, not uint8; save values 0 to 255"
             )
         if images.ndim == 4 and images.shape[3] != 3 and shape[1] in (1, 3):
             raise PrepareError(
@@ -115,15 +125,17 @@ def splits_of(paths: dict[str, list[Path]]) -> dict[str, Arrays]:
         loaded = [load(path) for path in files]
         if len(files) == 1 and isinstance(loaded[0], dict):
             if split != "train":
-                raise PrepareError("a .npz has all splits; name the arrays of the others in it", USAGE)
+                raise PrepareError(
+                    "a .npz has all splits; name the arrays of the others in it", USAGE
+                )
             found.update(_named(shown(files[0]), loaded[0]))
         elif len(files) in (2, 3) and not any(isinstance(array, dict) for array in loaded):
             clients = loaded[2] if len(files) == 3 else None
             found[split] = Arrays(shown(files[0]), loaded[0], loaded[1], clients)
         else:
             raise PrepareError(
-                "give one .npz, or a .npy of images, one of labels and, if there are clients, one of"
-                " them",
+                "give one .npz, or a .npy of images, one of labels and, if there are clients, one"
+                " of them",
                 USAGE,
             )
     return found

@@ -66,8 +66,9 @@ def template_request(template: ChatTemplate) -> dict[str, str]:
 def prepare(
     tokenizer: TokenizerDirectory, length: int | None, is_plain: bool, **options: Any
 ) -> Path:
-    """NAME: `columns` has `text` (the prompt) and `answer`, or `messages`; `system` and `client` may
-    be there.
+    """NAME: `columns` has `text` (the prompt) and `answer`, or `messages`.
+
+    There may be `system` and `client`.
     """
     tokenizer.load(length)
     template = ChatTemplate(tokenizer, is_plain)

@@ -100,11 +100,12 @@ class ChatTemplate:
             raise self._refused(error) from error
 
     def pieces(self, messages: Conversation) -> list[Piece]:
-        """The text of a conversation in pieces: what comes before an answer, and the answer, in turn.
+        """The text of a conversation in pieces: in turn the text before an answer, and the answer.
 
-        An answer is what the template renders with it, beyond what it renders for a model that is to
-        give it: up to the token that ends it. The last answer gets that token where the template
-        writes none. Raises PrepareError where a later message changes what is before it.
+        The template renders the messages before an answer for a model that is to give it, and then
+        those with the answer. The difference, up to the token that ends it, is the answer. The last
+        answer gets that token if the template writes none. Raises PrepareError if a later message
+        changes the text before it.
         """
         made: list[Piece] = []
         done, end = "", self.tokens["eos_token"]

@@ -1,4 +1,4 @@
-"""Conversations of several turns: lists of {role, content}, or of {from, value} as ShareGPT has them."""
+"""Conversations of several turns: lists of {role, content}, or of {from, value} (ShareGPT)."""
 
 from __future__ import annotations
 

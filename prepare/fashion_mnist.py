@@ -40,12 +40,13 @@ CLASSES = [
     "Bag",
     "Ankle boot",
 ]
-FILES = {
-    "train-images-idx3-ubyte.gz": "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
-    "train-labels-idx1-ubyte.gz": "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
-    "t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
-    "t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
+DIGESTS = {
+    "train-images-idx3": "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+    "train-labels-idx1": "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+    "t10k-images-idx3": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+    "t10k-labels-idx1": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
 }
+FILES = {f"{name}-ubyte.gz": digest for name, digest in DIGESTS.items()}
 PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -157,5 +158,10 @@ def prepare(preparation: Preparation, validation: float, **options: Any) -> Path
     request = {"source": list(FILES.values())}
     fractions = {"validation": validation}
     return publish_images(
-        lambda: read(folder()), preparation, request, fractions=fractions, by_client=False, **options
+        lambda: read(folder()),
+        preparation,
+        request,
+        fractions=fractions,
+        by_client=False,
+        **options,
     )

@@ -21,8 +21,8 @@ from typing import Any
 
 import requests
 
-# No reports on the use of the library, no bars in log files, and plain downloads: the other way needs
-# a library of its own. The library reads these when it is imported.
+# No reports on the use of the library, no progress bars in log files, and plain downloads (Xet
+# needs another package). The library reads these when it is imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 if not sys.stderr.isatty():
@@ -127,7 +127,9 @@ def resolve(name: str, kind: str, revision: str | None) -> Repository:
 
 def _list_of(name: str, kind: str, commit: str) -> Path:
     """The file with what is known of a commit."""
-    return home() / "downloads" / "hub" / f"{repo_folder_name(repo_id=name, repo_type=kind)}--{commit}"
+    return (
+        home() / "downloads" / "hub" / f"{repo_folder_name(repo_id=name, repo_type=kind)}--{commit}"
+    )
 
 
 def _remember(repository: Repository) -> None:
@@ -162,7 +164,9 @@ def _cached(name: str, kind: str, revision: str, cause: str) -> Repository:
     if known is None:
         if not is_there(folder):
             raise _offline(name, kind, cause)
-        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        names = sorted(
+            str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+        )
         known = Repository(name, kind, commit, commit, tuple(names), "as its card says")
     say(f"{name}: {cause}; commit {commit[:12]} in {shown(constants.HF_HUB_CACHE)} is taken")
     return known

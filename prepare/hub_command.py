@@ -22,7 +22,9 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Adds the command; `command` adds one by its name and help."""
     added = command("hub", "a model or a data set of the Hugging Face Hub")
     added.add_argument("repository", metavar="OWNER/NAME", help="as the hub has it")
-    added.add_argument("--revision", help="branch, tag or commit (default: main when first prepared)")
+    added.add_argument(
+        "--revision", help="branch, tag or commit (default: main when first prepared)"
+    )
     added.add_argument(
         "--kind",
         choices=("model", "dataset"),

@@ -179,7 +179,7 @@ def prepare(arguments: argparse.Namespace, tokenizer: TokenizerDirectory) -> Non
 
 
 def say_columns(arguments: argparse.Namespace) -> None:
-    """Raises PrepareError with the splits and the columns, for a data set whose columns are not named."""
+    """Raises PrepareError with the splits and the columns, for a user who named no columns."""
     repository, splits = found_splits(arguments, arguments.revision)
     first = repository.fetch(splits["train"][:1])[splits["train"][0]]
     row = next(iter(RowFile(first, ()).rows()), (0, {}))[1]

@@ -25,7 +25,10 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
         )
         added.add_argument("--name", help="name of the result (default SOURCE or SOURCE.MODEL)")
         added.add_argument(
-            "--size", type=natural, metavar="N", help="resize to N x N (default: as the model has it)"
+            "--size",
+            type=natural,
+            metavar="N",
+            help="resize to N x N (default: as the model has it)",
         )
         added.add_argument("--grey", action="store_true", help="one channel instead of three")
         for what, of in (("mean", "mean"), ("std", "standard deviation")):
@@ -66,9 +69,7 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     add_splits(arrays)
 
     clothes = of_images("fashion-mnist", "Fashion-MNIST, classification of images")
-    clothes.add_argument(
-        "--validation", type=fraction, default=0.1, help="of train (default 0.1)"
-    )
+    clothes.add_argument("--validation", type=fraction, default=0.1, help="of train (default 0.1)")
     clothes.add_argument("--seed", type=int, default=0, help="of the validation split")
 
 
@@ -100,7 +101,9 @@ def run(arguments: argparse.Namespace) -> None:
         )
         return
     given = {
-        split: getattr(arguments, f"{split}_{'folder' if arguments.command == 'images' else 'files'}")
+        split: getattr(
+            arguments, f"{split}_{'folder' if arguments.command == 'images' else 'files'}"
+        )
         for split in ("test", "validation")
     }
     given = {split: value for split, value in given.items() if value is not None}

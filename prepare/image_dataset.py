@@ -1,9 +1,9 @@
 """A corpus of pictures turned into an image data set: one safetensors file per split.
 
 Tensors: `images` (U8, examples by height by width by channels, all of one size), `labels` (I32),
-and where the corpus has them `clients` (I32, the natural owner). Metadata, all strings: `image_mean`
-and `image_std` (JSON lists, of the channels), `normalization` (where these come from), `label_names`
-and `client_names` (JSON lists), `source` and `split`. A model gets
+and where the corpus has them `clients` (I32, the natural owner). Metadata, all strings:
+`image_mean` and `image_std` (JSON lists, of the channels), `normalization` (where these come from),
+`label_names` and `client_names` (JSON lists), `source` and `split`. A model gets
 (value / 255 - image_mean) / image_std.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,7 @@ def mean_and_std(images: Iterator[np.ndarray], channels: int) -> tuple[list[floa
     return [round(value, 6) for value in means], [round(v**0.5, 6) or 1.0 for v in variances]
 
 
-def write(
-    corpus: Corpus, preparation: Preparation, folder: Path
-) -> dict[str, Any]:
+def write(corpus: Corpus, preparation: Preparation, folder: Path) -> dict[str, Any]:
     """Writes SPLIT.safetensors for every split; returns the counts that the manifest keeps."""
     pictures = corpus.pictures
     first = pictures["train"][0]
@@ -106,7 +105,7 @@ def write(
         shape = (count, size[1], size[0], preparation.channels)
         columns = token_dataset.name_tensors(corpus, split, range(count), metadata)
         tensors = {name: safetensors_file.Tensor.of(array) for name, array in columns.items()}
-        tensors["images"] = safetensors_file.Tensor("uint8", shape, lambda: images(split))
+        tensors["images"] = safetensors_file.Tensor("uint8", shape, partial(images, split))
         safetensors_file.write(folder / f"{split}.safetensors", tensors, metadata)
         counts[split] = {"examples": count}
         channels = "grey" if preparation.channels == 1 else "RGB"

@@ -1,8 +1,8 @@
-"""How a picture becomes an image of a corpus: colours, size, and the mean and deviation of channels.
+"""How a picture becomes an image of a corpus: colours, size, mean and deviation of the channels.
 
 A model directory tells it by preprocessor_config.json, as transformers' image processors read it,
-and by image_size and num_channels of config.json. The simulator computes (value / 255 - mean) / std;
-another rescale_factor is folded into mean and std.
+and by image_size and num_channels of config.json. The simulator computes
+(value / 255 - mean) / std; another rescale_factor is folded into mean and std.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Preparation:
     """What is done to every picture.
 
     `size` is the edge of an image, or None for the size that pictures have. A picture is resized to
-    `resized` x `resized` pixels, or, with `keeps_shape`, so that its shorter edge has `resized`; then
-    the middle is cut out. `mean` and `std` are of the channels, or None for those of train.
+    `resized` x `resized` pixels, or, with `keeps_shape`, so that its shorter edge has `resized`.
+    Then the middle is cut out. `mean` and `std` are of the channels, or None for those of train.
     """
 
     channels: int
@@ -91,7 +91,9 @@ def of_options(
     settings = read_json(folder / FILE) if folder is not None else {}
     channels = 1 if is_grey else _number(folder, config, "num_channels") or own_channels
     if channels not in (1, 3):
-        raise PrepareError(f"{shown(folder)}/config.json: num_channels {channels}; 1 or 3 are known")
+        raise PrepareError(
+            f"{shown(folder)}/config.json: num_channels {channels}; 1 or 3 are known"
+        )
     made = Preparation(channels)
     if settings:
         made = _as_processor(made, folder, settings)
@@ -115,8 +117,8 @@ def model_folder(name: str) -> Path:
     folder = directory_of(name)
     if not (folder / "config.json").is_file():
         raise PrepareError(
-            f"--model {name}: {shown(folder)} has no config.json; give a model's name in CELLM_HOME,"
-            " or the path of its directory with a /",
+            f"--model {name}: {shown(folder)} has no config.json; give a model's name in"
+            " CELLM_HOME, or the path of its directory with a /",
             MISSING,
         )
     return folder
@@ -208,6 +210,8 @@ def _normalization(
         if channels == 1 and len(set(values)) == 1:
             values = values[:1]
         if len(values) not in (1, channels):
-            raise refused(f"{key}: {len(values)} numbers for {channels} channels; give --mean and --std")
+            raise refused(
+                f"{key}: {len(values)} numbers for {channels} channels; give --mean and --std"
+            )
         found.append(tuple(float(value) * scale for value in values * (channels // len(values))))
     return found[0], found[1]

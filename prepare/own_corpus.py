@@ -25,8 +25,8 @@ def publish_own(
 ) -> Path:
     """NAME: what `read` gives; splits in `fractions` are cut off `train` by the seed.
 
-    `write` gets the corpus, the rows left out of each split because they are empty, and a folder; it
-    returns the counts that the manifest keeps. `request` is what it depends on besides the rest.
+    `write` gets the corpus, the rows left out of each split because they are empty, and a folder.
+    It returns the counts that the manifest keeps. `request` is what it depends on besides the rest.
     """
 
     def make(folder: Path) -> dict[str, Any]:

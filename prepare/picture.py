@@ -64,8 +64,8 @@ class PictureFile:
             ) from error
         if picture.mode not in MODES:
             raise PrepareError(
-                f"{self.where}: its pixels are {picture.mode}, not of 8 bits a value; save it with 8"
-                " bits"
+                f"{self.where}: its pixels are {picture.mode}, not of 8 bits a value; save it with"
+                " 8 bits"
             )
         return picture
 

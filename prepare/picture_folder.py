@@ -81,7 +81,9 @@ Row = tuple[Path, str, str]
 def rows_of(folder: Path, has_clients: bool) -> list[Row]:
     """The files of a split in the order of their paths."""
     rows = []
-    owners = [(owner, owner.name) for owner in entries(folder, True)] if has_clients else [(folder, "")]
+    owners = (
+        [(owner, owner.name) for owner in entries(folder, True)] if has_clients else [(folder, "")]
+    )
     for owner, client in owners:
         for label in entries(owner, True):
             rows += [(path, label.name, client) for path in files_below(label)]
@@ -112,7 +114,11 @@ def prepare(
             else None,
             pictures=dict(pictures),
             sources=[
-                {"folder": shown(folder.absolute()), "sha256": digests[split], "licence": "the owner's"}
+                {
+                    "folder": shown(folder.absolute()),
+                    "sha256": digests[split],
+                    "licence": "the owner's",
+                }
                 for split, folder in folders.items()
             ],
         )

@@ -1,4 +1,4 @@
-"""Examples of a data set: what a model gets, as text or picture, with labels, owners and answers."""
+"""Examples of a data set: what a model gets, as text or picture, with labels and owners."""
 
 from __future__ import annotations
 

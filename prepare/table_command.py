@@ -28,7 +28,10 @@ def add(tokenized: Callable[[str, str], argparse.ArgumentParser]) -> None:
         )
         for split in ("test", "validation"):
             added.add_argument(
-                f"--{split}-file", type=Path, nargs="+", help=f"{split} examples (default: split off)"
+                f"--{split}-file",
+                type=Path,
+                nargs="+",
+                help=f"{split} examples (default: split off)",
             )
         add_client(added)
         add_splits(added)
@@ -37,7 +40,9 @@ def add(tokenized: Callable[[str, str], argparse.ArgumentParser]) -> None:
     text = own_file("text", "your own table of texts")
     text.add_argument("--text", required=True, metavar="COLUMN", help="column with the text")
     add_text_columns(text)
-    chat = own_file("chat", "your own prompts and answers, or conversations, for instruction tuning")
+    chat = own_file(
+        "chat", "your own prompts and answers, or conversations, for instruction tuning"
+    )
     chat.add_argument("--answer", metavar="COLUMN", help="column with the answer")
     add_chat_columns(chat)
     choices = own_file("choices", "your own questions with several answers, for multiple choice")
@@ -99,7 +104,7 @@ def columns_of(arguments: argparse.Namespace) -> dict[str, str]:
         prompt, answer = arguments.prompt, arguments.answer
         if bool(prompt) != bool(answer) or (prompt and arguments.messages):
             raise PrepareError(
-                "give --prompt and --answer, or --messages: an example is a pair, or a conversation",
+                "give --prompt and --answer, or --messages: an example is one or the other",
                 USAGE,
             )
         messages = None if prompt else arguments.messages or conversation.DEFAULT

@@ -2,8 +2,8 @@
 
 Tensors: `tokens` (U16, or U32 for vocabularies above 65 536), `offsets` (I64, one more than
 examples; example i is tokens[offsets[i] ..< offsets[i + 1]]), and where the corpus has them
-`labels` (I32), `label_sets` (U8, examples by labels), `scores` (F32), `clients` (I32, the natural owner) and
-`loss` (U8, 1 for the tokens of answers). Metadata, all strings: `label_names` and
+`labels` (I32), `label_sets` (U8, examples by labels), `scores` (F32), `clients` (I32, the natural
+owner) and `loss` (U8, 1 for the tokens of answers). Metadata, all strings: `label_names` and
 `client_names` (JSON lists), `tokenizer`, `tokenizer_sha256`, `length`, `source`, `split`,
 `dropped_empty`, `truncated`, and `tokenizer_settings` where tokenizer.json is not all that counts.
 """
@@ -36,8 +36,7 @@ BATCH = 1000
 
 @dataclass
 class Corpus:
-    """Texts by split, with the class, the owner, the answer and the system prompt of each where they
-    are known.
+    """Texts by split, and the class, the owner, the answer and so on of each, where they are known.
 
     All splits have labels or none has; a split beside train may lack clients. `class_names` are the
     classes in their order, if that is not the order of their names. The texts of pictures are where
@@ -246,7 +245,9 @@ def _tensors(
         tensors["loss"] = np.concatenate([np.array(row, dtype="uint8") for row in examples.marks])
     tensors.update(name_tensors(corpus, split, examples.origin, metadata))
     if corpus.label_sets is not None:
-        known = sorted({name for rows in corpus.label_sets.values() for row in rows for name in row})
+        known = sorted(
+            {name for rows in corpus.label_sets.values() for row in rows for name in row}
+        )
         rows = [corpus.label_sets[split][index] for index in examples.origin]
         tensors["label_sets"] = np.array(
             [[name in row for name in known] for row in rows], dtype="uint8"
@@ -298,8 +299,8 @@ class Examples:
     ) -> Examples:
         """The examples of texts in pieces, without special tokens but those in the texts.
 
-        The pieces before an answer have the tokens that they have alone, as a model gets them that is
-        to answer. What is longer than `length` is left out: a cut answer would teach to stop.
+        The pieces before an answer have the tokens that they have alone: a model that is to answer
+        gets these. What is longer than `length` is left out: a cut answer would teach to stop.
         """
         engine.no_truncation()
         made = cls([], [], 0, 0, marks=[])

@@ -236,8 +236,8 @@ def _absent(name: str, folder: Path) -> str:
                 " (AutoTokenizer.from_pretrained(...).save_pretrained(...))"
             )
         return (
-            f"{shown(folder)}: no such directory; prepare downloads nothing by a hub's name:"
-            " download the model and give its directory"
+            f"{shown(folder)}: no such directory; a model of the Hugging Face Hub is fetched by"
+            " scripts/prepare hub OWNER/NAME, and has then the name NAME"
         )
     if name in MODELS:
         return f"{name} is not in {shown(home())}; type scripts/prepare {name}"
@@ -246,8 +246,8 @@ def _absent(name: str, folder: Path) -> str:
         advice = f"for the directory here write --tokenizer ./{name}"
     else:
         advice = (
-            f"scripts/prepare makes {' and '.join(MODELS)}; any other model is given as a"
-            " directory, with a /"
+            f"scripts/prepare makes {' and '.join(MODELS)}, and scripts/prepare hub OWNER/NAME gets"
+            " others; a directory is given with a /"
         )
     listed = f"there: {', '.join(there)}" if there else "no model is there"
     near = nearest(name, sorted({*there, *MODELS}))

@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub: the few addresses that huggingface_hub asks, over HTTP on this machine."""
+"""A small Hugging Face Hub: the few addresses that huggingface_hub asks, over HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER = "fedcba9876543210fedcba9876543210fedcba98"
 
 
 class FakeHub:
-    """Serves `repositories`: (kind, name) to commit to files by name; `main` is the first commit."""
+    """Serves `repositories`: (kind, name) to commit to files; `main` is the first commit."""
 
     def __init__(self) -> None:
         self.repositories: dict[tuple[str, str], dict[str, dict[str, bytes]]] = {}

@@ -52,13 +52,17 @@ class ArrayTests(ImageTestCase):
             for kind, array in (("images", IMAGES), ("labels", LABELS[:, None]))
         }
         self.made("arrays", self.npz(**parts), name="med")
-        counts = {s: len(self.split(s, "med")[0]["labels"]) for s in ("train", "validation", "test")}
+        counts = {
+            s: len(self.split(s, "med")[0]["labels"]) for s in ("train", "validation", "test")
+        }
         self.assertEqual(counts, {"train": 20, "validation": 6, "test": 4})
 
     def test_whole_clients_are_held_out(self) -> None:
         path = self.npz(images=IMAGES, labels=LABELS, clients=np.arange(20) % 10)
         self.made("arrays", path, "--split-clients")
-        owners = [set(self.split(s)[0]["clients"].tolist()) for s in ("train", "validation", "test")]
+        owners = [
+            set(self.split(s)[0]["clients"].tolist()) for s in ("train", "validation", "test")
+        ]
         self.assertEqual(list(map(len, owners)), [7, 1, 2])
         self.assertEqual(len(set().union(*owners)), 10)
 
@@ -82,7 +86,11 @@ class ArrayTests(ImageTestCase):
             ([self.npy("s", IMAGES[:, None]), y], 65, "images.transpose(0, 2, 3, 1)"),
             ([self.npy("d", IMAGES[0]), y], 65, "images are [3, 4]; [n, height, width]"),
             ([x, self.npy("z", LABELS[:5])], 65, "labels are [5] for 20 images"),
-            ([x, self.npy("n", np.where(LABELS, np.nan, 0))], 65, "labels, image 1: nan names nothing"),
+            (
+                [x, self.npy("n", np.where(LABELS, np.nan, 0))],
+                65,
+                "labels, image 1: nan names nothing",
+            ),
             ([x, self.npy("o", np.array([{}] * 20))], 65, "it holds Python objects"),
             ([str(self.home / "text.npy"), y], 65, "not a readable NumPy file"),
             ([x, y, "--split-clients"], 64, "needs an array of clients"),
@@ -94,4 +102,6 @@ class ArrayTests(ImageTestCase):
             with self.subTest(cause):
                 self.assertIn(cause, self.error("arrays", *words, code=code))
         path = self.npz(a=IMAGES)
-        self.assertIn("has the arrays a; expected are x_train and y_train", self.error("arrays", path))
+        self.assertIn(
+            "has the arrays a; expected are x_train and y_train", self.error("arrays", path)
+        )

@@ -1,4 +1,4 @@
-"""Conversations of several turns: the loss counts what transformers' mask of the assistant counts."""
+"""Conversations of several turns: the loss counts what transformers counts as the assistant's."""
 
 from __future__ import annotations
 

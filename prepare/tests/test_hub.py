@@ -1,4 +1,4 @@
-"""The hub, against a server on this machine: what is fetched, at which commit, and without network."""
+"""The hub, as a server on this machine: what is fetched, at which commit, and without network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ WEIGHTS = {
 
 def lines(count: int, **more: str) -> bytes:
     """A table as JSON lines."""
-    rows = [{"text": "red" if i % 2 else "blue", "label": "ab"[i % 2], **more} for i in range(count)]
+    rows = [
+        {"text": "red" if i % 2 else "blue", "label": "ab"[i % 2], **more} for i in range(count)
+    ]
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
@@ -105,7 +107,12 @@ class ModelTests(HubTestCase):
         self.assertEqual(read_manifest(self.home / "tiny-llama")["request"]["revision"], OTHER)
 
     def test_weights_in_parts_are_those_of_the_index(self) -> None:
-        index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+        index = {
+            "weight_map": {
+                "a": "model-00001-of-00002.safetensors",
+                "b": "model-00002-of-00002.safetensors",
+            }
+        }
         files = {
             **WEIGHTS,
             "model.safetensors.index.json": json.dumps(index).encode(),
@@ -127,7 +134,10 @@ class ModelTests(HubTestCase):
         for environment in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
             line = self.error("owner/tiny-llama", code=69, **environment)
             self.assertIn("type scripts/prepare hub owner/tiny-llama on a login node", line)
-            self.assertIn(f"models--owner--tiny-llama out of another machine's HF_HOME/hub to {self.home}", line)
+            self.assertIn(
+                f"models--owner--tiny-llama out of another machine's HF_HOME/hub to {self.home}",
+                line,
+            )
         self.made("owner/tiny-llama")
         asked = len(self.hub.requests)
         self.made("owner/tiny-llama", "--name", "again", HF_HUB_OFFLINE="1")
@@ -188,7 +198,16 @@ class DatasetTests(HubTestCase):
         self.assertEqual(len(source["members"]), 3)
         asked = [line for line in self.hub.requests if "unsupervised" in line]
         self.assertEqual(asked, [])
-        self.made("owner/news", *self.OPTIONS, "--name", "u", "--split", "unsupervised", "--validation", "0")
+        self.made(
+            "owner/news",
+            *self.OPTIONS,
+            "--name",
+            "u",
+            "--split",
+            "unsupervised",
+            "--validation",
+            "0",
+        )
         self.assertEqual(self.counts("u"), {"train": 50, "test": 3})
         self.made("owner/news", *self.OPTIONS, "--name", "offline", HF_HUB_OFFLINE="1")
         self.assertEqual(self.counts("offline"), {"train": 9, "validation": 1, "test": 3})
@@ -215,7 +234,9 @@ configs:
             "more/x.jsonl": lines(12),
         }
         self.hub.add("dataset", "owner/news", files)
-        self.assertIn("parts small, all; give one", self.error("owner/news", *self.OPTIONS, code=64))
+        self.assertIn(
+            "parts small, all; give one", self.error("owner/news", *self.OPTIONS, code=64)
+        )
         line = self.error("owner/news", *self.OPTIONS, "--config", "smal", code=64)
         self.assertIn("did you mean small?", line)
         words = ["--config", "small", "--test-split", "held_out", "--validation", "0"]
@@ -230,8 +251,9 @@ configs:
         self.hub.add("dataset", "owner/talk", {"train.jsonl": rows.encode()})
         words = ["--tokenizer", "bare", "--template", "plain", "--length", "16"]
         self.made("owner/talk", "--messages", "messages", *words)
-        self.assertEqual(load(self.home / "talk.bare" / "test.safetensors")[0]["tokens"].tolist(),
-                         [4, 5, 2] * 2)
+        self.assertEqual(
+            load(self.home / "talk.bare" / "test.safetensors")[0]["tokens"].tolist(), [4, 5, 2] * 2
+        )
         row = json.dumps({"q": "red", "c": ["one", "two"], "a": 1}) + "\n"
         self.hub.add("dataset", "owner/quiz", {"train.jsonl": row.encode() * 10})
         words = ["--question", "q", "--choices", "c", "--answer", "a", "--tokenizer", "bare"]
@@ -243,17 +265,31 @@ configs:
         self.hub.add("dataset", "owner/pictures", {"train.tar": b""})
         self.hub.add("dataset", "owner/cut", {"train-00000-of-00002.jsonl": lines(6)})
         self.hub.add("dataset", "owner/many", {f"{p}/train.jsonl": lines(6) for p in ("de", "fr")})
-        self.hub.add("dataset", "owner/card", {"train.jsonl": lines(6), "README.md": b"---\na: [\n---\n"})
+        self.hub.add(
+            "dataset", "owner/card", {"train.jsonl": lines(6), "README.md": b"---\na: [\n---\n"}
+        )
         cases = [
             (["owner/none", *self.OPTIONS], 66, "has no such data set"),
             (["owner/pictures", *self.OPTIONS], 65, "has no tables"),
             (["owner/cut", *self.OPTIONS], 65, "1 of 2 parts of train"),
-            (["owner/many", *self.OPTIONS], 64, "lie in de, fr; give one of these parts by --config"),
+            (
+                ["owner/many", *self.OPTIONS],
+                64,
+                "lie in de, fr; give one of these parts by --config",
+            ),
             (["owner/card", *self.OPTIONS], 65, "its settings are no YAML"),
             (["owner/news", *self.OPTIONS, "--split", "trian"], 64, "did you mean train?"),
-            (["owner/news", "--kind", "dataset"], 64, "and the columns text, label; name columns by"),
+            (
+                ["owner/news", "--kind", "dataset"],
+                64,
+                "and the columns text, label; name columns by",
+            ),
             (["owner/news", "--text", "text"], 64, "--tokenizer is missing"),
-            (["owner/news", "--label", "l", "--tokenizer", "tiny"], 64, "--text is missing, which --label"),
+            (
+                ["owner/news", "--label", "l", "--tokenizer", "tiny"],
+                64,
+                "--text is missing, which --label",
+            ),
             (["owner/news", *self.OPTIONS, "--messages", "m"], 64, "belong to different tasks"),
             (["owner/news", *self.OPTIONS[2:], "--text", "txt"], 65, "did you mean text?"),
         ]

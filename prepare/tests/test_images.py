@@ -87,8 +87,10 @@ class FolderTests(ImageTestCase):
         tensors, metadata = self.split()
         self.assertEqual(tensors["images"].shape, (2, 4, 5, 3))
         np.testing.assert_array_equal(tensors["images"][1], noise(4, 5, 1))
-        self.assertEqual({key: value.dtype.name for key, value in tensors.items()},
-                         {"images": "uint8", "labels": "int32", "clients": "int32"})
+        self.assertEqual(
+            {key: value.dtype.name for key, value in tensors.items()},
+            {"images": "uint8", "labels": "int32", "clients": "int32"},
+        )
         self.assertEqual(tensors["labels"].tolist(), [0, 1])
         self.assertEqual(tensors["clients"].tolist(), [0, 1])
         self.assertEqual(json.loads(metadata["label_names"]), ["0", "1", "2", "3"])
@@ -110,8 +112,11 @@ class FolderTests(ImageTestCase):
         tensors, metadata = self.split()
         self.assertEqual(metadata["image_mean"], "[0.5, 0.5, 0.5]")
         first = Image.fromarray(noise(4, 6, 0)).resize((3, 3), Image.Resampling.BICUBIC)
-        there = [np.array_equal(image, np.asarray(first))
-                 for split in ("train", "validation", "test") for image in self.split(split)[0]["images"]]
+        there = [
+            np.array_equal(image, np.asarray(first))
+            for split in ("train", "validation", "test")
+            for image in self.split(split)[0]["images"]
+        ]
         self.assertEqual(sum(there), 1)
 
     def test_colours(self) -> None:
@@ -146,11 +151,17 @@ class FolderTests(ImageTestCase):
         folder = self.folder()
         self.assertIn("no such folder", self.error("images", folder + "x", code=66))
         self.assertIn("--split-clients", self.error("images", folder, "--split-clients", code=64))
-        self.assertIn("numbers for 3 channels",
-                      self.error("images", folder, "--mean", "0,1", "--std", "1", code=64))
+        self.assertIn(
+            "numbers for 3 channels",
+            self.error("images", folder, "--mean", "0,1", "--std", "1", code=64),
+        )
         self.assertIn("together", self.error("images", folder, "--mean", "0", code=64))
-        self.assertIn("not above 0", self.error("images", folder, "--mean", "0", "--std", "0", code=64))
-        self.assertIn("has no config.json", self.error("images", folder, "--model", "none", code=66))
+        self.assertIn(
+            "not above 0", self.error("images", folder, "--mean", "0", "--std", "0", code=64)
+        )
+        self.assertIn(
+            "has no config.json", self.error("images", folder, "--model", "none", code=66)
+        )
         mistakes = {
             "broken.png": (b"\x89PNG\r\n\x1a\n broken", "not a readable picture"),
             "empty.png": (b"", "not a readable picture: it is empty"),

@@ -91,12 +91,18 @@ class TableKindTests(HomeTestCase):
             "plain.csv.gz": (as_cells(","), "not a whole gzip file"),
             "empty.csv.gz": (b"", "no rows"),
             "empty.json": (b"[]", "no rows"),
-            "bytes.csv.gz": (gzip.compress(b"text,kind,who\nred,a,\xff\n"), ":2: not UTF-8 at byte 20"),
+            "bytes.csv.gz": (
+                gzip.compress(b"text,kind,who\nred,a,\xff\n"),
+                ":2: not UTF-8 at byte 20",
+            ),
             "ragged.csv.gz": (
                 gzip.compress(as_cells(",") + b"red\n"),
                 ":26: not as many cells (1) as names (3)",
             ),
-            "list.json": (b'[{"text": "red", "kind": "a", "who": "b"}, 3]', ":2: not a JSON object"),
+            "list.json": (
+                b'[{"text": "red", "kind": "a", "who": "b"}, 3]',
+                ":2: not a JSON object",
+            ),
             "broken.json": (b'[{"text": "red"},\n{"text" "red"}]', ":2: not valid JSON"),
             "rows.csv": (packed, "it is compressed by gzip; name it .gz"),
             "rows.xlsx": (b"PK\3\4", "unknown kind of file; known are .jsonl"),
@@ -109,7 +115,7 @@ class TableKindTests(HomeTestCase):
 
 
 class ParquetTests(TableKindTests):
-    """Parquet files, where pyarrow is installed already: prepare installs it with the first file."""
+    """Parquet files, if pyarrow is installed: prepare installs it with the first file."""
 
     def setUp(self) -> None:
         super().setUp()
