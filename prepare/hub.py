@@ -199,9 +199,10 @@ def _asking(name: str, kind: str, revision: str) -> Iterator[None]:
             UNAVAILABLE,
         ) from None
     except errors.RepositoryNotFoundError:
+        advice = ", give --kind dataset for a data set," if kind == "model" else ""
         raise PrepareError(
-            f"{name}: {hub} has no such {WORDS[kind]}, or not for everybody; check the name and"
-            " --kind, or set HF_TOKEN to a token of yours",
+            f"{name}: {hub} has no such {WORDS[kind]}, or not for everybody; check the name{advice}"
+            " or set HF_TOKEN to a token of yours",
             MISSING,
         ) from None
     except errors.RevisionNotFoundError:

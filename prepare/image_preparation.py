@@ -24,6 +24,7 @@ REFUSED = ("crop_pct", "do_pad", "do_flip_channel_order", "do_color_quantize", "
 SQUARE = ("ViT", "DeiT", "Beit")
 """Processors whose size of one number is height and width; of others it is the shorter edge."""
 BILINEAR, BICUBIC, LAST_FILTER = 2, 3, 5
+LARGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def of_options(
         made = _as_processor(made, folder, settings)
     edge = size or _number(folder, config, "image_size") or made.size
     if edge is not None:
+        if edge > LARGEST:
+            raise PrepareError(f"images of {edge} x {edge}; at most {LARGEST} are known", USAGE)
         resized = edge
         if made.size and made.resized:
             resized = int(made.resized * edge / made.size + 0.5)

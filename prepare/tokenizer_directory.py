@@ -229,16 +229,19 @@ ENDS = ("bos_token", "eos_token", "cls_token", "sep_token")
 
 def _absent(name: str, folder: Path) -> str:
     """What to do where a tokenizer is not there."""
-    if is_path(name):
+    if is_path(name) or (folder / "config.json").is_file():
         if folder.is_dir():
             return (
                 f"{shown(folder)} has no tokenizer.json; save the tokenizer there with transformers"
                 " (AutoTokenizer.from_pretrained(...).save_pretrained(...))"
             )
-        return (
-            f"{shown(folder)}: no such directory; a model of the Hugging Face Hub is fetched by"
-            " scripts/prepare hub OWNER/NAME, and has then the name NAME"
-        )
+        owner, slash, last = name.partition("/")
+        if slash and last and "/" not in last and not owner.startswith((".", "~")) and owner:
+            return (
+                f"{shown(folder)}: no such directory; for the model of the Hugging Face Hub type"
+                f" scripts/prepare hub {shown(name)}, and then --tokenizer {shown(last)}"
+            )
+        return f"{shown(folder)}: no such directory; check the path"
     if name in MODELS:
         return f"{name} is not in {shown(home())}; type scripts/prepare {name}"
     there = [known for known in in_home() if (home() / known / "tokenizer.json").is_file()]

@@ -155,6 +155,7 @@ class FolderTests(ImageTestCase):
             "numbers for 3 channels",
             self.error("images", folder, "--mean", "0,1", "--std", "1", code=64),
         )
+        self.assertIn("at most 4096", self.error("images", folder, "--size", "9999", code=64))
         self.assertIn("together", self.error("images", folder, "--mean", "0", code=64))
         self.assertIn(
             "not above 0", self.error("images", folder, "--mean", "0", "--std", "0", code=64)

@@ -3,7 +3,7 @@
     python make_images.py
 
 Writes images.json beside this file: preprocessor_config.json of each processor, pictures, and pixel_values. Needs
-transformers and Pillow (Tests/Goldens/requirements.txt).
+transformers 4.57.1, whose image processors compute with Pillow, and Pillow 11.3.0.
 """
 
 import json
