@@ -211,6 +211,8 @@ def _asking(name: str, kind: str, revision: str) -> Iterator[None]:
         ) from None
     except errors.HFValidationError as error:
         raise PrepareError(f"{name}: not OWNER/NAME: {one_line(error)}", USAGE) from None
+    except (requests.exceptions.ProxyError, requests.exceptions.SSLError) as error:
+        raise Unreachable(f"{hub} cannot be reached ({type(error).__name__})") from None
     except (requests.ConnectionError, requests.Timeout, errors.LocalEntryNotFoundError):
         raise Unreachable(f"{hub} cannot be reached") from None
     except requests.RequestException as error:

@@ -40,10 +40,12 @@ class Table:
             for purpose, column in self.columns.items():
                 if column not in row:
                     there = [str(name) for name in row]
+                    hint = nearest(column, there)
+                    if not hint and column == conversation.DEFAULT:
+                        hint = "; name columns by --messages, or by --prompt and --answer"
                     raise self.fail(
                         line,
-                        f"no column {column!r}; there are: {', '.join(there) or 'none'}"
-                        + nearest(column, there),
+                        f"no column {column!r}; there are: {', '.join(there) or 'none'}{hint}",
                     )
                 self.values[purpose].append(self._value(purpose, row[column], line, blank))
             self.counts["rows"] += 1

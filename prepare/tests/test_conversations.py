@@ -114,6 +114,8 @@ class ConversationTests(HomeTestCase):
                 )
         line = self.chat(self.rows([{"message": PAIR}]), code=65)
         self.assertIn("no column 'messages'; there are: message; did you mean message?", line)
+        line = self.chat(self.rows([{"ask": "red", "say": "blue"}]), code=65)
+        self.assertIn("there are: ask, say; name columns by --messages, or by --prompt", line)
 
     def test_pairs_and_conversations_exclude_each_other(self) -> None:
         self.model("")
