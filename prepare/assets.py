@@ -1,21 +1,24 @@
-"""Models and corpora by name, as `make assets` asks for them: MODEL, or CORPUS.MODEL."""
+"""Models and corpora by name, as `make assets` asks for them: MODEL, CORPUS.MODEL, or IMAGES."""
 
 from __future__ import annotations
 
-from . import corpora, mathematics, models
+from . import corpora, fashion_mnist, image_preparation, mathematics, models
 from .errors import USAGE, PrepareError, nearest, shown
 from .home import home, say
 from .publishing import read_manifest
 from .tokenizer_directory import TokenizerDirectory, in_home
 
 CORPORA = (*corpora.CLASSIFIED, "friends", "mathematics")
+IMAGES = "fashion-mnist"
+"""A corpus of images, which needs no tokenizer."""
+COMMANDS = ("text", "chat", "choices", "images", "arrays", "hub", "show", "assets")
 
 
 def known() -> list[str]:
     """All names that can be made."""
     names = (f"{corpus}.{model}" for corpus in CORPORA for model in models.MODELS)
     # An encoder gives no answers.
-    return [*models.MODELS, *(name for name in names if name != "mathematics.minilm-l6")]
+    return [*models.MODELS, IMAGES, *(name for name in names if name != "mathematics.minilm-l6")]
 
 
 def prepare(names: list[str]) -> None:
@@ -29,6 +32,10 @@ def prepare(names: list[str]) -> None:
     for name in names:
         if name not in known():
             _say_what_is_there(name)
+            continue
+        if name == IMAGES:
+            grey = image_preparation.of_options(None, 1, None, None, None, False)
+            fashion_mnist.prepare(grey, 0.1, name=IMAGES, seed=0, replace=False)
             continue
         corpus, _, model = name.rpartition(".")
         models.MODELS[model]()
@@ -54,7 +61,7 @@ def unknown(name: str, what: str) -> str:
     """What to type where a name can't be made."""
     there = in_home()
     if what == "WHAT":
-        options = [*models.MODELS, *CORPORA, "text", "chat", "choices", "assets"]
+        options = [*models.MODELS, *CORPORA, IMAGES, *COMMANDS]
         if name in known() and name not in options:
             return f"there is no WHAT {name}; type scripts/prepare assets {name}"
     else:
@@ -64,8 +71,8 @@ def unknown(name: str, what: str) -> str:
         return f"there is no {what} {name}{near}"
     listed = f"; already in {shown(home())}: {', '.join(there)}" if there else ""
     return (
-        f"there is no {what} {name}; scripts/prepare can make {', '.join(options)}{listed}; any"
-        " other Hugging Face model is used as it is, by the path of its directory; a corpus of"
-        " your own is made by scripts/prepare text --file FILE --text COLUMN --tokenizer MODEL"
-        " --name NAME"
+        f"there is no {what} {name}; scripts/prepare can make {', '.join(options)}{listed}; a model"
+        " of the Hugging Face Hub is fetched by scripts/prepare hub OWNER/NAME, or used by the path"
+        " of its directory; a corpus of your own is made by scripts/prepare text --file FILE --text"
+        " COLUMN --tokenizer MODEL --name NAME"
     )

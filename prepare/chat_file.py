@@ -1,4 +1,4 @@
-"""Prompts and their answers, from JSON lines or CSV, as a token data set for instruction tuning."""
+"""Prompts with answers, or conversations, as a token data set for instruction tuning."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from . import token_dataset
 from .chat_template import ChatTemplate
+from .conversation import Conversation
+from .errors import PrepareError
 from .text_file import publish_files
 from .token_dataset import Corpus
 from .tokenizer_directory import TokenizerDirectory
@@ -15,15 +17,31 @@ from .tokenizer_directory import TokenizerDirectory
 RECIPE = 1
 
 
+def conversation(corpus: Corpus, split: str, index: int) -> Conversation:
+    """The messages of an example, the system prompt first where there is one."""
+    if corpus.messages is not None:
+        messages = list(corpus.messages[split][index])
+    else:
+        messages = [
+            {"role": "user", "content": corpus.texts[split][index]},
+            {"role": "assistant", "content": corpus.answers[split][index]},
+        ]
+    system = corpus.systems[split][index] if corpus.systems is not None else ""
+    if system and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": system})
+    return messages
+
+
 def render(corpus: Corpus, template: ChatTemplate) -> None:
-    """Replaces prompts and answers by what the template makes of them."""
-    for split, prompts in corpus.texts.items():
-        for index, (prompt, answer) in enumerate(zip(prompts, corpus.answers[split])):
-            messages = [{"role": "user", "content": prompt}]
-            if corpus.systems is not None and corpus.systems[split][index]:
-                messages.insert(0, {"role": "system", "content": corpus.systems[split][index]})
-            rendered = template.split(messages, answer)
-            corpus.texts[split][index], corpus.answers[split][index] = rendered
+    """Adds what the template makes of the conversations."""
+    corpus.pieces = {split: [] for split in corpus.texts}
+    for split, texts in corpus.texts.items():
+        for index in range(len(texts)):
+            try:
+                pieces = template.pieces(conversation(corpus, split, index))
+            except PrepareError as error:
+                raise PrepareError(f"example {index + 1} of {split}: {error}", error.code) from None
+            corpus.pieces[split].append(pieces)
 
 
 def write(
@@ -48,7 +66,10 @@ def template_request(template: ChatTemplate) -> dict[str, str]:
 def prepare(
     tokenizer: TokenizerDirectory, length: int | None, is_plain: bool, **options: Any
 ) -> Path:
-    """NAME: `columns` has `text` (the prompt) and `answer`, and may have `system` and `client`."""
+    """NAME: `columns` has `text` (the prompt) and `answer`, or `messages`.
+
+    There may be `system` and `client`.
+    """
     tokenizer.load(length)
     template = ChatTemplate(tokenizer, is_plain)
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jinja2
 import jinja2.ext
 import jinja2.sandbox
 
 from . import tokenizer_settings
+from .conversation import Conversation, is_answer
 from .errors import DATA, PrepareError, one_line, shown
 from .tokenizer_directory import CONFIG, TokenizerDirectory
 
 DAY = datetime.date(2025, 1, 1)
 PLAIN = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 """No template: the prompt, and then the answer."""
+
+
+class Piece(NamedTuple):
+    """A part of an example's text; the loss counts the tokens of answers."""
+
+    text: str
+    is_answer: bool
 
 
 class _Generation(jinja2.ext.Extension):
@@ -79,7 +87,7 @@ class ChatTemplate:
             f"{shown(self.folder)}: the chat template cannot be rendered: {one_line(error)}", DATA
         )
 
-    def _render(self, messages: list[dict[str, str]], is_prompt: bool) -> str:
+    def _render(self, messages: Conversation, is_prompt: bool) -> str:
         try:
             return self._template.render(
                 messages=messages,
@@ -91,19 +99,42 @@ class ChatTemplate:
         except (jinja2.TemplateError, LookupError, TypeError, ValueError) as error:
             raise self._refused(error) from error
 
-    def split(self, messages: list[dict[str, str]], answer: str) -> tuple[str, str]:
-        """The text up to the answer, and the answer with the token that ends it."""
-        prompt = self._render(messages, True)
-        whole = self._render([*messages, {"role": "assistant", "content": answer}], False)
-        if not whole.startswith(prompt):
-            raise PrepareError(
-                f"{shown(self.folder)}: the chat template puts something else before an answer than"
-                " before a reply; give --template plain",
-                DATA,
-            )
-        rest, end = whole[len(prompt) :], self.tokens["eos_token"]
-        place = rest.rfind(end)
-        return prompt, rest + end if place < 0 else rest[: place + len(end)]
+    def pieces(self, messages: Conversation) -> list[Piece]:
+        """The text of a conversation in pieces: in turn the text before an answer, and the answer.
+
+        The template renders the messages before an answer for a model that is to give it, and then
+        those with the answer. The difference, up to the token that ends it, is the answer. The last
+        answer gets that token if the template writes none. Raises PrepareError if a later message
+        changes the text before it.
+        """
+        made: list[Piece] = []
+        done, end = "", self.tokens["eos_token"]
+        answers = [place for place, message in enumerate(messages) if is_answer(message)]
+        for place in answers:
+            prompt = self._render(messages[:place], True)
+            whole = self._render(messages[: place + 1], False)
+            if not whole.startswith(prompt):
+                raise PrepareError(
+                    f"{shown(self.folder)}: the chat template puts something else before an answer"
+                    " than before a reply; give --template plain",
+                    DATA,
+                )
+            if not prompt.startswith(done):
+                raise PrepareError(
+                    f"{shown(self.folder)}: the chat template renders an answer in another way once"
+                    " a message follows it; make a row of each answer, or give --template plain",
+                    DATA,
+                )
+            answer = whole[len(prompt) :]
+            has_end = end in answer
+            if has_end:
+                answer = answer[: answer.rindex(end) + len(end)]
+            made.append(Piece(prompt[len(done) :], False))
+            done = prompt + answer
+            if not has_end and (self.source == PLAIN or place == answers[-1]):
+                answer += end
+            made.append(Piece(answer, True))
+        return made
 
 
 def _to_json(value: Any, **options: Any) -> str:
@@ -113,5 +144,3 @@ def _to_json(value: Any, **options: Any) -> str:
 
 def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
-
-

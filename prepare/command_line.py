@@ -7,32 +7,20 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from . import assets, chat_file, choice_file, corpora, mathematics, models, show, text_file
-from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors, shown
+from . import (
+    assets,
+    corpora,
+    hub_command,
+    image_command,
+    mathematics,
+    models,
+    show,
+    table_command,
+)
+from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors
 from .home import check_name
+from .options import add_template, add_tokenizer, fraction, natural
 from .tokenizer_directory import TokenizerDirectory
-
-
-def fraction(text: str) -> float:
-    """A number from 0 up to, not including, 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 0 up to, not including, 1")
-    return value
-
-
-def natural(text: str) -> int:
-    """A whole number from 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
-    return value
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -70,11 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
     def tokenized(name: str, text: str) -> argparse.ArgumentParser:
         added = command(name, text)
-        added.add_argument(
-            "--tokenizer", required=True, help="prepared model's name, or a directory (with a /)"
-        )
-        added.add_argument("--length", type=natural, default=128, help="tokens kept (default 128)")
-        added.add_argument("--name", help="name of the result (default CORPUS.TOKENIZER)")
+        add_tokenizer(added)
         return added
 
     command("smollm2-135m", "SmolLM2-135M-Instruct, a causal language model")
@@ -102,59 +86,17 @@ def parser() -> argparse.ArgumentParser:
     problems.add_argument("--level", choices=mathematics.LEVELS, default="easy")
     problems.add_argument("--seed", type=int, default=0, help="of the questions")
 
-    def own_file(name: str, help: str) -> argparse.ArgumentParser:
-        added = tokenized(name, help)
-        added.add_argument(
-            "--file", type=Path, required=True, help="training examples, or all of them"
-        )
-        added.add_argument("--client", metavar="COLUMN", help="column with the natural owner")
-        added.add_argument("--test-file", type=Path, help="test examples (default: a seeded split)")
-        added.add_argument("--validation-file", type=Path, help="validation examples")
-        added.add_argument("--test", type=fraction, default=0.2, help="of all (default 0.2)")
-        added.add_argument("--validation", type=fraction, default=0.1, help="of all (default 0.1)")
-        added.add_argument("--seed", type=int, default=0, help="of the splits")
-        added.add_argument(
-            "--split-clients",
-            action="store_true",
-            help="split off whole clients, so that a test client is in no other split",
-        )
-        return added
+    add_template(problems)
+    table_command.add(tokenized)
+    image_command.add(command)
+    hub_command.add(command)
 
-    text = own_file("text", "your own .jsonl, .csv or .tsv")
-    text.add_argument("--text", required=True, metavar="COLUMN", help="column with the text")
-    text.add_argument("--label", metavar="COLUMN", help="column with the class")
-    text.add_argument("--labels", metavar="COLUMN", help="column with any number of classes: a|b")
-    text.add_argument("--score", metavar="COLUMN", help="column with a number")
-    text.add_argument(
-        "--chunks", action="store_true", help="cut long texts into examples instead of truncating"
-    )
-    chat = own_file("chat", "your own prompts and answers, for instruction tuning")
-    chat.add_argument("--prompt", required=True, metavar="COLUMN", help="column with the prompt")
-    chat.add_argument("--answer", required=True, metavar="COLUMN", help="column with the answer")
-    chat.add_argument("--system", metavar="COLUMN", help="column with the system prompt")
-    choices = own_file("choices", "your own questions with several answers, for multiple choice")
-    choices.add_argument("--question", required=True, metavar="COLUMN", help="the question")
-    choices.add_argument(
-        "--choices", required=True, metavar="COLUMN", help="the answers: a list, or a|b|c"
-    )
-    choices.add_argument(
-        "--answer",
-        required=True,
-        metavar="COLUMN",
-        help="the right one: its text, its letter from A, or its number from 0",
-    )
-    for added in (problems, chat):
-        added.add_argument(
-            "--template",
-            choices=("model", "plain"),
-            default="model",
-            help="the model's chat template, or the prompt and then the answer (default model)",
-        )
-    shown_set = commands.add_parser("show", help="some examples of a token data set as text")
+    shown_set = commands.add_parser("show", help="some examples of a data set")
     shown_set.add_argument("corpus", metavar="CORPUS", help="name, or a directory (with a /)")
     shown_set.add_argument("--examples", type=natural, default=3, help="how many (default 3)")
     shown_set.add_argument("--split", default="train", help="train, validation or test")
     shown_set.add_argument("--tokenizer", help="model, if it is not known by its name")
+    shown_set.add_argument("--pictures", type=Path, metavar="DIR", help="write images there as PNG")
     assets = commands.add_parser(
         "assets", help="models and corpora by name: minilm-l6, 20newsgroups.minilm-l6"
     )
@@ -168,7 +110,13 @@ def run(arguments: argparse.Namespace) -> None:
         assets.prepare(arguments.names)
         return
     if arguments.command == "show":
-        show.show(arguments.corpus, arguments.split, arguments.examples, arguments.tokenizer)
+        show.show(
+            arguments.corpus,
+            arguments.split,
+            arguments.examples,
+            arguments.tokenizer,
+            arguments.pictures,
+        )
         return
     if arguments.command in models.MODELS:
         models.MODELS[arguments.command](arguments.replace)
@@ -177,6 +125,12 @@ def run(arguments: argparse.Namespace) -> None:
         check_name(arguments.name)
         if arguments.name in models.MODELS:
             raise PrepareError(f"--name {arguments.name} is a model's name; choose another", USAGE)
+    if arguments.command in image_command.NAMES:
+        image_command.run(arguments)
+        return
+    if arguments.command == "hub":
+        hub_command.run(arguments)
+        return
     tokenizer = TokenizerDirectory.find(arguments.tokenizer)
     common = {"tokenizer": tokenizer, "length": arguments.length, "replace": arguments.replace}
     if arguments.command in corpora.CLASSIFIED:
@@ -202,54 +156,7 @@ def run(arguments: argparse.Namespace) -> None:
             **common,
         )
     else:
-        prepare_own(arguments, common)
-
-
-def prepare_own(arguments: argparse.Namespace, common: dict) -> None:
-    """The commands `text` and `chat`."""
-    files = {"train": arguments.file}
-    fractions = {}
-    for split in ("test", "validation"):
-        given = getattr(arguments, f"{split}_file")
-        if given is not None:
-            files[split] = given
-        else:
-            fractions[split] = getattr(arguments, split)
-    if sum(fractions.values()) >= 1:
-        raise PrepareError(
-            "--test and --validation leave nothing to train on; their sum has to be below 1", USAGE
-        )
-    if fractions.get("test") == 0:
-        raise PrepareError(
-            "--test 0: a token data set needs a test split; give a fraction, or --test-file", USAGE
-        )
-    if arguments.split_clients and not arguments.client:
-        raise PrepareError("--split-clients needs --client, the column with the owner", USAGE)
-    options = vars(arguments)
-    if options.get("label") and options.get("labels"):
-        raise PrepareError("give --label or --labels; an example has one class or a set", USAGE)
-    columns = {purpose: options.get(purpose) for purpose in ("text", "label", "labels", "score", "client")}
-    if arguments.command == "chat":
-        columns.update(text=arguments.prompt, answer=arguments.answer, system=arguments.system)
-    if arguments.command == "choices":
-        columns.update(
-            text=arguments.question, labels=arguments.choices, answer=arguments.answer
-        )
-    common = {
-        "files": files,
-        "columns": {purpose: column for purpose, column in columns.items() if column},
-        "name": arguments.name or f"{shown(arguments.file.stem)}.{common['tokenizer'].name}",
-        "fractions": fractions,
-        "seed": arguments.seed,
-        "by_client": arguments.split_clients,
-        **common,
-    }
-    if arguments.command == "chat":
-        chat_file.prepare(is_plain=arguments.template == "plain", **common)
-    elif arguments.command == "choices":
-        choice_file.prepare(**common)
-    else:
-        text_file.prepare(chunks=arguments.chunks, **common)
+        table_command.run(arguments, tokenizer)
 
 
 def main(words: list[str]) -> None:

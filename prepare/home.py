@@ -40,6 +40,16 @@ def expanded(path: str) -> Path:
     return Path(user_home() + path[1:] if path == "~" or path.startswith("~/") else path)
 
 
+def is_path(name: str) -> bool:
+    """True for a path: it has a slash or a leading dot; all else is a name in $CELLM_HOME."""
+    return "/" in name or name.startswith(".") or name == "~"
+
+
+def directory_of(name: str) -> Path:
+    """The directory with a path, or with a name in $CELLM_HOME."""
+    return expanded(name) if is_path(name) else home() / name
+
+
 def user_home() -> str:
     """$HOME; where that is not set, the user's folder in the system's list of users, or /."""
     chosen = os.environ.get("HOME")

@@ -74,9 +74,12 @@ def listed(names: list[str], most: int = 12) -> str:
     )
 
 
-def say_labels(column: Column) -> None:
-    """Prints the classes with their numbers and counts, and the labels that no client can learn."""
-    names = all_names(column)
+def say_labels(column: Column, names: list[str] | None = None) -> None:
+    """Prints the classes with their numbers and counts, and the labels that no client can learn.
+
+    `names` are the classes in their order, if that is another one.
+    """
+    names = names or all_names(column)
     counts = dict.fromkeys(names, 0)
     for name in column["train"]:
         counts[name] += 1

@@ -23,7 +23,7 @@ from typing import Any, Callable
 from .errors import USAGE, PrepareError, naming, plain_errors, shown
 from .home import MANIFEST, check_name, home, is_there, locked, say, sha256_of, sync
 
-TOOLS = ("numpy", "gguf", "tokenizers", "safetensors")
+TOOLS = ("numpy", "gguf", "tokenizers", "safetensors", "pillow")
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -98,8 +98,8 @@ def publish(
                 return final
             say(f"{name}: made anew ({reason})")
         partial = _partial(final)
-        partial.mkdir()
         try:
+            partial.mkdir()
             facts = make(partial)
             size = _write_manifest(partial, name, request, facts)
             _move_into_place(partial, final)

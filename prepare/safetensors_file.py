@@ -1,4 +1,6 @@
-"""A safetensors writer that streams: one tensor in memory at a time, and the same bytes every time.
+"""A safetensors writer that streams: one tensor, or a part of it, is in memory at a time.
+
+The same tensors give the same bytes every time.
 
 Layout: 8 bytes header length (little endian), a JSON header padded with spaces to a multiple of
 64, then the tensors end to end. Tensors are laid widest element first, so each is aligned to its
@@ -8,7 +10,7 @@ element. The `safetensors` library opens every file that was written, before it 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Callable
 
@@ -28,9 +30,17 @@ NAMES = {
 
 
 class Tensor:
-    """A tensor to write: its element type and shape now, its values when its turn comes."""
+    """A tensor to write: its element type and shape now, its values when its turn comes.
 
-    def __init__(self, dtype: str, shape: tuple[int, ...], values: Callable[[], np.ndarray]):
+    Values are one array, or arrays that follow each other.
+    """
+
+    def __init__(
+        self,
+        dtype: str,
+        shape: tuple[int, ...],
+        values: Callable[[], np.ndarray | Iterable[np.ndarray]],
+    ):
         self.dtype = np.dtype(dtype)
         self.shape = tuple(int(size) for size in shape)
         self.values = values
@@ -62,10 +72,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
         file.write(text)
         for name in order:
             tensor = tensors[name]
-            values = np.ascontiguousarray(tensor.values(), dtype=tensor.dtype.newbyteorder("<"))
-            if values.shape != tensor.shape:
-                raise PrepareError(f"{name}: shape {values.shape}, announced as {tensor.shape}")
-            file.write(values.reshape(-1).view(np.uint8).data)
+            values, written = tensor.values(), 0
+            for part in [values] if isinstance(values, np.ndarray) else values:
+                if part is values and part.shape != tensor.shape:
+                    raise PrepareError(f"{name}: shape {part.shape}, announced as {tensor.shape}")
+                part = np.ascontiguousarray(part, dtype=tensor.dtype.newbyteorder("<"))
+                written += file.write(part.reshape(-1).view(np.uint8).data)
+            if written != tensor.bytes:
+                raise PrepareError(f"{name}: {written} bytes, announced as {tensor.bytes}")
     _check(path, set(tensors))
 
 

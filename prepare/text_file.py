@@ -1,17 +1,18 @@
-"""A person's own texts, from JSON lines or CSV, as a token data set."""
+"""A person's own texts, from a table, as a token data set."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import names, token_dataset
+from . import token_dataset
+from .conversation import Conversation, is_answer
 from .errors import PrepareError, shown
 from .home import say, sha256_of
-from .publishing import publish
-from .table_file import Table, require_file
+from .own_corpus import publish_own
+from .row_file import require_file
+from .table_file import Table
 from .token_dataset import Corpus
 from .tokenizer_directory import TokenizerDirectory
 
@@ -41,30 +42,39 @@ def read(path: Path, columns: dict[str, str], optional: tuple[str, ...] = ()) ->
     return table
 
 
-def read_corpus(files: dict[str, Path], columns: dict[str, str]) -> Corpus:
-    """The files of all splits; only the training file has to say whose an example is."""
+def read_corpus(files: dict[str, list[Path]], columns: dict[str, str]) -> Corpus:
+    """The files of all splits; only the training files have to say whose an example is."""
     tables = {
-        split: read(path, columns, () if split == "train" else ("client",))
-        for split, path in files.items()
+        split: [read(path, columns, () if split == "train" else ("client",)) for path in paths]
+        for split, paths in files.items()
     }
 
-    def column(purpose: str) -> dict[str, list[str]]:
+    def column(purpose: str) -> dict[str, list[Any]] | None:
+        if purpose not in columns:
+            return None
         return {
-            split: table.values[purpose]
-            for split, table in tables.items()
-            if purpose in table.values
+            split: [value for part in parts for value in part.values[purpose]]
+            for split, parts in tables.items()
+            if all(purpose in part.values for part in parts)
         }
 
+    messages, labels, numbers = column("messages"), column("labels"), column("score")
     return Corpus(
-        ", ".join(shown(path.name) for path in files.values()),
-        column("text"),
-        column("label") if "label" in columns else None,
-        column("client") if "client" in columns else None,
-        answers=column("answer") if "answer" in columns else None,
-        systems=column("system") if "system" in columns else None,
-        label_sets=label_sets(column("labels")) if "labels" in columns else None,
-        scores=scores(column("score")) if "score" in columns else None,
+        ", ".join(shown(path.name) for paths in files.values() for path in paths),
+        column("text") or {split: list(map(answers_of, rows)) for split, rows in messages.items()},
+        column("label"),
+        column("client"),
+        answers=column("answer"),
+        systems=column("system"),
+        label_sets=None if labels is None else label_sets(labels),
+        scores=None if numbers is None else scores(numbers),
+        messages=messages,
     )
+
+
+def answers_of(messages: Conversation) -> str:
+    """What the assistant says; a conversation in which this is blank is dropped."""
+    return "\n".join(message["content"] for message in messages if is_answer(message))
 
 
 def label_sets(column: dict[str, list[str]]) -> dict[str, list[list[str]]]:
@@ -98,67 +108,51 @@ def scores(column: dict[str, list[str]]) -> dict[str, list[float]]:
     return found
 
 
-def fold_names(corpus: Corpus) -> None:
-    """Writes 1.0 as 1 in labels and clients that are whole numbers, and says so."""
-    for purpose, column in (("labels", corpus.labels), ("clients", corpus.clients)):
-        changed = names.fold_whole_numbers(column) if column else []
-        if changed:
-            say(f"  {purpose} {names.listed(changed, 4)} are read as whole numbers")
-
-
 def publish_files(
-    files: dict[str, Path],
+    files: dict[str, list[Path]],
     columns: dict[str, str],
     tokenizer: TokenizerDirectory,
     length: int | None,
-    name: str,
-    fractions: dict[str, float],
-    seed: int,
-    by_client: bool,
-    replace: bool,
     request: dict[str, Any],
-    write: Callable[[Corpus, dict[str, int], Path], dict[str, Any]],
+    sources: list[dict[str, Any]] | None = None,
+    **options: Any,
 ) -> Path:
-    """NAME: `files` maps splits to files; splits in `fractions` are cut off `train` by the seed.
+    """NAME: `files` maps splits to their files; `options` are those of `own_corpus.publish_own`.
 
-    `write` gets the corpus, the rows left out of each split because they are empty, and a folder; it
-    returns the counts that the manifest keeps. `request` is what it depends on besides the rest.
+    `sources` says where the files come from, if they are not the user's own.
     """
     tokenizer.load(length)
-    for path in files.values():
-        require_file(path)
-    hashes = {split: sha256_of(path) for split, path in files.items()}
+    for paths in files.values():
+        for path in paths:
+            require_file(path)
+    hashes = {split: [sha256_of(path) for path in paths] for split, paths in files.items()}
 
-    def make(folder: Path) -> dict[str, Any]:
-        if len(set(hashes.values())) < len(hashes):
-            say("  warning: two splits are the same file, so that results on them say nothing")
+    def read_unchanged() -> Corpus:
         corpus = read_corpus(files, columns)
-        for split, path in files.items():
-            if sha256_of(path) != hashes[split]:
-                raise PrepareError(
-                    f"{shown(path)}: it changed while it was read; type the same command again"
-                )
-        dropped = token_dataset.drop_empty(corpus)
-        fold_names(corpus)
-        token_dataset.split_fractions(corpus, fractions, seed, by_client)
-        counts = write(corpus, dropped, folder)
-        sources = [
-            {"file": shown(path.absolute()), "sha256": hashes[split], "licence": "the owner's"}
-            for split, path in files.items()
+        for split, paths in files.items():
+            for path, expected in zip(paths, hashes[split]):
+                if sha256_of(path) != expected:
+                    raise PrepareError(
+                        f"{shown(path)}: it changed while it was read; type the same command again"
+                    )
+        corpus.sources = sources or [
+            {"file": shown(path.absolute()), "sha256": digest, "licence": "the owner's"}
+            for split, paths in files.items()
+            for path, digest in zip(paths, hashes[split])
         ]
-        return {"sources": sources, "counts": counts}
+        return corpus
 
     whole = {
-        "files": hashes,
+        # The digest itself for one file, as requests have had it before there could be more.
+        "files": {split: found[0] if len(found) == 1 else found for split, found in hashes.items()},
         "columns": columns,
         **tokenizer.request,
         "length": length,
-        "fractions": fractions,
-        "seed": seed,
-        **({"split_by": "client"} if by_client else {}),
         **request,
     }
-    return publish(name, whole, make, replace)
+    digests = {digest: split for split, found in hashes.items() for digest in found}
+    is_shared = len(digests) < sum(map(len, hashes.values()))
+    return publish_own(read=read_unchanged, request=whole, shares_files=is_shared, **options)
 
 
 def prepare(

@@ -2,8 +2,8 @@
 
 Tensors: `tokens` (U16, or U32 for vocabularies above 65 536), `offsets` (I64, one more than
 examples; example i is tokens[offsets[i] ..< offsets[i + 1]]), and where the corpus has them
-`labels` (I32), `label_sets` (U8, examples by labels), `scores` (F32), `clients` (I32, the natural owner) and
-`loss` (U8, 1 for the tokens of answers). Metadata, all strings: `label_names` and
+`labels` (I32), `label_sets` (U8, examples by labels), `scores` (F32), `clients` (I32, the natural
+owner) and `loss` (U8, 1 for the tokens of answers). Metadata, all strings: `label_names` and
 `client_names` (JSON lists), `tokenizer`, `tokenizer_sha256`, `length`, `source`, `split`,
 `dropped_empty`, `truncated`, and `tokenizer_settings` where tokenizer.json is not all that counts.
 """
@@ -21,9 +21,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from . import safetensors_file
+from .chat_template import Piece
+from .conversation import Conversation
 from .errors import PrepareError
 from .home import say
 from .names import all_names, say_clients, say_labels
+from .picture import Picture
 from .tokenizer_directory import TokenizerDirectory, library_errors
 from .tokenizer_settings import unknown_fields
 
@@ -33,10 +36,11 @@ BATCH = 1000
 
 @dataclass
 class Corpus:
-    """Texts by split, with the class, the owner, the answer and the system prompt of each where they
-    are known.
+    """Texts by split, and the class, the owner, the answer and so on of each, where they are known.
 
-    All splits have labels or none has; a split beside train may lack clients.
+    All splits have labels or none has; a split beside train may lack clients. `class_names` are the
+    classes in their order, if that is not the order of their names. The texts of pictures are where
+    they come from.
     """
 
     source: str
@@ -47,6 +51,10 @@ class Corpus:
     systems: dict[str, list[str]] | None = None
     label_sets: dict[str, list[list[str]]] | None = None
     scores: dict[str, list[float]] | None = None
+    messages: dict[str, list[Conversation]] | None = None
+    pictures: dict[str, list[Picture]] | None = None
+    class_names: list[str] | None = None
+    pieces: dict[str, list[list[Piece]]] | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -60,6 +68,9 @@ class Corpus:
             self.systems,
             self.label_sets,
             self.scores,
+            self.messages,
+            self.pictures,
+            self.pieces,
         )
         return [column for column in found if column is not None]
 
@@ -181,11 +192,11 @@ def write(
     counts: dict[str, Any] = {}
     for split in SPLITS:
         if split in corpus.texts:
-            if corpus.answers is None:
+            if corpus.pieces is None:
                 examples = Examples.of(engine, tokenizer.path, corpus.texts[split], chunks)
             else:
-                pairs = list(zip(corpus.texts[split], corpus.answers[split]))
-                examples = Examples.of_answers(engine, tokenizer.path, pairs, length)
+                pieces = corpus.pieces[split]
+                examples = Examples.of_pieces(engine, tokenizer.path, pieces, length)
             if not examples.rows:
                 raise PrepareError(f"{corpus.source}: split {split} has no text in it")
             empty = dropped.get(split, 0) + examples.empty
@@ -232,15 +243,11 @@ def _tensors(
     }
     if examples.marks is not None:
         tensors["loss"] = np.concatenate([np.array(row, dtype="uint8") for row in examples.marks])
-    for purpose, column in (("label", corpus.labels), ("client", corpus.clients)):
-        if column is not None and split in column:
-            known = all_names(column)
-            number = {name: index for index, name in enumerate(known)}
-            values = [number[column[split][index]] for index in examples.origin]
-            tensors[f"{purpose}s"] = np.array(values, dtype=np.int32)
-            metadata[f"{purpose}_names"] = json.dumps(known, ensure_ascii=False)
+    tensors.update(name_tensors(corpus, split, examples.origin, metadata))
     if corpus.label_sets is not None:
-        known = sorted({name for rows in corpus.label_sets.values() for row in rows for name in row})
+        known = sorted(
+            {name for rows in corpus.label_sets.values() for row in rows for name in row}
+        )
         rows = [corpus.label_sets[split][index] for index in examples.origin]
         tensors["label_sets"] = np.array(
             [[name in row for name in known] for row in rows], dtype="uint8"
@@ -250,6 +257,27 @@ def _tensors(
         scores = [corpus.scores[split][index] for index in examples.origin]
         tensors["scores"] = np.array(scores, dtype="float32")
     return {name: safetensors_file.Tensor.of(array) for name, array in tensors.items()}
+
+
+def name_tensors(
+    corpus: Corpus, split: str, origin: Iterable[int], metadata: dict[str, str]
+) -> dict[str, np.ndarray]:
+    """The numbers of classes and clients of one split; puts their names into the metadata.
+
+    `origin` has the row of the corpus that each example comes from.
+    """
+    rows, tensors = list(origin), {}
+    for purpose, column, order in (
+        ("label", corpus.labels, corpus.class_names),
+        ("client", corpus.clients, None),
+    ):
+        if column is not None and split in column:
+            known = order or all_names(column)
+            number = {name: index for index, name in enumerate(known)}
+            values = [number[column[split][index]] for index in rows]
+            tensors[f"{purpose}s"] = np.array(values, dtype=np.int32)
+            metadata[f"{purpose}_names"] = json.dumps(known, ensure_ascii=False)
+    return tensors
 
 
 @dataclass
@@ -266,37 +294,43 @@ class Examples:
     too_long: int = 0
 
     @classmethod
-    def of_answers(
-        cls, engine: Tokenizer, path: Path, pairs: list[tuple[str, str]], length: int | None
+    def of_pieces(
+        cls, engine: Tokenizer, path: Path, rows: list[list[Piece]], length: int | None
     ) -> Examples:
-        """The examples of prompts and answers, without special tokens but those in the texts.
+        """The examples of texts in pieces, without special tokens but those in the texts.
 
-        A prompt has the tokens that it has alone, as a model gets it that is to answer. What is longer
-        than `length` is left out: a cut answer would teach to stop.
+        The pieces before an answer have the tokens that they have alone: a model that is to answer
+        gets these. What is longer than `length` is left out: a cut answer would teach to stop.
         """
         engine.no_truncation()
         made = cls([], [], 0, 0, marks=[])
-        for start in range(0, len(pairs), BATCH):
-            part = pairs[start : start + BATCH]
 
-            def encode(texts: list[str]) -> list[list[int]]:
-                with library_errors(path):
-                    found = engine.encode_batch(texts, add_special_tokens=False)
-                return [encoding.ids for encoding in found]
+        def encode(texts: list[str]) -> list[list[int]]:
+            with library_errors(path):
+                found = engine.encode_batch(texts, add_special_tokens=False)
+            return [encoding.ids for encoding in found]
 
-            prompts = encode([prompt for prompt, _ in part])
-            wholes = encode([prompt + answer for prompt, answer in part])
-            answers = encode([answer for _, answer in part])
-            for number, (prompt, whole, answer) in enumerate(zip(prompts, wholes, answers)):
-                if whole[: len(prompt)] == prompt:
-                    answer = whole[len(prompt) :]
-                if not answer or not prompt:
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            tokens: list[list[int]] = [[] for _ in part]
+            marks: list[list[int]] = [[] for _ in part]
+            for turn in range(max(map(len, part))):
+                numbers = [number for number, row in enumerate(part) if turn < len(row)]
+                texts = ["".join(piece.text for piece in part[n][: turn + 1]) for n in numbers]
+                alone = encode([part[number][turn].text for number in numbers])
+                for number, whole, new in zip(numbers, encode(texts), alone):
+                    if whole[: len(tokens[number])] == tokens[number]:
+                        new = whole[len(tokens[number]) :]
+                    tokens[number] += new
+                    marks[number] += [int(part[number][turn].is_answer)] * len(new)
+            for number, (ids, counted) in enumerate(zip(tokens, marks)):
+                if not any(counted) or counted[0]:
                     made.empty += 1
-                elif length is not None and len(prompt) + len(answer) > length:
+                elif length is not None and len(ids) > length:
                     made.too_long += 1
                 else:
-                    made.rows.append(prompt + answer)
-                    made.marks.append([0] * len(prompt) + [1] * len(answer))
+                    made.rows.append(ids)
+                    made.marks.append(counted)
                     made.origin.append(start + number)
         return made
 

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from . import tokenizer_settings
 from .errors import DATA, MISSING, USAGE, PrepareError, naming, nearest, one_line, shown
-from .home import expanded, home, is_there, sha256_of
+from .home import directory_of, home, is_path, is_there, sha256_of
 from .models import MODELS
 
 CONFIG = "tokenizer_config.json"
@@ -102,14 +102,13 @@ class TokenizerDirectory:
     @classmethod
     def find(cls, name: str) -> TokenizerDirectory:
         """A path (with a slash or leading dot), or the name of a directory in $CELLM_HOME."""
-        is_path = "/" in name or name.startswith(".") or name == "~"
-        folder = expanded(name) if is_path else home() / name
+        folder = directory_of(name)
         path = folder / "tokenizer.json"
         if not is_there(path):
-            raise PrepareError(_absent(name, folder, is_path), MISSING)
+            raise PrepareError(_absent(name, folder), MISSING)
         model = read_json(folder / "config.json")
         limit = model.get("max_position_embeddings", model.get("n_positions"))
-        label = shown(os.path.basename(os.path.realpath(folder))) if is_path else shown(name)
+        label = shown(os.path.basename(os.path.realpath(folder))) if is_path(name) else shown(name)
         found = cls(label, path, sha256_of(path), limit if isinstance(limit, int) else None)
         found._read(folder, model)
         return found
@@ -228,18 +227,21 @@ class TokenizerDirectory:
 ENDS = ("bos_token", "eos_token", "cls_token", "sep_token")
 
 
-def _absent(name: str, folder: Path, is_path: bool) -> str:
+def _absent(name: str, folder: Path) -> str:
     """What to do where a tokenizer is not there."""
-    if is_path:
+    if is_path(name) or (folder / "config.json").is_file():
         if folder.is_dir():
             return (
                 f"{shown(folder)} has no tokenizer.json; save the tokenizer there with transformers"
                 " (AutoTokenizer.from_pretrained(...).save_pretrained(...))"
             )
-        return (
-            f"{shown(folder)}: no such directory; prepare downloads nothing by a hub's name:"
-            " download the model and give its directory"
-        )
+        owner, slash, last = name.partition("/")
+        if slash and last and "/" not in last and not owner.startswith((".", "~")) and owner:
+            return (
+                f"{shown(folder)}: no such directory; for the model of the Hugging Face Hub type"
+                f" scripts/prepare hub {shown(name)}, and then --tokenizer {shown(last)}"
+            )
+        return f"{shown(folder)}: no such directory; check the path"
     if name in MODELS:
         return f"{name} is not in {shown(home())}; type scripts/prepare {name}"
     there = [known for known in in_home() if (home() / known / "tokenizer.json").is_file()]
@@ -247,8 +249,8 @@ def _absent(name: str, folder: Path, is_path: bool) -> str:
         advice = f"for the directory here write --tokenizer ./{name}"
     else:
         advice = (
-            f"scripts/prepare makes {' and '.join(MODELS)}; any other model is given as a"
-            " directory, with a /"
+            f"scripts/prepare makes {' and '.join(MODELS)}, and scripts/prepare hub OWNER/NAME gets"
+            " others; a directory is given with a /"
         )
     listed = f"there: {', '.join(there)}" if there else "no model is there"
     near = nearest(name, sorted({*there, *MODELS}))

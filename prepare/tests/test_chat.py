@@ -40,7 +40,9 @@ class TemplateTests(HomeTestCase):
         golden = next(golden for golden in goldens if golden["name"] == "chatml")
         template = ChatTemplate(self.directory(golden["template"], golden["tokens"]), False)
         messages = golden["messages"][:-1]
-        self.assertEqual(template.split(messages, "4"), (golden["prompt"], "4<|im_end|>"))
+        messages = [*messages, {"role": "assistant", "content": "4"}]
+        expected = [(golden["prompt"], False), ("4<|im_end|>", True)]
+        self.assertEqual(template.pieces(messages), expected)
 
     def test_without_a_template_or_an_end_a_line_says_so(self) -> None:
         with self.assertRaisesRegex(PrepareError, "no chat template"):

@@ -189,7 +189,7 @@ class TokenizerTests(HomeTestCase):
             ("bert-tinny", "(there: bert-tiny)", "did you mean bert-tiny?"),
             ("gpt2", "there: bert-tiny", "scripts/prepare makes smollm2-135m and minilm-l6"),
             ("minilm-l6", "type scripts/prepare minilm-l6"),
-            ("HuggingFaceTB/SmolLM2-135M", "no such directory", "download the model"),
+            ("HuggingFaceTB/SmolLM2-135M", "no such directory", "hub HuggingFaceTB/SmolLM2-135M"),
             (str(self.home) + "/", "has no tokenizer.json"),
         ):
             with self.assertRaises(PrepareError) as raised:
