@@ -10,7 +10,7 @@ from . import measures
 from .figure import Figure
 from .figures import FIGURES, scaling, what_varied
 from .grouping import agreement_note, group_names, groups, shortened
-from .labels import baseline_of, labelled, order
+from .labels import baseline_of, key_name, labelled, order
 from .load import Runs
 from .style import Context
 
@@ -164,7 +164,8 @@ def draw_grids(
         absent.append("what-varied (no setting varies within a method)")
     used: list[str] = []
     for grid in found:
-        name = "what-varied." + "-".join(key.split(".")[-1] for key in grid.axes[:3])
+        parts = [key_name(key, grid.axes).replace(" ", "_") for key in grid.axes[:3]]
+        name = f"what-varied.{'-'.join(parts)}"
         used.append(name)
         if used.count(name) > 1:
             name += f".{used.count(name)}"

@@ -19,6 +19,8 @@ SPECIAL = {
     "^": r"\textasciicircum{}",
 }
 MEGA = 1e6
+PARTS = ("_half", "_deviation", "_low", "_high")
+"""Ends of columns that are shown beside another column's value, or in the CSV alone."""
 
 
 def escaped(text: str) -> str:
@@ -28,6 +30,8 @@ def escaped(text: str) -> str:
 
 def heading(column: str) -> str:
     """A column's name for people; bytes are in megabytes."""
+    if column.startswith("baseline_over_"):
+        return column.removesuffix("_bytes").replace("_", " ")
     if column.endswith("_bytes"):
         return column.removesuffix("_bytes").replace("_", " ") + " (MB)"
     if column.endswith("_parameters"):
@@ -63,11 +67,15 @@ def digits_of(values: pd.Series) -> int:
 
 
 def table(data: pd.DataFrame) -> str:
-    """The rows as a tabular. X with X_deviation becomes one column; X_half is left to the CSV."""
+    """The rows as a tabular.
+
+    X with X_deviation becomes one column, and so does X with its interval X_low and X_high. X_half
+    is in the CSV alone.
+    """
     columns = [
         name
         for name in data.columns
-        if not (name.endswith(("_half", "_deviation")) and name.rsplit("_", 1)[0] in data.columns)
+        if not (name.endswith(PARTS) and name.rsplit("_", 1)[0] in data.columns)
     ]
     cells = []
     for name in columns:
@@ -85,6 +93,15 @@ def table(data: pd.DataFrame) -> str:
             column = [
                 text if extra == "--" else f"{text} $\\pm$ {extra}"
                 for text, extra in zip(column, spread)
+            ]
+        if f"{name}_low" in data.columns:
+            ends = [
+                [number(value / unit(name), digits) for value in data[f"{name}_{end}"].astype(float)]
+                for end in ("low", "high")
+            ]
+            column = [
+                text if low == "--" else f"{text} [{low}, {high}]"
+                for text, low, high in zip(column, *ends)
             ]
         cells.append(column)
     numeric = [pd.api.types.is_numeric_dtype(data[name]) for name in columns]

@@ -7,6 +7,7 @@ lines another stroke, so that figures can be read in grey.
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass, field
 
 import matplotlib
@@ -128,7 +129,11 @@ def panels(context: Context, count: int, height: float = 2.1, share_y: bool = Fa
 def lines(
     axes, table: pd.DataFrame, x: str, y: str, style: dict[str, dict], *, band: bool = False
 ) -> None:
-    """A line for each label of a table from `over_seeds`, with bars or a band if seeds allow."""
+    """A line for each label of a table from `over_seeds`, with bars or a band if seeds allow.
+
+    Bands of shares end at 0 and 1, between which all values are.
+    """
+    are_shares = table[y].between(0, 1).all()
     for label, look in style.items():
         group = table[table["label"] == label].sort_values(x)
         if group.empty:
@@ -139,6 +144,8 @@ def lines(
             continue
         if band:
             low, high = group[y] - half, group[y] + half
+            if are_shares:
+                low, high = low.clip(0, 1), high.clip(0, 1)
             axes.fill_between(group[x], low, high, color=look["color"], alpha=0.15, linewidth=0)
         else:
             axes.errorbar(
@@ -147,7 +154,12 @@ def lines(
             )
 
 
-def legend_below(canvas: Canvas, sources: list, most: int = 60) -> None:
+def wrapped(label: str, width: float) -> str:
+    """A label on several lines, none much longer than `width` inches."""
+    return textwrap.fill(label, max(12, int(width / CHARACTER)), break_long_words=False)
+
+
+def legend_below(canvas: Canvas, sources: list) -> None:
     """One legend of all panels below them, in as many columns as the width has room for."""
     found: dict[str, object] = {}
     for axes in sources:
@@ -156,12 +168,13 @@ def legend_below(canvas: Canvas, sources: list, most: int = 60) -> None:
     if not found:
         return
     width, height = canvas.get_size_inches()
-    longest = max(len(label) for label in found)
+    texts = [wrapped(label, width - 0.7) for label in found]
+    longest = max(len(line) for text in texts for line in text.split("\n"))
     columns = max(1, min(len(found), int(width / (0.5 + CHARACTER * longest))))
-    rows = math.ceil(len(found) / columns)
+    rows = math.ceil(len(found) / columns) * max(text.count("\n") + 1 for text in texts)
     canvas.set_size_inches(width, height + 0.15 * rows + 0.1)
     canvas.legend(
-        found.values(), found.keys(), loc="outside lower center", ncols=columns, borderaxespad=0.2
+        found.values(), texts, loc="outside lower center", ncols=columns, borderaxespad=0.2
     )
 
 

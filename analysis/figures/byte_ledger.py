@@ -115,10 +115,10 @@ def draw(data: Runs, context: Context) -> Figure:
     axes.axhline(0.5, color="0.5", linestyle="--", linewidth=0.8, label="fp32 and 32-bit indices")
     style = context.looks()
     for label in context.order:
-        for direction in DIRECTIONS:
-            group = table[(table["label"] == label) & (table["direction"] == direction)]
-            if group.empty:
-                continue
+        own = table[table["label"] == label]
+        directions = [way for way in DIRECTIONS if way in set(own["direction"])]
+        for direction in directions:
+            group = own[own["direction"] == direction]
             colour = style[label]["color"]
             axes.scatter(
                 group["density"],
@@ -127,7 +127,7 @@ def draw(data: Runs, context: Context) -> Figure:
                 marker=style[label]["marker"],
                 edgecolors=colour,
                 linewidths=0.7,
-                label=f"{label}, {direction}",
+                label=label if direction == directions[-1] else None,
                 facecolors=colour if direction == "upload" else "none",
             )
     logarithmic(axes.xaxis, "density of the message")
@@ -137,7 +137,8 @@ def draw(data: Runs, context: Context) -> Figure:
     return Figure(
         canvas,
         "The share of the ratio that density promises (1 / density) that is left when messages are "
-        "encoded, over their density, from all messages of the runs. A point is a round's mean.",
+        "encoded, over their density. A point is the mean of a round's messages: open for downloads, "
+        "filled for uploads.",
         {"": table, "summary": means},
         list(data.runs["run"]),
         [

@@ -7,7 +7,17 @@ from ..figure import Figure
 from ..grouping import METHODS
 from ..load import Runs
 from ..statistics import over_seeds
-from ..style import GREY, INTERVALS, Context, legend_below, lines, logarithmic, panels, sampling_note
+from ..style import (
+    GREY,
+    INTERVALS,
+    Context,
+    legend_below,
+    lines,
+    logarithmic,
+    panels,
+    sampling_note,
+    wrapped,
+)
 
 COMPARES = (*METHODS, "partition.alpha")
 SHOWS = ("partition.alpha",)
@@ -42,7 +52,7 @@ def draw(data: Runs, context: Context) -> Figure:
     if not others.empty:
         lines(axes_of[1], others, "alpha", "difference", context.looks())
         axes_of[1].axhline(0, color=GREY, linewidth=0.8)
-        axes_of[1].set_ylabel(f"minus {context.baseline}, same seed")
+        axes_of[1].set_ylabel(wrapped(f"minus {context.baseline}, same seed", 2.0))
     for axes in axes_of:
         logarithmic(axes.xaxis, "Dirichlet alpha (small: clients differ)")
     legend_below(canvas, axes_of)

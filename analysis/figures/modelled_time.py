@@ -26,6 +26,7 @@ from ..style import (
     logarithmic,
     panels,
     sampling_note,
+    wrapped,
 )
 from .utility_against_communication import target_of
 
@@ -81,8 +82,10 @@ def draw(data: Runs, context: Context) -> Figure:
     )
     left = pd.Series(0.0, index=shown.index)
     for fate, colour in FATES.items():
-        bars.barh(shown.index, shown[fate], left=left, color=colour, height=0.7, label=fate)
+        bars.barh(range(len(shown)), shown[fate], left=left, color=colour, height=0.7, label=fate)
         left += shown[fate]
+    names = [wrapped(label, 0.2 * context.width) for label in shown.index]
+    bars.set_yticks(range(len(shown)), names)
     bars.invert_yaxis()
     bars.grid(axis="y", visible=False)
     bars.set_xlabel("share of the clients that were asked")

@@ -13,7 +13,7 @@ from ..figure import Figure
 from ..grouping import CURVES, METHODS
 from ..load import Runs
 from ..statistics import deviation, mean_interval
-from ..style import GREY, Context, panels
+from ..style import GREY, Context, panels, wrapped
 
 COMPARES = (*METHODS, *CURVES)
 SHOWS: tuple[str, ...] = ()
@@ -83,7 +83,9 @@ def draw(data: Runs, context: Context) -> Figure:
         raise ValueError(f"no run has a seed and a round in common with {context.baseline}")
     means = summary(table)
     shown = [label for label in context.order if label in set(means["label"])]
-    canvas, (axes,) = panels(context, 1, height=0.6 + 0.22 * len(shown))
+    names = [wrapped(label, 0.38 * context.width) for label in shown]
+    most = max(name.count("\n") + 1 for name in names)
+    canvas, (axes,) = panels(context, 1, height=0.6 + (0.1 + 0.12 * most) * len(shown))
     style = context.looks()
     for place, label in enumerate(shown):
         row = means[means["label"] == label].iloc[0]
@@ -97,11 +99,12 @@ def draw(data: Runs, context: Context) -> Figure:
             fmt=look["marker"],
             color=look["color"],
             capsize=2,
+            elinewidth=0.8,
         )
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_yticks(range(len(shown)), shown)
+    axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel(f"{context.metric} minus that of {context.baseline}, same seed")
+    axes.set_xlabel(wrapped(f"{context.metric} minus {context.baseline}", 0.6 * context.width))
     count = int(table["evaluations"].max())
     return Figure(
         canvas,

@@ -27,16 +27,21 @@ def why_not(data: Runs) -> str | None:
     return None if found else "no run has a partition.csv"
 
 
-def read(data: Runs) -> dict[str, pd.DataFrame]:
-    """partition.csv of the runs, one of each content, by a name of its rule and seed."""
-    found: dict[str, pd.DataFrame] = {}
-    seen: set[str] = set()
-    rows = data.runs.assign(
+def in_order(data: Runs) -> pd.DataFrame:
+    """The runs in the order in which their partitions are shown: the first one names a content."""
+    return data.runs.assign(
         kind=data.settings("partition.kind", "dirichlet"),
         alpha=data.settings("partition.alpha"),
         number=data.settings("seed", 0),
         corpus=data.settings("data.path", ""),
     ).sort_values(["number", "alpha", "run"], na_position="last")
+
+
+def read(data: Runs) -> dict[str, pd.DataFrame]:
+    """partition.csv of the runs, one of each content, by a name of its rule and seed."""
+    found: dict[str, pd.DataFrame] = {}
+    seen: set[str] = set()
+    rows = in_order(data)
     corpora = rows["corpus"].nunique()
     for row in rows.itertuples():
         path = table_of(Path(row.run), "partition")
@@ -108,10 +113,10 @@ def sizes_curve(axes, sizes: pd.Series) -> None:
     values = np.sort(sizes.to_numpy())
     shares = np.arange(1, len(values) + 1) / len(values)
     axes.step(values, shares, where="post", color=BLUE)
-    logarithmic(axes.xaxis, "examples of a client")
-    axes.axvline(sizes.median(), color=RED, linewidth=0.8, label=f"median {sizes.median():g}")
+    logarithmic(axes.xaxis, "examples")
+    axes.axvline(sizes.median(), color=RED, linewidth=0.8)
+    axes.set_title(f"median {sizes.median():g}", color=RED)
     axes.set_ylabel("share of clients")
-    axes.legend(loc="lower right")
 
 
 def draw(data: Runs, context: Context) -> Figure:
@@ -141,7 +146,8 @@ def draw(data: Runs, context: Context) -> Figure:
         notes.append(f"{len(shown)} of {len(found)} partitions are drawn; the table has all.")
     return Figure(
         canvas,
-        "The clients' examples: discs of clients by labels, and how many examples clients have.",
+        "The clients' examples: discs of clients by labels, and the share of the clients that have "
+        "at most so many examples.",
         {"": pd.DataFrame([summary(name, table) for name, table in found.items()])},
         list(data.runs["run"]),
         notes,

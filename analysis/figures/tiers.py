@@ -9,7 +9,16 @@ from ..figure import Figure
 from ..grouping import METHODS
 from ..load import Runs
 from ..statistics import over_seeds
-from ..style import INTERVALS, Context, legend_below, logarithmic, looks, panels, sampling_note
+from ..style import (
+    INTERVALS,
+    Context,
+    legend_below,
+    logarithmic,
+    looks,
+    panels,
+    sampling_note,
+    wrapped,
+)
 
 COMPARES = (*METHODS, "adapter.lora_rank", "adapter.alpha")
 SHOWS: tuple[str, ...] = ()
@@ -87,10 +96,11 @@ def draw(data: Runs, context: Context) -> Figure:
         dots(axes_of[1], rows, places, "megabytes", look, shifts[tier], name)
     axes_of[0].set_xlabel(f"last {context.metric}")
     logarithmic(axes_of[1].xaxis, "payload per client and round (MB)")
-    for i, axes in enumerate(axes_of):
+    for axes in axes_of:
         axes.set_ylim(len(places) - 0.5, -0.5)
-        names = list(places) if axes.get_subplotspec().is_first_col() else []
-        axes.set_yticks(list(places.values()), names or [""] * len(places))
+        names = [wrapped(label, 0.25 * context.width) for label in places]
+        first = axes.get_subplotspec().is_first_col()
+        axes.set_yticks(list(places.values()), names if first else [""] * len(places))
     legend_below(canvas, axes_of)
     tables = {"": table, "traffic": traffic}
     if not separate.empty:

@@ -165,8 +165,13 @@ def draw(data: Runs, context: Context, keys: list[str]) -> Figure:
 
 
 def maps(context: Context, table: pd.DataFrame, keys: list[str], labels: list[str]):
-    """A map for each method."""
+    """A map for each method, with the deviation over seeds in the cells."""
     across, up = sorted(keys, key=lambda key: -table[key].nunique())
+    if table["accuracy_deviation"].notna().any():
+        spread = table["accuracy_deviation"]
+        table = table.assign(
+            text=["" if pd.isna(value) else f"± {value:.3f}" for value in spread]
+        )
     canvas, axes_of = panels(context, len(labels), height=max(1.6, 0.8 + 0.3 * table[up].nunique()))
     for axes, label in zip(axes_of, labels):
         heat_map(axes, table[table["label"] == label], across, up)

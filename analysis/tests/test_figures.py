@@ -59,7 +59,7 @@ class EveryFigureTests(unittest.TestCase):
             ("scaling", "f"),
             ("tiers", "g"),
             ("privacy", "h"),
-            ("what-varied.learning_rate-learning_rate", "i"),
+            ("what-varied.server_learning_rate-local_learning_rate", "i"),
         ):
             found = [own for own in self.result.figures if own.startswith(name)]
             self.assertEqual(len(found), 1, name)
@@ -127,7 +127,7 @@ class EveryFigureTests(unittest.TestCase):
         self.assertAlmostEqual(row["label_distance"], (2 / 3 + 1 / 3 + 0) / 3)
 
     def test_a_grid_has_a_row_for_each_pair_of_learning_rates(self) -> None:
-        (name,) = [own for own in self.result.figures if own.startswith("what-varied.learning")]
+        (name,) = [own for own in self.result.figures if own.startswith("what-varied.server")]
         figure = self.result.figures[name]
         table = figure.tables[""].set_index(["federation.server.learning_rate", "local.learning_rate"])
         self.assertEqual(list(table["seeds"]), [2] * 4)
@@ -250,7 +250,7 @@ class OtherRunsTests(unittest.TestCase):
             found[0].axes, ["local.epochs", "local.learning_rate", "partition.kind"]
         )
         figures = drawn(self.runs).figures
-        table = figures["what-varied.epochs-learning_rate-kind"].tables[""]
+        table = figures["what-varied.epochs-local_learning_rate-partition_kind"].tables[""]
         self.assertEqual(len(table), 8)
 
     def test_settings_that_follow_from_another_one_are_no_axis(self) -> None:
