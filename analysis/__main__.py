@@ -81,7 +81,7 @@ def chosen(data: Runs, points: list[str]) -> tuple[Runs, list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints a line for each figure, and for each thing that was left out. Returns the exit code."""
+    """Prints a line for each figure and for what was left out. Returns the exit code."""
     options = parser().parse_args(arguments)
     output = options.output or output_of(options.runs)
     formats = list(dict.fromkeys(sum(options.format or [["png", "pdf"]], [])))

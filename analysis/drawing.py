@@ -55,7 +55,7 @@ def attempt(data: Runs, wishes: Wishes, draw) -> Figure | str:
     """A figure, or the reason that there is none."""
     try:
         figure = draw(data, context_of(data, wishes))
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError, ArithmeticError, TypeError) as error:
         return f"no run has {error}" if isinstance(error, KeyError) else str(error)
     figure.renamed("accuracy", measures.metric_of(data).column)
     return figure
@@ -65,7 +65,7 @@ def refusal(module: ModuleType, data: Runs) -> str | None:
     """The reason that runs have no figure of a kind, if it is known before drawing."""
     try:
         return module.why_not(data)
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError, ArithmeticError, TypeError) as error:
         return f"no run has {error}" if isinstance(error, KeyError) else str(error)
 
 

@@ -96,8 +96,8 @@ def table(data: pd.DataFrame) -> str:
             ]
         if f"{name}_low" in data.columns:
             ends = [
-                [number(value / unit(name), digits) for value in data[f"{name}_{end}"].astype(float)]
-                for end in ("low", "high")
+                [number(value / unit(name), digits) for value in values.astype(float)]
+                for values in (data[f"{name}_low"], data[f"{name}_high"])
             ]
             column = [
                 text if low == "--" else f"{text} [{low}, {high}]"
@@ -106,7 +106,7 @@ def table(data: pd.DataFrame) -> str:
         cells.append(column)
     numeric = [pd.api.types.is_numeric_dtype(data[name]) for name in columns]
     lines = [
-        "% Needs \\usepackage{booktabs}. Mean and standard deviation over seeds; one seed has none.",
+        "% Needs \\usepackage{booktabs}. Mean and standard deviation over seeds.",
         f"\\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}",
         "\\toprule",
         " & ".join(escaped(heading(name)) for name in columns) + r" \\",

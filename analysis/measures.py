@@ -134,7 +134,7 @@ def is_dense(data: Runs) -> pd.Series:
     return pd.Series([name == "Dense LoRA" for name in names], index=data.runs.index, dtype=bool)
 
 
-def support_bound_bytes(length: int, nonzeros: int) -> float:
+def support_bound_bytes(length: int, nonzeros: float) -> float:
     """log2 C(n, k) / 8: what it takes to name one of all supports of k in n, if all are as likely.
 
     A code can do with less where supports are not: where they crowd in some of the layers.

@@ -21,7 +21,7 @@ def first_reaching(points: pd.DataFrame, target: float, cost: str) -> float | No
 
 
 def by_seed(points: pd.DataFrame, target: float, costs: list[str]) -> pd.DataFrame:
-    """The costs of each run for a target: a row per label and seed, missing if it is not reached."""
+    """The costs of each run for a target, a row per label and seed; missing if not reached."""
     rows = []
     for (label, seed, run), own in points.groupby(["label", "seed", "run"], sort=False):
         row = {"label": label, "seed": seed, "run": run}

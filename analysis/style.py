@@ -1,6 +1,6 @@
 """How figures look: sizes and fonts of a printed page, colours that colour-blind readers can tell.
 
-Colours are those of Okabe and Ito (2008). Each line also has a marker of its own, and beyond eight
+Colours are those of Okabe and Ito (2008). Each line also has a marker of its own, and beyond seven
 lines another stroke, so that figures can be read in grey.
 """
 
@@ -19,26 +19,31 @@ import pandas as pd  # noqa: E402
 from matplotlib.figure import Figure as Canvas  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
+BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
     "#000000",
     "#E69F00",
     "#56B4E9",
     "#009E73",
-    "#F0E442",
     "#0072B2",
     "#D55E00",
     "#CC79A7",
 )
-COLOURS = (BLACK, BLUE, RED, GREEN, ORANGE, SKY, PURPLE, YELLOW)
-"""In the order of their use: yellow last, because it is faint on white."""
+COLOURS = (BLACK, BLUE, RED, GREEN, ORANGE, SKY, PURPLE)
+"""In the order of their use. The eighth colour, yellow, is too faint for lines on white."""
 MARKERS = "osD^v<>PpX*h"
 STROKES = ("-", "--", ":", "-.")
 GREY = "0.5"
 CHARACTER = 0.062
 """The mean width of a character of a legend, in inches."""
+MOST_BANDS = 8
+"""Bands of more lines than this would hide each other: then the last point alone has its bar."""
+MOST_MARKERS = 10
 PANEL = 2.0
 """Panels that would be narrower than this, in inches, stand one below the other."""
-INTERVALS = "Bars and bands are 95 % Student t intervals over seeds. One seed has no interval."
+INTERVALS = (
+    "Bars and bands are 95 % Student t intervals over seeds. One seed has no interval. With more "
+    "than 8 curves only their last points have bars."
+)
 
 plt.rcParams.update(
     {
@@ -134,24 +139,32 @@ def lines(
     Bands of shares end at 0 and 1, between which all values are.
     """
     are_shares = table[y].between(0, 1).all()
+    crowded = table["label"].nunique() > MOST_BANDS
     for label, look in style.items():
         group = table[table["label"] == label].sort_values(x)
         if group.empty:
             continue
-        axes.plot(group[x], group[y], label=label, **look)
+        every = max(1, len(group) // MOST_MARKERS)
+        axes.plot(group[x], group[y], label=label, markevery=every, **look)
         half = group[f"{y}_half"]
         if not half.notna().any():
             continue
-        if band:
+        if band and not crowded:
             low, high = group[y] - half, group[y] + half
             if are_shares:
                 low, high = low.clip(0, 1), high.clip(0, 1)
             axes.fill_between(group[x], low, high, color=look["color"], alpha=0.15, linewidth=0)
-        else:
-            axes.errorbar(
-                group[x], group[y], yerr=half, fmt="none", ecolor=look["color"], capsize=2,
-                elinewidth=0.8,
-            )
+            continue
+        shown = group.iloc[-1:] if band else group
+        axes.errorbar(
+            shown[x],
+            shown[y],
+            yerr=shown[f"{y}_half"],
+            fmt="none",
+            ecolor=look["color"],
+            capsize=2,
+            elinewidth=0.8,
+        )
 
 
 def wrapped(label: str, width: float) -> str:

@@ -101,7 +101,7 @@ def draw(data: Runs, context: Context) -> Figure:
     canvas, (axes,) = panels(context, 1, height=2.4)
     densities = np.geomspace(min(table["density"].min(), 1 / 64) / 1.5, 1, 200)
     values = VALUE_BYTES * n * densities
-    bound = [measures.support_bound_bytes(n, round(density * n)) for density in densities]
+    bound = [measures.support_bound_bytes(n, density * n) for density in densities]
     axes.plot(
         densities,
         values / (values + bound),
@@ -137,14 +137,14 @@ def draw(data: Runs, context: Context) -> Figure:
     return Figure(
         canvas,
         "The share of the ratio that density promises (1 / density) that is left when messages are "
-        "encoded, over their density. A point is the mean of a round's messages: open for downloads, "
-        "filled for uploads.",
+        "encoded, over their density. A point is the mean of a round's messages: open for "
+        "downloads, filled for uploads.",
         {"": table, "summary": means},
         list(data.runs["run"]),
         [
             "The bound takes every support as equally likely. Real supports crowd in some layers, "
-            "so a message can be shorter than the bound. A message whose receiver knows the support "
-            "has no indices.",
+            "so a message can be shorter than the bound. A message whose receiver knows the "
+            "support has no indices.",
             "A download is encoded once and sent to each client; each client's is counted.",
         ],
         {"": means},

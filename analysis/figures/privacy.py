@@ -10,7 +10,16 @@ from ..figure import Figure
 from ..grouping import METHODS
 from ..load import Runs
 from ..statistics import over_seeds
-from ..style import GREY, INTERVALS, Context, legend_below, lines, logarithmic, panels, sampling_note
+from ..style import (
+    GREY,
+    INTERVALS,
+    Context,
+    legend_below,
+    lines,
+    logarithmic,
+    panels,
+    sampling_note,
+)
 
 COMPARES = (*METHODS, "privacy.")
 SHOWS = ("privacy.noise_multiplier", "privacy.target_epsilon", "privacy.clipping", "privacy.clip")

@@ -240,12 +240,13 @@ def model_notes(table: pd.DataFrame, further: pd.DataFrame, machine: Machine) ->
         )
     return [
         "The model comes from the runs on one rank, alone and side by side: "
-        f"{machine.tokens_per_second:.0f} tokens/s per core, {1e3 * machine.client_overhead:.1f} ms "
-        f"per client, {1e3 * machine.fixed:.0f} ms per round, busy cores at "
+        f"{machine.tokens_per_second:.0f} tokens/s per core, "
+        f"{1e3 * machine.client_overhead:.1f} ms per client, {1e3 * machine.fixed:.0f} ms per "
+        "round, busy cores at "
         f"{100 * machine.together:.0f} %. All points of more than one rank are predictions. The "
         f"largest error is {100 * worst:.1f} %.",
-        f"{limit}At {last['ranks']} ranks a round takes {last['seconds']:.2f} s, its longest client "
-        f"{last['longest_client_seconds']:.2f} s.",
+        f"{limit}At {last['ranks']} ranks a round takes {last['seconds']:.2f} s, its longest "
+        f"client {last['longest_client_seconds']:.2f} s.",
         "Larger clusters are modelled, not measured: hosts of 64 cores that do not disturb each "
         "other, and sums along a chain of hosts.",
     ]

@@ -14,7 +14,16 @@ from ..load import Runs
 from ..measures import Link
 from ..reaching import reach_table
 from ..statistics import over_seeds
-from ..style import GREY, INTERVALS, Context, legend_below, lines, logarithmic, panels, sampling_note
+from ..style import (
+    GREY,
+    INTERVALS,
+    Context,
+    legend_below,
+    lines,
+    logarithmic,
+    panels,
+    sampling_note,
+)
 from .utility_against_communication import target_of
 
 COMPARES = (*METHODS, *CURVES)

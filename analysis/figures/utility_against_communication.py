@@ -14,7 +14,16 @@ from ..grouping import CURVES, METHODS
 from ..load import Runs
 from ..reaching import factor_table, reach_table
 from ..statistics import over_seeds
-from ..style import GREY, INTERVALS, Context, legend_below, lines, logarithmic, panels, sampling_note
+from ..style import (
+    GREY,
+    INTERVALS,
+    Context,
+    legend_below,
+    lines,
+    logarithmic,
+    panels,
+    sampling_note,
+)
 
 COMPARES = (*METHODS, *CURVES)
 SHOWS: tuple[str, ...] = ()

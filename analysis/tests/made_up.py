@@ -19,7 +19,11 @@ def settings(**changes: object) -> dict:
         "partition": {"kind": "dirichlet", "alpha": 0.1},
         "adapter": {"lora_rank": 16, "alpha": 16, "frozen": "none"},
         "method": {"download": {"select": "all"}, "upload": {"select": "all"}, "tiers": []},
-        "federation": {"rounds": 4, "server": {"epsilon": "1e-08", "learning_rate": 0.005}, "uploads": "gather"},
+        "federation": {
+            "rounds": 4,
+            "server": {"epsilon": "1e-08", "learning_rate": 0.005},
+            "uploads": "gather",
+        },
         "compute": {"threads": 1},
         "checkpoint": {"keep": 2},
         "local": {"epochs": 1, "learning_rate": 0.1},

@@ -129,7 +129,8 @@ class EveryFigureTests(unittest.TestCase):
     def test_a_grid_has_a_row_for_each_pair_of_learning_rates(self) -> None:
         (name,) = [own for own in self.result.figures if own.startswith("what-varied.server")]
         figure = self.result.figures[name]
-        table = figure.tables[""].set_index(["federation.server.learning_rate", "local.learning_rate"])
+        keys = ["federation.server.learning_rate", "local.learning_rate"]
+        table = figure.tables[""].set_index(keys)
         self.assertEqual(list(table["seeds"]), [2] * 4)
         # The mean of 0.01 * 10 + 0.5 and the same plus 0.01.
         self.assertAlmostEqual(table.loc[(0.01, 0.5), "accuracy"], 0.605)

@@ -91,7 +91,8 @@ class MethodTests(unittest.TestCase):
             self.name(method__residual="kept", **self.both(0.0625)), "FLASC 1/16, error feedback"
         )
         short = {"select": "all", "values": "int8"}
-        self.assertEqual(self.name(method__download=short, method__upload=short), "Dense LoRA, int8")
+        both = {"method__download": short, "method__upload": short}
+        self.assertEqual(self.name(**both), "Dense LoRA, int8")
         self.assertIsNone(self.name(method__persistence="nested"))
 
     def test_shares(self) -> None:

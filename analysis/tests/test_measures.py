@@ -37,7 +37,8 @@ class IntervalTests(unittest.TestCase):
         self.assertAlmostEqual(statistics.t_quantile(0.99, 4), 4.604, delta=5e-4)
 
     def test_one_degree_of_freedom_is_cauchys_distribution(self) -> None:
-        self.assertAlmostEqual(statistics.t_quantile(0.95, 1), math.tan(0.95 * math.pi / 2), places=9)
+        cauchy = math.tan(0.95 * math.pi / 2)
+        self.assertAlmostEqual(statistics.t_quantile(0.95, 1), cauchy, places=9)
 
     def test_the_interval_of_three_values(self) -> None:
         mean, half = statistics.mean_interval(pd.Series([1.0, 2.0, 3.0]))
@@ -56,7 +57,8 @@ class CommunicationTests(unittest.TestCase):
     def setUp(self) -> None:
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
-        self.data = labelled(load(made_up.study(Path(temporary.name) / "any")))
+        folder = made_up.study(Path(temporary.name) / "any")
+        self.data = labelled(load(folder))
         self.points = measures.curves(self.data)
 
     def test_the_masked_test_accuracy_is_shown_among_splits_and_vectors(self) -> None:
@@ -136,7 +138,8 @@ class CommunicationTests(unittest.TestCase):
         table = utility_against_communication.pairs(kept).set_index(["baseline", "label"])
         # Dense ends with 0.6 after 4 rounds; the sparse runs reach that in their fourth too.
         self.assertAlmostEqual(
-            table.loc[("Dense LoRA", "FLASC 1/10"), "factor"], made_up.DENSE_MESSAGE / SPARSE_MESSAGE
+            table.loc[("Dense LoRA", "FLASC 1/10"), "factor"],
+            made_up.DENSE_MESSAGE / SPARSE_MESSAGE,
         )
         self.assertEqual(table.loc[("FLASC 1/10", "FLASC 1/10"), "factor"], 1)
         self.assertEqual(table.loc[("FLASC 1/10", "Dense LoRA"), "reached"], 0)
