@@ -9,8 +9,8 @@ from types import ModuleType
 from . import measures
 from .figure import Figure
 from .figures import FIGURES, scaling, what_varied
-from .grouping import agreement_note, group_names, groups, shortened
-from .labels import baseline_of, key_name, labelled, order
+from .grouping import METHODS, agreement_note, group_names, groups, shortened
+from .labels import baseline_of, key_name, labelled, order, under
 from .load import Runs
 from .style import Context
 
@@ -78,7 +78,7 @@ def too_many(module: ModuleType, data: Runs) -> str | None:
 
 
 def of_kind(
-    name: str, module: ModuleType, data: Runs, wishes: Wishes
+    name: str, module: ModuleType, data: Runs, wishes: Wishes, tuning: set[str]
 ) -> tuple[dict[str, Figure], list[Refused]]:
     """The figures of one kind by name, and the groups of runs that have none, with reasons."""
     chosen: list[tuple[dict, Runs]] = []
@@ -86,6 +86,13 @@ def of_kind(
     drawn: dict[str, Figure] = {}
     for settings, part in groups(data, module.COMPARES):
         part = labelled(part, module.SHOWS, wishes.texts)
+        others = part.only(~part.runs["run"].isin(tuning))
+        # Methods compare better without all the trials of one of them, if there are others.
+        if set(METHODS) <= set(module.COMPARES) and others.runs["label"].nunique() > 1:
+            trials = part.of(list(tuning))
+            if not trials.runs.empty:
+                refused.append(Refused(trials, "a tuning sweep (what-varied draws it)"))
+                part = labelled(others, module.SHOWS, wishes.texts)
         why, crowd = refusal(module, part), too_many(module, part)
         if why or crowd:
             refused.append(Refused(part, why or crowd, is_other=why is not None))
@@ -130,9 +137,15 @@ def draw_all(data: Runs, single: Runs, wishes: Wishes) -> Drawings:
     absent: list[str] = []
     others: list[str] = []
     shown: list[tuple[set[str], set[str]]] = []
+    grids = what_varied.grids(single)
+    rates = ("federation.server.", "local.learning_rate")
+    tuning = {
+        run for grid in grids if all(under(key, rates) for key in grid.axes) for run in grid.runs
+    }
     for name, module in FIGURES.items():
         # The same settings on other ranks are what scaling is about.
-        drawn, refused = of_kind(name, module, data if module is scaling else single, wishes)
+        source = data if module is scaling else single
+        drawn, refused = of_kind(name, module, source, wishes, tuning)
         result.figures.update(drawn)
         shown += [(set(module.SHOWS), set(figure.runs)) for figure in drawn.values()]
         other = sum(len(item.runs.runs) for item in refused if item.is_other)
@@ -141,7 +154,9 @@ def draw_all(data: Runs, single: Runs, wishes: Wishes) -> Drawings:
             others += [f"{name} {other}"] if other else []
         elif refused:
             absent.append(f"{name} ({refused[0].why})")
-    draw_grids(single, wishes, result, shown, absent)
+    draw_grids(single, grids, wishes, result, shown)
+    if not grids:
+        absent.append("what-varied (no setting varies within a method)")
     if others:
         result.left_out.append(
             f"runs that do not vary in what a figure compares: {', '.join(others)}"
@@ -153,17 +168,14 @@ def draw_all(data: Runs, single: Runs, wishes: Wishes) -> Drawings:
 
 def draw_grids(
     data: Runs,
+    grids: list[what_varied.Grid],
     wishes: Wishes,
     result: Drawings,
     shown: list[tuple[set[str], set[str]]],
-    absent: list[str],
 ) -> None:
     """The figures of settings that vary and that no other figure shows."""
-    found = what_varied.grids(data)
-    if not found:
-        absent.append("what-varied (no setting varies within a method)")
     used: list[str] = []
-    for grid in found:
+    for grid in grids:
         parts = [key_name(key, grid.axes).replace(" ", "_") for key in grid.axes[:3]]
         name = f"what-varied.{'-'.join(parts)}"
         used.append(name)

@@ -59,7 +59,7 @@ class EveryFigureTests(unittest.TestCase):
             ("scaling", "f"),
             ("tiers", "g"),
             ("privacy", "h"),
-            ("what-varied.server_learning_rate-local_learning_rate", "i"),
+            ("what-varied.local_learning_rate-server_learning_rate", "i"),
         ):
             found = [own for own in self.result.figures if own.startswith(name)]
             self.assertEqual(len(found), 1, name)
@@ -127,7 +127,7 @@ class EveryFigureTests(unittest.TestCase):
         self.assertAlmostEqual(row["label_distance"], (2 / 3 + 1 / 3 + 0) / 3)
 
     def test_a_grid_has_a_row_for_each_pair_of_learning_rates(self) -> None:
-        (name,) = [own for own in self.result.figures if own.startswith("what-varied.server")]
+        (name,) = [own for own in self.result.figures if own.startswith("what-varied.local_learning")]
         figure = self.result.figures[name]
         keys = ["federation.server.learning_rate", "local.learning_rate"]
         table = figure.tables[""].set_index(keys)
@@ -200,6 +200,23 @@ class OtherRunsTests(unittest.TestCase):
             "settings",
             lines,
         )
+
+    def test_a_tuning_sweep_stays_out_of_comparisons_of_methods(self) -> None:
+        made_up.study(self.runs / "s")
+        for rate in (0.2, 0.5, 0.9):
+            made_up.write(self.runs / f"tuning/{rate}", [rate], local__learning_rate=rate)
+        result = drawn(self.runs)
+        runs = result.figures["utility-against-communication.tiny"].runs
+        self.assertEqual({Path(run).parent.name for run in runs}, {"s"})
+        self.assertIn(
+            "utility-against-communication: 3 runs (0.2, 0.5, 0.9): a tuning sweep "
+            "(what-varied draws it)",
+            result.left_out,
+        )
+        self.assertEqual(len(result.figures["what-varied.local_learning_rate"].runs), 3)
+        # Alone it has its curves.
+        alone = drawn(self.runs / "tuning").figures["utility-against-communication.tiny"]
+        self.assertEqual(len(alone.runs), 3)
 
     def test_values_that_are_not_finite_and_missing_tests_do_not_stop_figures(self) -> None:
         made_up.study(self.runs / "s")
