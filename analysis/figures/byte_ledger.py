@@ -41,7 +41,9 @@ def ledger(data: Runs) -> pd.DataFrame:
     clients = data.clients.merge(runs, on="run")
     for direction in DIRECTIONS:
         dense = VALUE_BYTES * clients["parameters"] + HEADER_BYTES
-        kept = clients[clients[f"{direction}_payload_bytes"] < dense]
+        sent = clients[f"{direction}_payload_bytes"]
+        # A client that was lost sent nothing, which is no message.
+        kept = clients[(sent > 0) & (sent < dense)]
         for (label, number), group in kept.groupby(["label", "round"], sort=False):
             n = int(group["parameters"].iloc[0])
             nonzeros = group[f"{direction}_nonzeros"].mean()

@@ -9,9 +9,15 @@ import pandas as pd
 
 
 def ordered(values: pd.Series) -> list:
-    """The distinct values: numbers by size, texts by the alphabet."""
-    distinct = list(dict.fromkeys(values))
-    return sorted(distinct, key=lambda value: (isinstance(value, str), value))
+    """The distinct values: numbers by size, also as texts, then other texts by the alphabet."""
+
+    def place(value: object) -> tuple:
+        try:
+            return (0, float(value), "")
+        except ValueError:
+            return (1, 0.0, str(value))
+
+    return sorted(dict.fromkeys(values), key=place)
 
 
 def plain(value: object) -> str:

@@ -165,6 +165,16 @@ class CommunicationTests(unittest.TestCase):
         bound = math.log2(math.comb(1000, 100)) / 8
         self.assertAlmostEqual(row["bound_ratio"], 4000 / (400 + bound))
 
+    def test_an_upload_that_was_never_sent_is_no_message(self) -> None:
+        clients = self.data.clients
+        lost = clients["run"].str.contains("sparse") & (clients["client"] == 1)
+        ways = [name for name in clients.columns if name.startswith("upload_")]
+        clients.loc[lost, ways] = 0
+        table = byte_ledger.summary(byte_ledger.ledger(self.data)).set_index("direction")
+        # Two seeds, four rounds, and one or two clients.
+        self.assertEqual(list(table.loc[["download", "upload"], "messages"]), [16, 8])
+        self.assertAlmostEqual(table.loc["upload", "claimed_ratio"], 10)
+
     def test_a_round_waits_for_its_slowest_client(self) -> None:
         link = measures.Link("", down=8, up=4)  # 1 and 0.5 MB a second
         rate = measures.tokens_per_second(self.data.clients)

@@ -9,6 +9,7 @@ import unittest
 import pandas as pd
 
 from .. import latex, options
+from ..figures.heat_map import ordered
 
 
 class LatexTests(unittest.TestCase):
@@ -45,6 +46,29 @@ class LatexTests(unittest.TestCase):
             latex.escaped(r"a\b{c}#~^$"),
             r"a\textbackslash{}b\{c\}\#\textasciitilde{}\textasciicircum{}\$",
         )
+
+
+    def test_an_interval_stands_beside_its_value_and_factors_have_no_unit(self) -> None:
+        table = pd.DataFrame(
+            {
+                "baseline_over_total_payload_bytes": [8.0, 2.0],
+                "baseline_over_total_payload_bytes_low": [4.0, math.nan],
+                "baseline_over_total_payload_bytes_high": [16.0, math.nan],
+                "x": [0.25, math.nan],
+            }
+        )
+        lines = latex.table(table).splitlines()
+        self.assertEqual(lines[3], r"baseline over total payload & x \\")
+        self.assertEqual(lines[5:7], [r"8 [4, 16] & 0.250 \\", r"2 & -- \\"])
+
+
+class AxisTests(unittest.TestCase):
+    """Places on an axis."""
+
+    def test_numbers_come_by_size_and_before_texts(self) -> None:
+        values = pd.Series(["100", "not set", "2", "0.1", "2"], dtype=object)
+        self.assertEqual(ordered(values), ["0.1", "2", "100", "not set"])
+        self.assertEqual(ordered(pd.Series([10.0, 2.0])), [2.0, 10.0])
 
 
 class OptionTests(unittest.TestCase):
