@@ -77,6 +77,13 @@ def too_many(module: ModuleType, data: Runs) -> str | None:
     return None
 
 
+def without_trials(module: ModuleType, data: Runs, tuning: set[str]) -> Runs:
+    """The runs without tuning sweeps, if the figure compares methods and two others are left."""
+    others = data.only(~data.runs["run"].isin(tuning))
+    compares_methods = set(METHODS) <= set(module.COMPARES)
+    return others if compares_methods and others.runs["label"].nunique() > 1 else data
+
+
 def of_kind(
     name: str, module: ModuleType, data: Runs, wishes: Wishes, tuning: set[str]
 ) -> tuple[dict[str, Figure], list[Refused]]:
@@ -86,25 +93,23 @@ def of_kind(
     drawn: dict[str, Figure] = {}
     for settings, part in groups(data, module.COMPARES):
         part = labelled(part, module.SHOWS, wishes.texts)
-        others = part.only(~part.runs["run"].isin(tuning))
-        # Methods compare better without all the trials of one of them, if there are others.
-        if set(METHODS) <= set(module.COMPARES) and others.runs["label"].nunique() > 1:
-            trials = part.of(list(tuning))
-            if not trials.runs.empty:
-                refused.append(Refused(trials, "a tuning sweep (what-varied draws it)"))
-                part = labelled(others, module.SHOWS, wishes.texts)
+        kept = without_trials(module, part, tuning)
+        trials = part.only(~part.runs["run"].isin(kept.runs["run"]))
+        part = labelled(kept, module.SHOWS, wishes.texts)
         why, crowd = refusal(module, part), too_many(module, part)
         if why or crowd:
             refused.append(Refused(part, why or crowd, is_other=why is not None))
-        else:
-            chosen.append((settings, part))
+            continue
+        chosen.append((settings, part))
+        if not trials.runs.empty:
+            refused.append(Refused(trials, "a tuning sweep (what-varied draws it)"))
     if module.HAS_LINES and len(chosen) > 1:
         several = [item for item in chosen if item[1].runs["label"].nunique() > 1] or chosen[:1]
-        kept = {id(part) for _, part in several}
+        large = {id(part) for _, part in several}
         refused += [
             Refused(part, "no other method has the same other settings")
             for _, part in chosen
-            if id(part) not in kept
+            if id(part) not in large
         ]
         chosen = several
     names = group_names([settings for settings, _ in chosen])

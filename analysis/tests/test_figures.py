@@ -214,6 +214,7 @@ class OtherRunsTests(unittest.TestCase):
             result.left_out,
         )
         self.assertEqual(len(result.figures["what-varied.local_learning_rate"].runs), 3)
+        self.assertFalse([line for line in result.left_out if line.startswith("tiers")])
         # Alone it has its curves.
         alone = drawn(self.runs / "tuning").figures["utility-against-communication.tiny"]
         self.assertEqual(len(alone.runs), 3)
