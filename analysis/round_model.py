@@ -127,7 +127,7 @@ def sum_bytes(count: float, coordinates: int) -> float:
 
 
 def round_time(work: Workload, machine: Machine, ranks: int, ranks_per_host: int) -> RoundTime:
-    """The model's round on `ranks` ranks, `ranks_per_host` on a host, sums along a chain of hosts."""
+    """The round on `ranks` ranks, `ranks_per_host` on a host, sums along a chain of hosts."""
     n = work.coordinates
     kept = work.upload_density * n
     assigned = longest_first(work.tokens, ranks)

@@ -127,7 +127,7 @@ class EveryFigureTests(unittest.TestCase):
         self.assertAlmostEqual(row["label_distance"], (2 / 3 + 1 / 3 + 0) / 3)
 
     def test_a_grid_has_a_row_for_each_pair_of_learning_rates(self) -> None:
-        (name,) = [own for own in self.result.figures if own.startswith("what-varied.local_learning")]
+        (name,) = self.of_kind("what-varied")[-1:]
         figure = self.result.figures[name]
         keys = ["federation.server.learning_rate", "local.learning_rate"]
         table = figure.tables[""].set_index(keys)
