@@ -10,7 +10,7 @@ RANKS ?= 2
 export EXPERIMENT RANKS
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-long bench figures build assets setup format lint clean
+.PHONY: help quickstart test test-long bench figures collect build assets setup format lint clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -27,8 +27,11 @@ test-long:  ## the same and Tests/Long
 bench: setup  ## our training step against PyTorch's, in turn (MODEL=, SHAPES=, ROUNDS=)
 	@scripts/bench
 
-figures:  ## figures and tables of the runs in RUNS (default runs), into RUNS/figures
-	@scripts/figures $(or $(RUNS),runs)
+figures:  ## figures and tables of the runs in RUNS (default runs), into RUNS/figures (OPTIONS="--format pdf")
+	@scripts/figures $(or $(RUNS),runs) $(OPTIONS)
+
+collect:  ## what figures need of the runs in RUNS, a few kB per run, into OUTPUT (default results)
+	@scripts/collect $(or $(RUNS),runs) --output $(or $(OUTPUT),results)
 
 build: setup  ## the release binary, .build/release/cellm-mpi
 	@scripts/build --product cellm-mpi

@@ -1,8 +1,8 @@
-"""Makes all figures whose runs are there: python -m analysis [RUNS] [--output DIR] [--sweeps DIR].
+"""Figures and tables of runs: python -m analysis RUNS... [options].
 
-RUNS is the folder that `cellm-mpi sweep` puts its runs into: RUNS/SWEEP/POINT. A figure is made for
-each study and model with at least one sound run; what its sweep files list and is not there is said.
-The exit code is 0 also where runs are missing.
+RUNS are run directories, sweeps, or folders of them. The figures follow from what varies among the
+runs: methods, settings, seeds. Names of folders have no meaning. The last line says how many
+figures were made.
 """
 
 from __future__ import annotations
@@ -11,116 +11,121 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import (
-    byte_ledger,
-    cost_ratio,
-    heterogeneity,
-    modelled_time,
-    partition,
-    privacy,
-    rank_density,
-    scaling,
-    sweeps,
-    tiers,
-    time_to_accuracy,
-    utility_against_communication,
-)
-from .grouping import belonging, notes
-from .load import Runs, load
-
-FIGURES = {
-    "utility-against-communication": utility_against_communication,
-    "time-to-accuracy": time_to_accuracy,
-    "modelled-time": modelled_time,
-    "byte-ledger": byte_ledger,
-    "heterogeneity": heterogeneity,
-    "partition": partition,
-    "rank-density": rank_density,
-    "cost-ratio": cost_ratio,
-    "tiers": tiers,
-    "privacy": privacy,
-    "scaling": scaling,
-}
+from . import options as values
+from . import page
+from .drawing import Wishes, draw_all
+from .labels import labelled, named
+from .load import RECORDS, Runs, load, repeats
 
 
-def studies(runs: Path) -> dict[str, list[Path]]:
-    """The folders of each study below the runs' folder."""
-    found: dict[str, list[Path]] = {}
-    if runs.is_dir():
-        for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
-            found.setdefault(sweeps.study_of(folder.name), []).append(folder)
-    return found
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    own = argparse.ArgumentParser(prog="figures", description=__doc__.split("\n")[0])
+    own.add_argument(
+        "runs", nargs="*", type=Path, default=[Path("runs")], help="default: runs", metavar="RUNS"
+    )
+    own.add_argument("--output", type=Path, help="default: RUNS/figures, or figures")
+    own.add_argument(
+        "--format",
+        type=values.formats,
+        action="append",
+        help="pdf, svg, png, or a list of them; default: png,pdf",
+    )
+    own.add_argument(
+        "--width", type=values.width, default=6.5, help="such as 3.3in or 8cm; default: 6.5in"
+    )
+    own.add_argument(
+        "--labels",
+        type=values.renaming,
+        action="append",
+        default=[],
+        metavar="NAME=TEXT",
+        help="a line's text, by its point or by the label that it has without this option",
+    )
+    own.add_argument(
+        "--points",
+        type=values.names,
+        action="append",
+        default=[],
+        metavar="NAME,NAME",
+        help="only these points, by name (with or without the seed) or by label",
+    )
+    own.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help="the point or label that factors and differences are relative to; default: dense LoRA",
+    )
+    return own
 
 
-def by_model(data: Runs) -> dict[str, Runs]:
-    """The runs of each model, by its name."""
-    if data.runs.empty:
-        return {}
-    names = data.runs["model.path"].map(lambda path: Path(str(path)).name)
-    return {name: data.only(names == name) for name in sorted(names.unique())}
+def output_of(runs: list[Path]) -> Path:
+    """Where figures go: into the runs' folder if there is one, and it is no run itself."""
+    alone = len(runs) == 1 and not any((runs[0] / record).is_file() for record in RECORDS)
+    return runs[0] / "figures" if alone else Path("figures")
 
 
-def shortened(names: list[str], most: int = 8) -> str:
-    """A list for people."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+def chosen(data: Runs, points: list[str]) -> tuple[Runs, list[str]]:
+    """The runs that --points names, and lines on the others and on names without a run."""
+    if not points or data.runs.empty:
+        return data, []
+    rows = labelled(data).runs
+    keep = rows.apply(lambda row: named(row.to_dict(), points), axis=1)
+    lines = [
+        f"--points {name}: no run has this name"
+        for name in points
+        if not any(named(row, [name]) for row in rows.to_dict("records"))
+    ]
+    if not keep.all():
+        lines.append(f"{(~keep).sum()} of {len(keep)} runs: not in --points")
+    return data.only(keep), lines
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints a line for each figure, made or missing."""
-    parser = argparse.ArgumentParser(prog="figures", description=__doc__.split("\n")[0])
-    parser.add_argument("runs", nargs="?", type=Path, default=Path("runs"))
-    parser.add_argument("--output", type=Path, help="default: RUNS/figures")
-    parser.add_argument("--sweeps", type=Path, default=Path("experiments"))
-    options = parser.parse_args(arguments)
-    output = options.output or options.runs / "figures"
-    files, problems = sweeps.read_all(options.sweeps)
-    for problem in problems:
-        print(f"warning: {problem}")
-    folders = studies(options.runs)
-    made, missing, loaded = 0, 0, {}
-    for study in dict.fromkeys(module.STUDY for module in FIGURES.values()):
-        # The same settings on other ranks are what scaling is of.
-        data = load(*folders.get(study, []), repeats=study == scaling.STUDY)
-        for problem in data.problems:
-            print(f"warning: {problem}")
-        loaded[study] = by_model(data)
-        for model in sorted({file.model for file in files if file.study == study}):
-            listed = [file for file in files if (file.study, file.model) == (study, model)]
-            names = set(loaded[study][model].runs["point"]) if model in loaded[study] else set()
-            for file in listed:
-                absent = [name for name in file.points if name not in names]
-                if absent:
-                    have = len(file.points) - len(absent)
-                    print(
-                        f"{file.path}: {have} of {len(file.points)} runs are there; missing: "
-                        f"{shortened(absent)}"
-                    )
-    for name, module in FIGURES.items():
-        expected = {file.model for file in files if file.study == module.STUDY}
-        for model in sorted(expected | set(loaded[module.STUDY])):
-            data = loaded[module.STUDY].get(model)
-            if data is None:
-                print(f"missing  {name}.{model}: no finished run of the study {module.STUDY}")
-                missing += 1
-                continue
-            data, left_out = belonging(data, module.COMPARES)
-            if left_out:
-                print(f"left out {name}.{model}: {left_out}")
-            try:
-                figure = module.draw(data)
-                figure.notes += notes(module.COMPARES, left_out)
-                written = figure.save(output, f"{name}.{model}")
-            except (ValueError, KeyError) as error:
-                reason = f"no run has {error}" if isinstance(error, KeyError) else str(error)
-                print(f"missing  {name}.{model}: {reason}")
-                missing += 1
-                continue
-            print(
-                f"made     {written[0]} and {len(written) - 1} files beside it, of {len(data.runs)} runs"
-            )
-            made += 1
-    print(f"figures: {made} made, {missing} missing")
+    """Prints a line for each figure and for what was left out. Returns the exit code."""
+    options = parser().parse_args(arguments)
+    output = options.output or output_of(options.runs)
+    formats = list(dict.fromkeys(sum(options.format or [["png", "pdf"]], [])))
+    data = load(*options.runs)
+    points = sum(options.points, [])
+    selected, lines = chosen(data, points)
+    lines = [*data.problems, *lines]
+    if selected.runs.empty:
+        for line in lines:
+            print(f"left out {line}")
+        print(f"figures: no finished run in {', '.join(map(str, options.runs))}")
+        return 1
+    wishes = Wishes(options.width, options.baseline, dict(options.labels))
+    rows = labelled(selected).runs.to_dict("records")
+    asked = [("--labels", name) for name in wishes.texts]
+    asked += [("--baseline", options.baseline)] if options.baseline else []
+    texts = list(wishes.texts.values())
+    lines += [
+        f"{option} {name}: no run has this name"
+        for option, name in asked
+        if name not in texts and not any(named(row, [name]) for row in rows)
+    ]
+    doubles = repeats(selected)
+    single = selected.only(~selected.runs["run"].isin(list(doubles)))
+    drawings = draw_all(selected, single, wishes)
+    scaled = {
+        run
+        for name, figure in drawings.figures.items()
+        if name.startswith("scaling")
+        for run in figure.runs
+    }
+    lines += [f"{run}: {why}" for run, why in doubles.items() if run not in scaled]
+    lines += drawings.left_out
+    entries = []
+    for name, figure in drawings.figures.items():
+        written = figure.save(output, name, formats)
+        print(f"made     {written[0]} and {len(written) - 1} files beside it, "
+              f"of {len(figure.runs)} runs")
+        entries.append(page.entry(name, figure))
+        figure.close()
+    for line in lines:
+        print(f"left out {line}")
+    index = page.write(output, entries, labelled(selected).runs, lines)
+    print(f"figures: {len(entries)} made; {index} shows all")
     return 0
 
 

@@ -1,120 +1,99 @@
-"""What all figures share: how they look, and what is written beside each picture.
+"""What a figure becomes: pictures, tables for programs, tables for papers, and a caption.
 
-A figure NAME becomes NAME.png, NAME.csv (its table; further tables as NAME.TABLE.csv) and NAME.txt
-(what it shows, what to mind, and the run directories that it is of).
+A figure NAME becomes NAME.pdf, NAME.png or NAME.svg; NAME.csv, its table (further tables as
+NAME.TABLE.csv), with a LaTeX table NAME.tex beside each; and NAME.txt, the caption, with notes and
+the run directories.
 """
 
 from __future__ import annotations
 
+import io
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import pandas as pd  # noqa: E402
-from matplotlib.figure import Figure as Canvas  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
-
-INTERVALS = "Bars and bands are 95 % Student t intervals over seeds; without one there is one seed."
-MARKERS = "osD^v<>Pp*hX"
-plt.rcParams.update(
-    {
-        "figure.dpi": 120,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "font.size": 9,
-        "legend.fontsize": 8,
-        "legend.frameon": False,
-        "svg.hashsalt": "cellm-mpi",
-    }
-)
+from . import latex
 
 
 @dataclass
 class Figure:
-    """A drawn figure with its tables: the first, named "", is the one of the picture."""
+    """A drawn figure with its tables: the first, named "", is the one of the picture.
+
+    printed: the rows of a table that are worth printing, if not all are.
+    """
 
     canvas: Canvas
     caption: str
     tables: dict[str, pd.DataFrame]
     runs: list[str]
     notes: list[str] = field(default_factory=list)
+    printed: dict[str, pd.DataFrame] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
-    def save(self, folder: Path, name: str) -> list[Path]:
-        """Writes picture, tables and caption; says which files these are."""
+    def renamed(self, old: str, new: str) -> None:
+        """Gives a measure its own name in all tables: OLD_half becomes NEW_half."""
+        if old == new:
+            return
+        for tables in (self.tables, self.printed):
+            for name, table in tables.items():
+                own = {
+                    column: column.replace(old, new, 1)
+                    for column in table.columns
+                    if column.startswith((old, f"final_{old}"))
+                }
+                tables[name] = table.rename(columns=own)
+
+    def picture(self, kind: str) -> bytes:
+        """The figure as a file of a format, with no date or version of a program in it."""
+        if kind in self.pictures:
+            return self.pictures[kind]
+        metadata = {
+            "png": {"Software": None},
+            "svg": {"Date": None, "Creator": None},
+            "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+        }[kind]
+        file = io.BytesIO()
+        # The layout is the same for all formats, and finding it takes most of the time.
+        if self.canvas.get_layout_engine() is not None:
+            self.canvas.draw_without_rendering()
+            self.canvas.set_layout_engine("none")
+        self.canvas.savefig(file, format=kind, metadata=metadata)
+        self.pictures[kind] = file.getvalue()
+        return self.pictures[kind]
+
+    def save(self, folder: Path, name: str, formats: list[str]) -> list[Path]:
+        """Writes pictures, tables and caption; returns the files."""
         folder.mkdir(parents=True, exist_ok=True)
-        picture = folder / f"{name}.png"
-        self.canvas.savefig(picture, bbox_inches="tight", metadata={"Software": None})
-        plt.close(self.canvas)
-        written = [picture]
-        for suffix, table in self.tables.items():
-            path = folder / (f"{name}.{suffix}.csv" if suffix else f"{name}.csv")
-            table.to_csv(path, index=False, float_format="%.8g")
+        written = []
+
+        def write(end: str, content: bytes) -> None:
+            path = folder / f"{name}{end}"
+            path.write_bytes(content)
             written.append(path)
-        text = [textwrap.fill(self.caption, 100)]
-        text += [
+
+        for kind in formats:
+            write(f".{kind}", self.picture(kind))
+        for suffix, table in self.tables.items():
+            end = f".{suffix}" if suffix else ""
+            write(f"{end}.csv", table.to_csv(index=False, float_format="%.8g").encode())
+            write(f"{end}.tex", latex.table(self.printed.get(suffix, table)).encode())
+        write(".txt", self.text().encode())
+        return written
+
+    def text(self) -> str:
+        """Caption, notes and runs."""
+        lines = [textwrap.fill(self.caption, 100)]
+        lines += [
             textwrap.fill(note, 100, initial_indent="* ", subsequent_indent="  ")
             for note in self.notes
         ]
-        text += ["", f"Run directories ({len(self.runs)}):", *sorted(self.runs)]
-        caption = folder / f"{name}.txt"
-        caption.write_text("\n".join(text) + "\n", encoding="utf-8")
-        return [*written, caption]
+        lines += ["", f"Run directories ({len(self.runs)}):", *sorted(self.runs)]
+        return "\n".join(lines) + "\n"
 
-
-def looks(labels: list[str]) -> dict[str, dict]:
-    """A colour and a marker for each label, in the order given."""
-    colours = plt.get_cmap("tab10").colors
-    return {
-        label: {"color": colours[i % 10], "marker": MARKERS[i % len(MARKERS)], "markersize": 4}
-        for i, label in enumerate(labels)
-    }
-
-
-def lines(
-    axes, table: pd.DataFrame, x: str, y: str, style: dict[str, dict], *, band: bool = False
-) -> None:
-    """A line for each label of a table from `over_seeds`, with bars or a band where seeds allow."""
-    for label, group in table.groupby("label", sort=False):
-        group = group.sort_values(x)
-        axes.plot(group[x], group[y], label=label, linewidth=1.3, **style[label])
-        half = group[f"{y}_half"]
-        if half.notna().any():
-            colour = style[label]["color"]
-            if band:
-                axes.fill_between(
-                    group[x],
-                    group[y] - half,
-                    group[y] + half,
-                    color=colour,
-                    alpha=0.15,
-                    linewidth=0,
-                )
-            else:
-                axes.errorbar(group[x], group[y], yerr=half, fmt="none", ecolor=colour, capsize=3)
-
-
-def logarithmic(axis, name: str) -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}label": name})
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
-    axis.axes.tick_params(axis=axis.axis_name, labelsize=7)
-
-
-def sampling_note(points: pd.DataFrame) -> str:
-    """How far chance moves an accuracy that is measured on so many examples."""
-    items = int(points["items"].min())
-    p = float(points.sort_values("round")["accuracy"].iloc[-1])
-    error = (p * (1 - p) / items) ** 0.5
-    return (
-        f"Accuracy is measured on {items} examples: one standard error is {100 * error:.1f} points "
-        f"at an accuracy of {p:.2f}. All runs of one seed see the same examples."
-    )
+    def close(self) -> None:
+        """Frees the canvas."""
+        plt.close(self.canvas)

@@ -1,54 +1,44 @@
-"""Which runs belong into one figure: those that differ in nothing but what the figure compares.
+"""Which runs belong in one figure: those that differ only in what the figure compares.
 
-Each figure's module says in COMPARES which settings its runs may differ in. Runs of the other
-settings are left out, with a line that says why.
+Each figure's module says in COMPARES which settings its runs may differ in. Runs that differ in
+other settings, or in the files that they read, are other groups, and each group has its own figure.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import re
 
+from .labels import under
 from .load import Runs
 
 CURVES = ("federation.rounds",)
 """A curve may go on for longer than another."""
 METHODS = ("method.", "adapter.kind", "adapter.frozen", "federation.server.", "local.learning_rate")
 """What makes up a method, and the learning rates that belong to it."""
-PATHS = ("model.path", "data.path", "adapter.initial", "partition.path", "system.path")
 
 
 def fixed(row: dict, compares: tuple[str, ...]) -> dict[str, object]:
-    """The settings that all runs of a figure have to share, and the hashes of what a run read.
-
-    Of a path the last part counts: the folders before it are those of a machine.
-    """
+    """The settings that all runs of a figure share, and the hashes of the files that they read."""
+    if "" in compares:
+        return {}
     settings = {
-        key: Path(value).name if key in PATHS and isinstance(value, str) else value
-        for key, value in json.loads(row["group"]).items()
-        if not compared(key, compares)
+        key: value for key, value in json.loads(row["group"]).items() if not under(key, compares)
     }
     read = {f"content of {name}": digest for name, digest in json.loads(row["inputs"]).items()}
-    return settings if "" in compares else {**settings, **read}
-
-
-def compared(key: str, compares: tuple[str, ...]) -> bool:
-    """Whether runs of a figure may differ in a setting. `a.` stands for all settings below a."""
-    return any(
-        key.startswith(name) if name.endswith(".") or not name else key == name for name in compares
-    )
+    return {**settings, **read}
 
 
 def disagreement(one: dict[str, object], other: dict[str, object]) -> list[str]:
     """The settings in which two runs differ.
 
-    Settings that only one has are of different versions of the program, and no difference.
+    A setting that only one run has belongs to another version of the program, and is no difference.
     """
     return sorted(key for key in one.keys() & other.keys() if one[key] != other[key])
 
 
-def groups(data: Runs, compares: tuple[str, ...]) -> list[tuple[dict[str, object], list[str]]]:
-    """The runs by the settings that they share, the largest group first, then the latest."""
+def groups(data: Runs, compares: tuple[str, ...]) -> list[tuple[dict[str, object], Runs]]:
+    """The runs by the settings that they share: the largest group first, then the latest."""
     found: list[tuple[dict[str, object], list[str], list[str]]] = []
     for row in data.runs.sort_values(["start", "run"]).to_dict("records"):
         own = fixed(row, compares)
@@ -62,33 +52,52 @@ def groups(data: Runs, compares: tuple[str, ...]) -> list[tuple[dict[str, object
         names.append(row["run"])
         starts.append(str(row["start"]))
     found.sort(key=lambda item: (len(item[1]), max(item[2])), reverse=True)
-    return [(settings, names) for settings, names, _ in found]
+    return [(settings, data.of(names)) for settings, names, _ in found]
 
 
-def belonging(data: Runs, compares: tuple[str, ...]) -> tuple[Runs, str | None]:
-    """The largest group of runs that belong together, and a line about all others."""
-    (settings, kept), *others = groups(data, compares)
-    if not others:
-        return data, None
-    reasons = []
-    for own, names in others:
-        key, *more = disagreement(settings, own)
-        also = f" and {len(more)} more" if more else ""
-        runs = f"{Path(names[0]).name}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        reasons.append(f"{runs} ({key}: {said(own[key])}, not {said(settings[key])}{also})")
-    count = sum(len(names) for _, names in others)
-    line = f"{count} of {len(data.runs)} runs, whose settings are others: {'; '.join(reasons)}"
-    return data.only(data.runs["run"].isin(kept)), line
+def group_names(shared: list[dict[str, object]]) -> list[str]:
+    """A file name for each group: its model, then the fewest settings that tell groups apart."""
+    keys = [
+        key
+        for key in sorted(set().union(*shared) if shared else [])
+        if len({json.dumps(own.get(key)) for own in shared if key in own}) > 1
+        and key != "model.path"
+        and not key.startswith("content of ")
+    ]
+
+    def distinct(chosen: list[str]) -> int:
+        return len({json.dumps([own.get(key) for key in chosen]) for own in shared})
+
+    chosen = ["model.path"]
+    while keys and distinct(chosen) < len(shared):
+        best = max(keys, key=lambda key: distinct([*chosen, key]))
+        if distinct([*chosen, best]) == distinct(chosen):
+            break
+        keys.remove(best)
+        chosen.append(best)
+    names: list[str] = []
+    for own in shared:
+        parts = [str(own["model.path"])] if "model.path" in own else []
+        parts += [f"{key.split('.')[-1]}-{own[key]}" for key in chosen[1:] if key in own]
+        name = ".".join(re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-")[:40] for part in parts)
+        number = 2
+        wanted = name
+        while name in names:
+            name = f"{wanted}.{number}"
+            number += 1
+        names.append(name)
+    return names
 
 
-def notes(compares: tuple[str, ...], left_out: str | None) -> list[str]:
-    """What a caption says of the runs' settings."""
+def agreement_note(compares: tuple[str, ...]) -> list[str]:
+    """What a caption says about the settings of a figure's runs."""
+    if "" in compares:
+        return []
     names = ", ".join(name + "*" if name.endswith(".") else name for name in compares)
-    agree = [] if "" in compares else [f"The runs agree in all settings but {names} and the seed."]
-    return agree + ([f"Left out: {left_out}."] if left_out else [])
+    return [f"The runs agree in all settings except {names} and the seed."]
 
 
-def said(value: object, most: int = 40) -> str:
-    """A setting's value for people."""
-    text = str(value)
-    return text if len(text) <= most else text[: most - 3] + "..."
+def shortened(names: list[str], most: int = 4) -> str:
+    """A list for people."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -6,32 +6,70 @@ papers count instead, density x parameters: values without the indices that say 
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from .grouping import disagreement
+from .labels import method_name
 from .load import Runs
 
 VALUE_BYTES = 4
 
 
-def utility(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an evaluation table that figures show: one a run and round.
+@dataclass(frozen=True)
+class Metric:
+    """What evaluation.csv says of a task's quality: its column, and its name on an axis."""
 
-    The test split where there is one, else the first; the masked vector where both were evaluated.
+    column: str = "accuracy"
+    name: str = "test accuracy"
+    is_share: bool = True  # a share of independent examples
+
+
+METRICS = {
+    "multi_label_classification": Metric("f1_micro", "test F1 (micro)", False),
+    "regression": Metric("pearson", "test Pearson correlation", False),
+    "language_modelling": Metric("accuracy", "test accuracy of tokens", False),
+    "instruction_tuning": Metric("exact_match", "test exact match"),
+    "multiple_choice": Metric("acc", "test accuracy"),
+}
+
+
+def metric_of(data: Runs) -> Metric:
+    """The metric of the runs' task; accuracy if the tables do not have the task's own."""
+    kinds = set(data.settings("task.kind", "classification"))
+    found = METRICS.get(kinds.pop(), Metric()) if len(kinds) == 1 else Metric()
+    if found.column not in data.evaluation.columns:
+        found = Metric()
+    splits = set(data.evaluation["split"]) if "split" in data.evaluation.columns else {"test"}
+    if splits and "test" not in splits:
+        first = str(data.evaluation["split"].iloc[0])
+        found = replace(found, name=found.name.replace("test", first, 1))
+    return found
+
+
+def utility(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an evaluation table that figures show: one per run and round.
+
+    The test split if there is one, else the first; of the vectors that were evaluated the masked
+    one; all clients' vector, not that of a tier.
     """
     if evaluation.empty:
         return evaluation
     splits = list(evaluation["split"].unique())
     chosen = evaluation[evaluation["split"] == ("test" if "test" in splits else splits[0])]
     masked = chosen["masked"].astype(str).str.lower().isin(["true", "masked"])
-    order = chosen.assign(_whole=~masked).sort_values(["run", "round", "_whole"], kind="stable")
+    order = chosen.assign(_whole=~masked)
+    if "tier" in order.columns:
+        order = order[order["tier"].isna()]
+    order = order.sort_values(["run", "round", "_whole"], kind="stable")
     return order.drop_duplicates(["run", "round"]).drop(columns="_whole").reset_index(drop=True)
 
 
 def parameters_sent(clients: pd.DataFrame) -> pd.DataFrame:
-    """Values sent by the end of each round, both directions: columns run, round, total_parameters."""
+    """Values sent by the end of each round, both ways: columns run, round, total_parameters."""
     sent = clients.assign(sent=clients["download_nonzeros"] + clients["upload_nonzeros"])
     rounds = (
         sent.groupby(["run", "round"], as_index=False)["sent"].sum().sort_values(["run", "round"])
@@ -41,8 +79,19 @@ def parameters_sent(clients: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(data: Runs) -> pd.DataFrame:
-    """Accuracy by round with what was sent until then, a row a run and evaluation."""
-    points = utility(data.evaluation).merge(parameters_sent(data.clients), on=["run", "round"])
+    """The metric by round, as `accuracy`, with what was sent until then: a row per evaluation.
+
+    Values that are not finite are left out. Raises ValueError if nothing is left.
+    """
+    column = metric_of(data).column
+    points = utility(data.evaluation)
+    if points.empty or column not in points.columns:
+        raise ValueError(f"no evaluation with the column {column}")
+    points = points.assign(accuracy=pd.to_numeric(points[column], errors="coerce"))
+    points = points[points["accuracy"].map(math.isfinite)]
+    if points.empty:
+        raise ValueError(f"no evaluation has a finite {column}")
+    points = points.merge(parameters_sent(data.clients), on=["run", "round"])
     split = data.rounds.sort_values(["run", "round"])[
         ["run", "round", "download_payload_bytes", "upload_payload_bytes"]
     ].copy()
@@ -58,121 +107,34 @@ def curves(data: Runs) -> pd.DataFrame:
 
 def final(points: pd.DataFrame) -> pd.DataFrame:
     """The last row of each run."""
-    return points.sort_values("round").groupby("run", as_index=False).last()
+    last = points.sort_values(["run", "round"]).drop_duplicates("run", keep="last")
+    return last.reset_index(drop=True)
 
 
-def first_reaching(points: pd.DataFrame, target: float, cost: str) -> float | None:
-    """The cost at the first evaluation of one run whose accuracy is at least the target.
-
-    Nothing is interpolated: what lies between two evaluations was not measured. None where the run
-    never gets there.
-    """
-    reached = points[points["accuracy"] >= target].sort_values("round")
-    return None if reached.empty else float(reached[cost].iloc[0])
-
-
-def t_two_sided(t: float, degrees: int) -> float:
-    """P(|T| <= t) of Student's distribution (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
-    theta = math.atan2(t, math.sqrt(degrees))
-    cosine = math.cos(theta)
-    if degrees % 2:
-        term, total = cosine, 0.0
-        for j in range(1, degrees // 2 + 1):
-            total += term
-            term *= cosine * cosine * 2 * j / (2 * j + 1)
-        return 2 / math.pi * (theta + math.sin(theta) * total)
-    term, total = 1.0, 0.0
-    for j in range(1, degrees // 2 + 1):
-        total += term
-        term *= cosine * cosine * (2 * j - 1) / (2 * j)
-    return math.sin(theta) * total
-
-
-def t_quantile(confidence: float, degrees: int) -> float:
-    """The t with P(|T| <= t) = confidence."""
-    low, high = 0.0, 1.0
-    while t_two_sided(high, degrees) < confidence:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_two_sided(middle, degrees) < confidence else (low, middle)
-    return high
-
-
-def mean_interval(values: pd.Series, confidence: float = 0.95) -> tuple[float, float]:
-    """Mean, and half the width of Student's t interval for it; not a number for one value."""
-    values = pd.Series(values, dtype=float).dropna()
-    if len(values) < 2:
-        return (float(values.mean()) if len(values) else math.nan), math.nan
-    half = t_quantile(confidence, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-    return float(values.mean()), float(half)
-
-
-def over_seeds(points: pd.DataFrame, by: list[str], columns: list[str]) -> pd.DataFrame:
-    """Means over seeds with 95 % t intervals: COLUMN, COLUMN_half, and `seeds`, for each `by`."""
-    rows = []
-    for key, group in points.groupby(by, sort=True, dropna=False):
-        row = dict(zip(by, key if isinstance(key, tuple) else (key,)))
-        row["seeds"] = group["run"].nunique()
-        for column in columns:
-            row[column], row[f"{column}_half"] = mean_interval(group[column])
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def reach_table(points: pd.DataFrame, target: float, costs: list[str]) -> pd.DataFrame:
-    """What each label needs for a target accuracy: a row a label, means over the seeds that get there.
-
-    `reached` of `seeds` runs get there; costs are empty where not all of them do, since a mean over
-    the lucky ones would flatter.
-    """
-    rows = []
-    for label, group in points.groupby("label", sort=False):
-        runs = [run for _, run in group.groupby("run")]
-        found = {cost: [first_reaching(run, target, cost) for run in runs] for cost in costs}
-        reached = sum(value is not None for value in found[costs[0]])
-        last = final(group)
-        accuracy, half = mean_interval(last["accuracy"])
-        row = {
-            "label": label,
-            "seeds": len(runs),
-            "final_accuracy": accuracy,
-            "final_accuracy_half": half,
-            "target": target,
-            "reached": reached,
-        }
-        for cost in costs:
-            values = found[cost] if reached == len(runs) else []
-            row[cost], row[f"{cost}_half"] = mean_interval(pd.Series(values, dtype=float))
-            row[f"final_{cost}"] = float(last[cost].mean())
-        rows.append(row)
-    return pd.DataFrame(rows)
+def check_averages(points: pd.DataFrame, by: list[str]) -> None:
+    """Raises ValueError if a mean over seeds would be one over other settings too."""
+    for key, group in points.groupby(by, dropna=False):
+        settings = [json.loads(text) for text in group["group"].unique()]
+        for other in settings[1:]:
+            keys = disagreement(settings[0], other)
+            if keys:
+                raise ValueError(f"runs of one point of the figure differ in {', '.join(keys)}")
 
 
 def density(data: Runs, direction: str) -> pd.Series:
-    """The density of one direction by magnitude, 1 where all is sent; empty for schedules and others."""
+    """The density of one direction: 1 if all is sent; missing for schedules and other choices."""
     select = data.settings(f"method.{direction}.select", "all")
     chosen = pd.to_numeric(data.settings(f"method.{direction}.density"), errors="coerce")
     return chosen.where(select == "top_magnitude").mask(select == "all", 1.0)
 
 
 def is_dense(data: Runs) -> pd.Series:
-    """Which runs are dense LoRA: all of a whole, unfrozen adapter travels to and from each client."""
-
-    def whole(direction: str) -> pd.Series:
-        everything = data.settings(f"method.{direction}.select") == "all"
-        return everything | (data.settings(f"method.{direction}.density") == 1)
-
-    return (
-        whole("download")
-        & whole("upload")
-        & (data.settings("adapter.kind", "lora") == "lora")
-        & (data.settings("adapter.frozen", "none") == "none")
-        & (data.settings("method.tiers", "[]") == "[]")
-    )
+    """True for dense LoRA: all of a whole, unfrozen adapter travels to and from each client."""
+    names = [method_name(row) for row in data.runs.to_dict("records")]
+    return pd.Series([name == "Dense LoRA" for name in names], index=data.runs.index, dtype=bool)
 
 
-def support_bound_bytes(length: int, nonzeros: int) -> float:
+def support_bound_bytes(length: int, nonzeros: float) -> float:
     """log2 C(n, k) / 8: what it takes to name one of all supports of k in n, if all are as likely.
 
     A code can do with less where supports are not: where they crowd in some of the layers.
@@ -192,7 +154,10 @@ class Link:
 
 def tokens_per_second(clients: pd.DataFrame) -> float:
     """The median rate at which the machine that ran them trained its clients."""
-    return float((clients["tokens"] / clients["client_seconds"]).median())
+    trained = clients[(clients["tokens"] > 0) & (clients["client_seconds"] > 0)]
+    if trained.empty:
+        raise ValueError("clients.csv has no client with tokens and seconds")
+    return float((trained["tokens"] / trained["client_seconds"]).median())
 
 
 def round_seconds(clients: pd.DataFrame, link: Link, rate: float) -> pd.DataFrame:

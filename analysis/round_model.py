@@ -1,7 +1,10 @@
-"""How long a round takes, by a model: no file is read here. docs/communication-model.md has the formulas.
+"""How long a round takes, by a model: no file is read here.
 
-A rank's work is its clients' tokens; ranks of a host share its cores; uploads become sums of hosts and go
-along a tree of hosts to rank 0, as Sources/Federation/Collectives/UploadCosts.swift has it; the server steps.
+docs/communication-model.md has the formulas.
+
+A rank's work is its clients' tokens. The ranks of a host share its cores. Uploads become sums of
+hosts and go along a tree of hosts to rank 0, as in
+Sources/Federation/Collectives/UploadCosts.swift. Then the server steps.
 """
 
 from __future__ import annotations
@@ -124,7 +127,7 @@ def sum_bytes(count: float, coordinates: int) -> float:
 
 
 def round_time(work: Workload, machine: Machine, ranks: int, ranks_per_host: int) -> RoundTime:
-    """The model's round on `ranks` ranks, `ranks_per_host` on each host, sums along a chain of hosts."""
+    """The round on `ranks` ranks, `ranks_per_host` on a host, sums along a chain of hosts."""
     n = work.coordinates
     kept = work.upload_density * n
     assigned = longest_first(work.tokens, ranks)

@@ -1,4 +1,4 @@
-"""A tiny run directory with numbers that are easy to check by hand."""
+"""Tiny run directories with numbers that are easy to check by hand."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ def settings(**changes: object) -> dict:
         "partition": {"kind": "dirichlet", "alpha": 0.1},
         "adapter": {"lora_rank": 16, "alpha": 16, "frozen": "none"},
         "method": {"download": {"select": "all"}, "upload": {"select": "all"}, "tiers": []},
-        "federation": {"rounds": 4, "server": {"epsilon": "1e-08"}, "uploads": "gather"},
+        "federation": {
+            "rounds": 4,
+            "server": {"epsilon": "1e-08", "learning_rate": 0.005},
+            "uploads": "gather",
+        },
         "compute": {"threads": 1},
         "checkpoint": {"keep": 2},
+        "local": {"epochs": 1, "learning_rate": 0.1},
+        "privacy": {"noise_multiplier": 0},
+        "system": {"kind": "none"},
         "seed": 0,
     }
     for path, value in changes.items():
@@ -42,6 +49,7 @@ def write(
     status: str = "finished",
     digest: str = "d",
     start: str = "2026-01-01T00:00:00Z",
+    end: str = "2026-01-01T00:10:00Z",
     epsilon: float | None = None,
     tiers: int = 1,
     ranks: int = 1,
@@ -50,8 +58,8 @@ def write(
 ) -> Path:
     """A run of two clients a round, evaluated after each; every message has the same size.
 
-    A message: 4 bytes for each of `nonzeros` values, `index_bytes`, and a header of 16. With `clock` a round
-    takes so many modelled seconds, and client 1 is late in every second one.
+    A message: 4 bytes for each of `nonzeros` values, `index_bytes`, and a header of 16. With
+    `clock` a round takes so many modelled seconds, and client 1 is late in every second one.
     """
     folder.mkdir(parents=True)
     rounds = len(accuracies)
@@ -64,6 +72,9 @@ def write(
                 "digest": digest,
                 "parameters": LENGTH,
                 "start": start,
+                "end": end,
+                "hosts": ["node-1"],
+                "software": {"version": "0.1.0"},
                 "rank_count": ranks,
                 "cores": 2,
                 "first_round_number": 1,
@@ -119,7 +130,7 @@ def write(
 
 
 def study(folder: Path) -> Path:
-    """Dense LoRA and a sparse method with 100 of 1000 values and 100 bytes of indices, two seeds each."""
+    """Dense LoRA, and FLASC with 100 of 1000 values and 100 bytes of indices, two seeds each."""
     sparse = {
         "method__download": {"select": "top_magnitude", "density": 0.1},
         "method__upload": {"select": "top_magnitude", "density": 0.1},
@@ -139,3 +150,109 @@ def study(folder: Path) -> Path:
             **sparse,
         )
     return folder
+
+
+def direction(select: str = "top_magnitude", density: float = 0.1) -> dict:
+    """One direction of a method."""
+    return {"select": select, "density": density}
+
+
+def everything(folder: Path) -> None:
+    """A few runs for each figure, in folders whose names mean nothing."""
+    sparse = {"nonzeros": 100, "index_bytes": 100}
+    # Communication.
+    study(folder / "monday")
+    # Heterogeneity.
+    for alpha in (1, 100):
+        for seed in (0, 1):
+            end = f"alpha-{alpha}.seed-{seed}"
+            write(
+                folder / f"b/dense.{end}",
+                [0.2, 0.5 + seed / 100],
+                partition__alpha=alpha,
+                seed=seed,
+                local__epochs=2,
+            )
+            write(
+                folder / f"b/flasc.{end}",
+                [0.2, 0.4],
+                **sparse,
+                partition__alpha=alpha,
+                seed=seed,
+                method__upload=direction(),
+                local__epochs=2,
+            )
+    # Rank and density.
+    for rank in (4, 16):
+        for density in (1, 0.1):
+            write(
+                folder / f"c/rank-{rank}-density-{density}",
+                [0.1, 0.4],
+                nonzeros=int(1000 * density),
+                adapter__lora_rank=rank,
+                method__download=direction(density=density),
+                method__upload=direction(density=density),
+                local__epochs=3,
+            )
+    # Densities down and up.
+    for down in (1, 0.1):
+        for up in (1, 0.1):
+            write(
+                folder / f"d/down-{down}.density-{up}",
+                [0.1, 0.3 + up / 10],
+                nonzeros=int(1000 * down),
+                method__download=direction(density=down),
+                method__upload=direction(density=up),
+                local__epochs=4,
+            )
+    # A virtual clock.
+    for name, seconds in (("dense", 60.0), ("dense-deadline", 6.0)):
+        write(
+            folder / f"e/{name}",
+            [0.1, 0.5 if name == "dense" else 0.48],
+            clock=seconds,
+            system={"kind": "drawn", "deadline": seconds},
+        )
+    # Ranks: two runs of one rank ran at the same time.
+    for number, (point, ranks) in enumerate(
+        (("one", 1), ("two", 2), ("left", 1), ("right", 1))
+    ):
+        hour = min(number, 2)
+        write(
+            folder / f"f/{point}",
+            [0.1, 0.2],
+            ranks=ranks,
+            start=f"2026-01-01T0{hour}:00:00Z",
+            end=f"2026-01-01T0{hour}:10:00Z",
+            local__epochs=6,
+        )
+    # Tiers.
+    write(folder / "g/all", [0.1, 0.5], local__epochs=7)
+    write(
+        folder / "g/rank-tiers",
+        [0.1, 0.4],
+        tiers=2,
+        method__tiers=[{"lora_rank": 1}, {"share": 1}],
+        local__epochs=7,
+    )
+    # Privacy.
+    for noise, epsilon in ((0, "inf"), (1, 8.5)):
+        write(
+            folder / f"h/noise-{noise}",
+            [0.1, 0.5 - noise / 10],
+            epsilon=epsilon,
+            privacy={"noise_multiplier": noise, "clip": 0.5, "delta": 1e-5},
+            local__epochs=8,
+        )
+    # A grid of learning rates.
+    for server in (0.001, 0.01):
+        for client in (0.05, 0.5):
+            for seed in (0, 1):
+                write(
+                    folder / f"i/lr-{server}-{client}.seed-{seed}",
+                    [0.1, server * 10 + client + seed / 100],
+                    federation__server__learning_rate=server,
+                    local__epochs=9,
+                    local__learning_rate=client,
+                    seed=seed,
+                )

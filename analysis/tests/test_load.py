@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -27,7 +28,7 @@ class LoadTests(unittest.TestCase):
         path = made_up.write(self.folder / "study" / "dense", [0.1, 0.2])
         data = load.load(self.folder)
         row = data.runs.iloc[0]
-        self.assertEqual((row["sweep"], row["point"], row["label"]), ("study", "dense", "dense"))
+        self.assertEqual((row["sweep"], row["point"]), ("study", "dense"))
         self.assertEqual(row["partition.alpha"], 0.1)
         self.assertEqual(row["method.download.select"], "all")
         self.assertEqual(row["federation.server.epsilon"], 1e-8)
@@ -37,16 +38,11 @@ class LoadTests(unittest.TestCase):
         self.assertEqual(set(data.evaluation["run"]), {str(path)})
         self.assertEqual(data.problems, [])
 
-    def test_seeds_of_the_same_settings_share_a_group_and_a_label(self) -> None:
+    def test_seeds_of_the_same_settings_share_a_group(self) -> None:
         made_up.study(self.folder / "study")
         runs = load.load(self.folder).runs
-        self.assertEqual(sorted(runs["label"]), ["dense", "dense", "sparse", "sparse"])
+        self.assertEqual(len(runs), 4)
         self.assertEqual(runs["group"].nunique(), 2)
-
-    def test_the_label_is_one_where_sweeps_name_the_same_settings_differently(self) -> None:
-        made_up.write(self.folder / "a" / "dense", [0.1])
-        made_up.write(self.folder / "b" / "everything.seed-1", [0.1], seed=1)
-        self.assertEqual(list(load.load(self.folder).runs["label"]), ["dense", "dense"])
 
     def test_a_run_that_is_not_finished_is_left_out_and_named(self) -> None:
         made_up.write(self.folder / "s" / "good", [0.1])
@@ -92,7 +88,7 @@ class LoadTests(unittest.TestCase):
         other = made_up.write(self.folder / "t" / "run", [0.1], digest="e")
         (path / "rounds.csv").write_text((other / "rounds.csv").read_text())
         problems = load.load(self.folder / "s").problems
-        self.assertIn("another digest", problems[0])
+        self.assertIn("has another digest", problems[0])
 
     def test_files_that_are_something_else_are_named_and_left_out(self) -> None:
         for name, file, text in (
@@ -112,7 +108,7 @@ class LoadTests(unittest.TestCase):
 
     def test_a_repeated_run_counts_once_whatever_does_not_matter(self) -> None:
         old = made_up.write(self.folder / "s" / "old", [0.1], start="2026-01-01T00:00:00Z")
-        made_up.write(
+        new = made_up.write(
             self.folder / "s" / "new",
             [0.1],
             start="2026-01-02T00:00:00Z",
@@ -120,32 +116,30 @@ class LoadTests(unittest.TestCase):
             checkpoint__keep=5,
             federation__uploads="all_gather",
         )
-        data = load.load(self.folder)
-        self.assertEqual(list(data.runs["point"]), ["new"])
-        self.assertIn(str(old), data.problems[0])
-        self.assertIn("the same digest", data.problems[0])
+        found = load.repeats(load.load(self.folder))
+        line = f"repeats settings and seed of {new}, with the same digest"
+        self.assertEqual(found, {str(old): line})
 
     def test_a_repeated_run_with_other_bits_is_called_out(self) -> None:
         made_up.write(self.folder / "s" / "a", [0.1])
         made_up.write(self.folder / "s" / "b", [0.1], digest="e")
-        self.assertIn("ANOTHER DIGEST", load.load(self.folder).problems[0])
+        (line,) = load.repeats(load.load(self.folder)).values()
+        self.assertIn("ANOTHER DIGEST", line)
 
-    def test_one_name_for_different_settings_is_not_averaged(self) -> None:
-        made_up.write(self.folder / "a" / "dense", [0.1])
-        made_up.write(self.folder / "b" / "dense", [0.1], partition__alpha=1, seed=1)
+    def test_a_path_counts_by_its_last_part(self) -> None:
+        made_up.write(self.folder / "s" / "a", [0.1], model={"path": "/one/tiny"})
+        made_up.write(self.folder / "s" / "b", [0.1], model={"path": "tiny"})
         data = load.load(self.folder)
-        self.assertEqual(list(data.runs["label"]), ["dense", "dense of b"])
-        self.assertIn("partition.alpha", data.problems[0])
+        self.assertEqual(list(data.runs["model.path"]), ["tiny", "tiny"])
+        self.assertEqual(len(load.repeats(data)), 1)
 
-    def test_three_different_settings_of_one_name_are_three_labels(self) -> None:
-        made_up.write(self.folder / "a" / "dense", [0.1])
-        made_up.write(self.folder / "b" / "dense", [0.1], partition__alpha=1)
-        made_up.write(self.folder / "b" / "dense.seed-1", [0.1], partition__alpha=2, seed=1)
-        made_up.write(self.folder / "b" / "dense.seed-2", [0.1], partition__alpha=1, seed=2)
+    def test_compressed_tables_are_read(self) -> None:
+        path = made_up.write(self.folder / "s" / "a", [0.1, 0.2])
+        text = (path / "clients.csv").read_bytes()
+        (path / "clients.csv.gz").write_bytes(gzip.compress(text))
+        (path / "clients.csv").unlink()
         data = load.load(self.folder)
-        labels = ["dense", "dense of b", "dense of b (2)", "dense of b"]
-        self.assertEqual(list(data.runs["label"]), labels)
-        self.assertEqual(len(data.problems), 3)
+        self.assertEqual((data.problems, len(data.clients)), ([], 4))
 
     def test_digests_that_look_like_numbers_stay_as_they_are(self) -> None:
         for digest in (
@@ -192,12 +186,6 @@ class LoadTests(unittest.TestCase):
             "g": [1, "x"],
         }
         self.assertEqual(parsing.read_yaml(text), {**expected, "h": "5", "i": 100.0})
-
-    def test_seeds_of_two_versions_are_averaged_though_one_writes_more_keys(self) -> None:
-        made_up.write(self.folder / "a" / "dense", [0.1])
-        made_up.write(self.folder / "a" / "dense.seed-1", [0.1], seed=1, method__residual="dropped")
-        data = load.load(self.folder)
-        self.assertEqual((list(data.runs["label"]), data.problems), (["dense", "dense"], []))
 
     def test_one_run_directory_can_be_given_itself(self) -> None:
         path = made_up.write(self.folder / "s" / "a", [0.1])

@@ -7,20 +7,26 @@ log2 C(n, k) bits would give.
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from . import measures
-from .figure import Figure, logarithmic, looks
-from .grouping import CURVES, METHODS
-from .load import Runs
-from .measures import VALUE_BYTES
+from .. import measures
+from ..figure import Figure
+from ..grouping import CURVES, METHODS
+from ..load import Runs
+from ..measures import VALUE_BYTES
+from ..style import Context, legend_below, logarithmic, panels
 
-STUDY = "communication"
 COMPARES = (*METHODS, *CURVES)
+SHOWS: tuple[str, ...] = ()
+HAS_LINES = True
 HEADER_BYTES = 16
 DIRECTIONS = ("download", "upload")
+
+
+def why_not(data: Runs) -> str | None:
+    """Needs messages that are shorter than the dense one."""
+    return "no run sends anything sparse" if ledger(data).empty else None
 
 
 def ledger(data: Runs) -> pd.DataFrame:
@@ -35,7 +41,9 @@ def ledger(data: Runs) -> pd.DataFrame:
     clients = data.clients.merge(runs, on="run")
     for direction in DIRECTIONS:
         dense = VALUE_BYTES * clients["parameters"] + HEADER_BYTES
-        kept = clients[clients[f"{direction}_payload_bytes"] < dense]
+        sent = clients[f"{direction}_payload_bytes"]
+        # A client that was lost sent nothing, which is no message.
+        kept = clients[(sent > 0) & (sent < dense)]
         for (label, number), group in kept.groupby(["label", "round"], sort=False):
             n = int(group["parameters"].iloc[0])
             nonzeros = group[f"{direction}_nonzeros"].mean()
@@ -88,52 +96,58 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(data: Runs) -> Figure:
-    """Which share of the promised ratio is left, over density, with what other codes would leave."""
+def draw(data: Runs, context: Context) -> Figure:
+    """The share of the promised ratio that is left, over density, with that of other codes."""
     table = ledger(data)
-    if table.empty:
-        raise ValueError("no run sends anything sparse")
     n = int(table["length"].max())
-    canvas, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    canvas, (axes,) = panels(context, 1, height=2.4)
     densities = np.geomspace(min(table["density"].min(), 1 / 64) / 1.5, 1, 200)
     values = VALUE_BYTES * n * densities
-    bound = [measures.support_bound_bytes(n, round(density * n)) for density in densities]
+    bound = [measures.support_bound_bytes(n, density * n) for density in densities]
     axes.plot(
         densities,
         values / (values + bound),
         color="black",
         linewidth=0.8,
-        label="fp32 and the bound, supports equally likely",
+        label="fp32 and the bound",
     )
     axes.plot(
-        densities, values / (values + n / 8), color="grey", linestyle=":", label="fp32 and bitmap"
+        densities, values / (values + n / 8), color="0.5", linestyle=":", label="fp32 and bitmap"
     )
-    axes.axhline(0.5, color="grey", linestyle="--", linewidth=0.8, label="fp32 and 32-bit indices")
-    style = looks(list(dict.fromkeys(table["label"])))
-    for (label, direction), group in table.groupby(["label", "direction"], sort=False):
-        colour = style[label]["color"]
-        axes.scatter(
-            group["density"],
-            group["measured_ratio"] / group["claimed_ratio"],
-            s=18,
-            marker=style[label]["marker"],
-            edgecolors=colour,
-            label=f"{label}, {direction}",
-            facecolors=colour if direction == "upload" else "none",
-        )
+    axes.axhline(0.5, color="0.5", linestyle="--", linewidth=0.8, label="fp32 and 32-bit indices")
+    style = context.looks()
+    for label in context.order:
+        own = table[table["label"] == label]
+        directions = [way for way in DIRECTIONS if way in set(own["direction"])]
+        for direction in directions:
+            group = own[own["direction"] == direction]
+            colour = style[label]["color"]
+            axes.scatter(
+                group["density"],
+                group["measured_ratio"] / group["claimed_ratio"],
+                s=12,
+                marker=style[label]["marker"],
+                edgecolors=colour,
+                linewidths=0.7,
+                label=label if direction == directions[-1] else None,
+                facecolors=colour if direction == "upload" else "none",
+            )
     logarithmic(axes.xaxis, "density of the message")
-    axes.set(ylabel="measured ratio / claimed ratio (1 / density)", ylim=(0.4, None))
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    axes.set(ylabel="measured / claimed ratio", ylim=(0.4, None))
+    legend_below(canvas, [axes])
+    means = summary(table)
     return Figure(
         canvas,
-        "Which share of the ratio that density promises is left when messages are encoded, over "
-        "their density, from all messages of the runs; a point is a round's mean.",
-        {"": table, "summary": summary(table)},
+        "The share of the ratio that density promises (1 / density) that is left when messages are "
+        "encoded, over their density. A point is the mean of a round's messages: open for "
+        "downloads, filled for uploads.",
+        {"": table, "summary": means},
         list(data.runs["run"]),
         [
-            "Above the bound is possible: it takes every support for equally likely, and real ones crowd in "
-            "some layers, which the codec's gaps profit from; and a message whose receiver knows the support has "
-            "no indices at all.",
+            "The bound takes every support as equally likely. Real supports crowd in some layers, "
+            "so a message can be shorter than the bound. A message whose receiver knows the "
+            "support has no indices.",
             "A download is encoded once and sent to each client; each client's is counted.",
         ],
+        {"": means},
     )
