@@ -14,6 +14,7 @@ from . import (
     image_command,
     mathematics,
     models,
+    random_vit,
     show,
     table_command,
 )
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     add_template(problems)
     table_command.add(tokenized)
     image_command.add(command)
+    random_vit.add(command)
     hub_command.add(command)
 
     shown_set = commands.add_parser("show", help="some examples of a data set")
@@ -127,6 +129,9 @@ def run(arguments: argparse.Namespace) -> None:
             raise PrepareError(f"--name {arguments.name} is a model's name; choose another", USAGE)
     if arguments.command in image_command.NAMES:
         image_command.run(arguments)
+        return
+    if arguments.command == "vit":
+        random_vit.run(arguments)
         return
     if arguments.command == "hub":
         hub_command.run(arguments)

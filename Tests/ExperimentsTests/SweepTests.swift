@@ -70,6 +70,22 @@ struct SweepTests {
       ])
   }
 
+  @Test("keys that end alike name points by more of their words")
+  func namesOfKeysThatEndAlike() throws {
+    let scratch = try Scratch()
+    let found = try sweep(
+      scratch,
+      """
+      experiment: x.yaml
+      grid:
+        federation.server.learning_rate: [0.1]
+        local.learning_rate: [1]
+        local.momentum: [0]
+      """)
+    #expect(
+      found.points.map(\.name) == ["server.learning_rate-0.1.local.learning_rate-1.momentum-0"])
+  }
+
   @Test(
     "a malformed sweep is refused with its line",
     arguments: [

@@ -34,6 +34,9 @@ done
 accuracy=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "accuracy") c = i } END { print $c }' \
   "$scratch/work/runs/notes/evaluation.csv")
 check "the notes are learnt: test accuracy $accuracy" awk -v a="$accuracy" 'BEGIN { exit !(a > 0.9) }'
+accuracy=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "accuracy") c = i } END { print $c }' \
+  "$scratch/work/runs/pictures/evaluation.csv")
+check "the pictures are learnt: test accuracy $accuracy" awk -v a="$accuracy" 'BEGIN { exit !(a > 0.9) }'
 check "the merged model has labels and tokenizer" \
   sh -c "grep -q rain '$scratch/work/notes-model/config.json' && test -f '$scratch/work/notes-model/tokenizer.json'"
 check "exact matches are counted" grep -q exact_match "$scratch/work/runs/sums/evaluation.csv"

@@ -69,7 +69,8 @@ package struct AssetDirectory: Sendable {
       return (try? isThere(name)) == true
         ? "\(name) has a slash, so it is no name in \(path); write ./\(name)"
         : "\(name) is not in \(path); it has a slash: begin a directory's path with / or . "
-          + "(./ is the experiment file's), and download a model of a hub first and give its directory"
+          + "(./ is the experiment file's); for a model of the hub, type scripts/prepare hub \(name)"
+          + " first and give the name that it says"
     }
     let line = "\(name) is not in \(path)"
     if Self.isPrepared(name) { return line + "; type make assets ASSETS=\"\(name)\"" }
@@ -107,7 +108,8 @@ package struct AssetDirectory: Sendable {
   /// True for a model or corpus that `make assets` can make.
   private static func isPrepared(_ name: String) -> Bool {
     let models = ["smollm2-135m", "minilm-l6"]
-    return models.contains(name)
-      || models.contains { name == "20newsgroups.\($0)" || name == "friends.\($0)" }
+    let corpora = ["20newsgroups", "reuters-r8", "reuters-r52", "friends", "mathematics"]
+    return models.contains(name) || name == "fashion-mnist"
+      || models.contains { model in corpora.contains { name == "\($0).\(model)" } }
   }
 }

@@ -116,9 +116,9 @@ private struct SweepParts {
           named.append((name, try reader.settings(settings, "points.\(name)")))
         }
       case "grid":
-        for (key, values) in try reader.mapping(value, "grid") {
-          lists.append(try reader.list(key, values))
-        }
+        let grid = try reader.mapping(value, "grid")
+        let keys = grid.compactMap { $0.0.scalar?.string }
+        for (key, values) in grid { lists.append(try reader.list(key, values, among: keys)) }
       case "random": draws = try reader.draws(value)
       case "search": search = try reader.search(value)
       default:

@@ -43,14 +43,15 @@ struct SweepReader {
     }
   }
 
-  func list(_ key: Node, _ values: Node) throws -> (
+  /// One key of a grid with its values, of which each names points.
+  func list(_ key: Node, _ values: Node, among keys: [String]) throws -> (
     key: String, values: [(name: String, setting: String)]
   ) {
     let path = try text(of: key)
     guard let nodes = values.sequence, !nodes.isEmpty else {
       throw failure(values, "grid.\(path): give a list of values")
     }
-    let last = path.split(separator: ".").last.map(String.init) ?? path
+    let last = Self.shortName(of: path, among: keys)
     return (
       path,
       try nodes.enumerated().map { index, node in
@@ -58,6 +59,17 @@ struct SweepReader {
         return ("\(last)-\(word)", "\(path)=\(try yaml(node))")
       }
     )
+  }
+
+  /// The last words of a key that no other key of the grid ends with: `learning_rate`, or
+  /// `server.learning_rate` and `local.learning_rate`.
+  static func shortName(of key: String, among keys: [String]) -> String {
+    let words = key.split(separator: ".")
+    let others = keys.filter { $0 != key }.map { $0.split(separator: ".") }
+    let count = (1...max(words.count, 1)).first { count in
+      !others.contains { $0.suffix(count) == words.suffix(count) }
+    }
+    return words.suffix(count ?? words.count).joined(separator: ".")
   }
 
   func name(_ node: Node) throws -> String {

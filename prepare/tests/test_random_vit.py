@@ -1,0 +1,58 @@
+"""A ViT with random weights: its tensors, their distribution, and sizes that do not fit."""
+
+import json
+import unittest
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from prepare import random_vit
+from prepare.errors import PrepareError
+from prepare.tests.support import HomeTestCase
+
+
+class RandomViTTests(HomeTestCase):
+    """The directory that `prepare vit` makes."""
+
+    def test_tensors_are_those_of_the_configuration(self):
+        """The parameters are counted by hand: width 8, 2 blocks, 4 tokens and the class token."""
+        shape = random_vit.Shape(4, 2, 1, width=8, blocks=2, heads=2)
+        folder = random_vit.prepare("tiny", shape, seed=1)
+        tensors = load_file(folder / "model.safetensors")
+        block = 4 * (64 + 8) + (256 + 32) + (256 + 8) + 4 * 8
+        embeddings = 8 + 5 * 8 + 8 * 4 + 8
+        self.assertEqual(sum(t.size for t in tensors.values()), embeddings + 2 * block + 16)
+        config = json.loads((folder / "config.json").read_text())
+        self.assertEqual((config["hidden_size"], config["intermediate_size"]), (8, 32))
+        self.assertTrue((tensors["vit.layernorm.weight"] == 1).all())
+        self.assertTrue((tensors["vit.encoder.layer.1.output.dense.bias"] == 0).all())
+
+    def test_weights_are_a_cut_normal_distribution(self):
+        """None is beyond two deviations; that cut leaves 0.8796 of the deviation."""
+        drawn = random_vit.values("x.weight", (200, 500), np.random.default_rng(0))
+        self.assertLessEqual(np.abs(drawn).max(), 0.04)
+        self.assertAlmostEqual(float(drawn.std()) / 0.02, 0.8796, delta=0.01)
+        self.assertAlmostEqual(float(drawn.mean()), 0, delta=2e-4)
+
+    def test_one_seed_one_model(self):
+        """The bytes depend on the seed alone."""
+        shape = random_vit.Shape(4, 2, 1, width=8, blocks=1, heads=2)
+        first, again, other = (
+            (random_vit.prepare(name, shape, seed) / "model.safetensors").read_bytes()
+            for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        )
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, other)
+
+    def test_sizes_that_do_not_fit_are_refused(self):
+        """Patches are whole, and heads share the width."""
+        for shape, name in (
+            (random_vit.Shape(30, 16, 3), "--patch-size"),
+            (random_vit.Shape(32, 16, 3, width=10, heads=3), "--heads"),
+        ):
+            with self.assertRaisesRegex(PrepareError, name):
+                random_vit.prepare("bad", shape, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
