@@ -55,7 +55,7 @@ def byte_pairs(kind):
     tokenizer.pre_tokenizer = PRE_TOKENIZERS[kind]
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=70, special_tokens=special))
+    tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=50, special_tokens=special))
     tokenizer.add_tokens([AddedToken("<think>", normalized=False), AddedToken("<|looks_special|>")])
     if kind == "qwen2":
         tokenizer.normalizer = normalizers.NFC()
@@ -78,7 +78,7 @@ def word_pieces():
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     special = list(SPECIAL["bert"].values())
-    tokenizer.train_from_iterator(TEXT, trainers.WordPieceTrainer(vocab_size=70, special_tokens=special))
+    tokenizer.train_from_iterator(TEXT, trainers.WordPieceTrainer(vocab_size=50, special_tokens=special))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")])
