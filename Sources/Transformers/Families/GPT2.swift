@@ -31,7 +31,7 @@ extension ModelFamily {
       outside: ["lm_head.", "score."],
       // The causal mask.
       buffers: [".attn.bias", ".attn.masked_bias"]),
-    gguf: GGUFFamily(architectures: ["gpt2": "gpt2"], activations: [.geluTanh]))
+    gguf: GGUFFamily(architectures: ["gpt2": "gpt2"], activations: [.geluTanh], hasAllBiases: true))
 }
 
 /// The fields of config.json.

@@ -20,7 +20,7 @@ extension ModelFamily {
         attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")),
     gguf: GGUFFamily(
       architectures: ["llama": "llama", "mistral": "llama", "qwen2": "qwen2"],
-      rotatesNeighbours: ["llama", "mistral"], rotaryFactors: .llama3))
+      rotatesNeighbours: ["llama", "mistral"], hasAllBiases: true, rotaryFactors: .llama3))
 }
 
 /// The fields of config.json.

@@ -12,6 +12,10 @@ extension GGUFArchitecture {
       guard family.activations.contains(configuration.activation) else {
         throw FieldProblem("llama.cpp does not compute the activation of this model in \(name)")
       }
+      let hasBiases = configuration.attentionOutputBias || configuration.feedForwardBias
+      guard family.hasAllBiases || !hasBiases else {
+        throw FieldProblem("llama.cpp's \(name) has biases of queries, keys and values alone")
+      }
       let rotary = try rotaryPositions()
       let own = try family.metadata(configuration)
       let entries = (sizes + rotary.entries + own).map { entry in

@@ -15,6 +15,9 @@ struct GGUFFamily: Sendable {
   var rotatesNeighbours: Set<String> = []
   /// The activations that llama.cpp computes in this architecture. Its GELU is the tanh one.
   var activations: [Activation] = [.silu]
+  /// True if the architecture has biases of all linear layers; false if of queries, keys and values
+  /// alone.
+  var hasAllBiases = false
   /// The kind of scaled rotary positions for which the architecture reads tensors of factors.
   var rotaryFactors: RotaryFactors?
   /// Metadata that only this family has. A key without `tokenizer.` gets the architecture's name as
@@ -33,7 +36,7 @@ struct GGUFFamily: Sendable {
   /// BERT and its descendants, which llama.cpp has as models of embeddings.
   static func encoder(_ architectures: [String: String]) -> GGUFFamily {
     GGUFFamily(
-      architectures: architectures, activations: [.gelu],
+      architectures: architectures, activations: [.gelu], hasAllBiases: true,
       metadata: { model in
         guard !model.isCausal else {
           throw FieldProblem("llama.cpp has this model only without a causal mask")

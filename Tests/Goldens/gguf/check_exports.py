@@ -4,7 +4,7 @@
 
 DIRECTORY has a folder for each golden case, as `CELLM_EXPORTS=DIRECTORY swift test --filter GGUFExportTests` writes
 them: `adapter.gguf`, `model.gguf` (with the adapter merged), `base.gguf` (without) and `model` (the Hugging Face
-directory). Every tensor of an adapter has to be PEFT's, bit by bit. For language models of families that transformers
+directory). Every tensor of an adapter has to be PEFT's, bit by bit. For language models that transformers
 reads from GGUF, the logits of `model.gguf` have to be those of PEFT within 1e-5 (in single precision; the largest
 difference, divided by the largest logit). PEFT's logits stay in `logits.npy` and the tokens in `tokens.json`, for
 llama_cpp_logits.py.
@@ -25,14 +25,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from make_exports import Names, permuted  # noqa: E402
 from reference_model import largest_relative_error, load_with_adapter, sequence_logits  # noqa: E402
 
-# Families that transformers reads from GGUF as they are. It does not read query_pre_attn_scalar of Gemma 3, the number
-# of positions of GPT-2, and scaled rotary positions.
-READ_BY_TRANSFORMERS = {"llama", "qwen3"}
-
 
 def is_read_by_transformers(config):
+    """transformers does not read query_pre_attn_scalar of Gemma 3, the number of positions of GPT-2, and scaled
+    rotary positions from GGUF; the goldens of other families are of this kind."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    return config["model_type"] in READ_BY_TRANSFORMERS and rope.get("rope_type", "default") == "default"
+    return config["model_type"] == "llama" and rope.get("rope_type", "default") == "default"
 
 
 def check_adapter(case, exported):

@@ -47,6 +47,7 @@ PREFIXES = {"bert": "bert.", "distilbert": "distilbert.", "modernbert": "model."
 # Values that llama.cpp computes as transformers does, for goldens with others.
 CHANGES = {
     "gemma3_lm": {"layer_types": ["sliding_attention"] * 2, "query_pre_attn_scalar": 8},
+    "qwen3_classification": {"rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}},
     "smollm3_lm": {"no_rope_layers": [1, 1, 1], "use_sliding_window": False, "layer_types": None},
 }
 TYPES = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
