@@ -87,13 +87,15 @@ struct Inspect: ExecutableCommand {
 
 struct Export: ExecutableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Export the adapter or the model of a run for Hugging Face programs.",
+    abstract: "Export the adapter or the model of a run for Hugging Face programs and llama.cpp.",
     discussion: """
       Examples:
         cellm-mpi export runs/x-20261122-130500 --to adapter
         cellm-mpi export runs/x-20261122-130500 --to model --merge
         cellm-mpi export runs/x-20261122-130500 --to adapter --logits test
         cellm-mpi export runs/x-20261122-130500 --to adapter --masked
+        cellm-mpi export runs/x-20261122-130500 --gguf adapter.gguf
+        cellm-mpi export runs/x-20261122-130500 --gguf model.gguf --merge
 
       By default, export writes the server's whole vector. By default, a run evaluates another vector: \
       the one that clients receive, which is zero outside the download mask (evaluation.masked). --masked \
@@ -103,15 +105,23 @@ struct Export: ExecutableCommand {
       AutoModelForSequenceClassification with the corpus's number of labels. After full fine-tuning \
       (adapter.kind: full), export writes the whole model. Load it with \
       AutoModelForSequenceClassification.from_pretrained("model").
+
+      --gguf writes one file for llama.cpp: the adapter (llama-cli -m model.gguf --lora adapter.gguf), or \
+      with --merge the model and its tokenizer. A classification head is not in the file.
       """)
 
   @Argument(help: "The run directory.")
   var run: String
 
   @Option(name: .customLong("to"), help: ArgumentHelp("The new directory.", valueName: "dir"))
-  var target: String
+  var target: String?
 
-  @Flag(help: "Merge the adapter into the model and write the model in Hugging Face format.")
+  @Option(
+    name: .customLong("gguf"),
+    help: ArgumentHelp("In place of --to: the new file for llama.cpp.", valueName: "file"))
+  var file: String?
+
+  @Flag(help: "Merge the adapter into the model and write the model.")
   var merge = false
 
   @Flag(help: "Write the vector of the last evaluation instead of the whole vector.")
@@ -128,7 +138,12 @@ struct Export: ExecutableCommand {
 
   func validate() throws {
     if run.isEmpty { throw ValidationError("the run directory is empty: give its path") }
-    if target.isEmpty { throw ValidationError("--to is empty: give a new directory") }
+    guard (target == nil) != (file == nil) else {
+      throw ValidationError("give one of --to (a new directory) and --gguf (a new file)")
+    }
+    if target?.isEmpty == true { throw ValidationError("--to is empty: give a new directory") }
+    if file?.isEmpty == true { throw ValidationError("--gguf is empty: give a new file") }
+    if file != nil, logits != nil { throw ValidationError("--logits: give --to, not --gguf") }
     if let examples, examples < 1 || logits == nil {
       throw ValidationError("--examples \(examples): give a positive number, with --logits")
     }
@@ -139,8 +154,9 @@ struct Export: ExecutableCommand {
 
   func execute() throws -> Int32 {
     try onFirstProcess {
-      try exportRun(
-        run, to: target, merge: merge, masked: masked, logits: logits.flatMap(Split.init),
+      if let file { return try exportGGUF(run, to: file, merge: merge, masked: masked) }
+      return try exportRun(
+        run, to: target ?? "", merge: merge, masked: masked, logits: logits.flatMap(Split.init),
         examples: examples)
     }
   }

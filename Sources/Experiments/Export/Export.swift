@@ -27,23 +27,26 @@ package func exportRun(
   let trained = try TrainedRun(run, merge: merge, masked: masked)
   try ExportTarget.check(target)
   let export = try Export(trained, masked: masked, needsCorpus: logits != nil, assets: assets)
-  do {
+  try writing {
     try ExportTarget.take(target) {
       try export.write(to: target, merge: merge)
       if let logits { try export.writeLogits(of: logits, examples: examples, to: target) }
     }
-  } catch let failure as CommandFailure {
-    throw failure
-  } catch {
-    // A system call that failed while it wrote, or an input that cannot be used.
-    let code = ExitCode.code(of: error)
-    throw CommandFailure(code == ExitCode.data ? code : ExitCode.inputOutput, "\(error)")
   }
   return "\(target): \(export.text(merge: merge, masked: masked))\n"
 }
 
+/// Runs `body`, which writes an export.
+/// - Throws: `CommandFailure`: 74 for a system call that failed, 65 for an input that cannot be used.
+func writing(_ body: () throws -> Void) throws {
+  do { try body() } catch let failure as CommandFailure { throw failure } catch {
+    let code = ExitCode.code(of: error)
+    throw CommandFailure(code == ExitCode.data ? code : ExitCode.inputOutput, "\(error)")
+  }
+}
+
 /// The trained vector in a run directory.
-private struct TrainedRun {
+struct TrainedRun {
   let run: String
   let experiment: Experiment
   /// The directory `adapter` or `model`.
@@ -95,7 +98,7 @@ private struct TrainedRun {
 }
 
 /// A trained vector with the model that it belongs to.
-private struct Export {
+struct Export {
   let trained: TrainedRun
   /// The directory of the pretrained model.
   let directory: String
@@ -183,14 +186,15 @@ private struct Export {
   }
 
   /// The user's line: the export, its round, and its relation to the evaluated vector.
-  func text(merge: Bool, masked: Bool) -> String {
+  /// - Parameter format: the format of an adapter.
+  func text(merge: Bool, masked: Bool, format: String = "PEFT") -> String {
     let run = trained.run
     let what =
       trained.isFull
       ? "\(directory) as \(run) trained it"
       : merge
         ? "\(directory) with the adapter of \(run) merged"
-        : "PEFT adapter of \(run) for \(directory)"
+        : "\(format) adapter of \(run) for \(directory)"
     guard let evaluated else { return what }
     let rounds = trained.experiment.federation.rounds
     let vector =

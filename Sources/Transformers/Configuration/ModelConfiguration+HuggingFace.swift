@@ -10,6 +10,8 @@ internal import Safetensors
 struct ConfigurationFile {
   /// The shape and the kinds of the model's parts.
   let configuration: ModelConfiguration
+  /// The value of `model_type`.
+  let modelType: String
   /// The names of a classification head's labels, row by row; nil where the file has none of its
   /// own.
   let labelNames: [String]?
@@ -50,6 +52,7 @@ struct ConfigurationFile {
       let rope = family.hasRotaryFields ? try fields.rope() : RotaryFields()
       let unknownOfRope = try rope.all.flatMap { try $0.check(against: ModelFields.rope) }
       configuration = try family.read(fields, type, rope)
+      modelType = type
       try configuration.checkSizes(fields)
       labelNames = fields.labelNames()
       notices = Self.notices(path, unknown + unknownOfRope)

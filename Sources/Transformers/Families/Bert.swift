@@ -28,7 +28,8 @@ extension ModelFamily {
         transformNorm: "cls.predictions.transform.LayerNorm", bias: "cls.predictions.bias",
         biasCopy: "cls.predictions.decoder.bias"),
       classificationHead: .init(module: "classifier", hasBias: true),
-      outside: ["cls.", "classifier."]))
+      outside: ["cls.", "classifier."]),
+    gguf: .encoder(["bert": "bert"]))
 }
 
 /// The fields of config.json.

@@ -31,7 +31,8 @@ extension ModelFamily {
         transformNorm: "vocab_layer_norm", bias: "vocab_projector.bias"),
       classificationHead: .init(
         dense: "pre_classifier", activation: .relu, module: "classifier", hasBias: true),
-      outside: ["vocab_", "pre_classifier.", "classifier."]))
+      outside: ["vocab_", "pre_classifier.", "classifier."]),
+    gguf: .encoder(["distilbert": "bert"]))
 }
 
 /// The fields of config.json.

@@ -30,7 +30,8 @@ extension ModelFamily {
       classificationHead: .init(module: "score", hasBias: false),
       outside: ["lm_head.", "score."],
       // The causal mask.
-      buffers: [".attn.bias", ".attn.masked_bias"]))
+      buffers: [".attn.bias", ".attn.masked_bias"]),
+    gguf: GGUFFamily(architectures: ["gpt2": "gpt2"], activations: [.geluTanh], hasAllBiases: true))
 }
 
 /// The fields of config.json.

@@ -1,6 +1,7 @@
 // Gemma 3's language model (arXiv 2503.19786): a decoder with norms before and after each half of a
 // block, norms of queries and keys, scaled embeddings, and a sliding window in five blocks of six.
 
+internal import GGUF
 internal import Kernels
 internal import Safetensors
 
@@ -18,7 +19,29 @@ extension ModelFamily {
         branchNorms: .init(
           attention: "post_attention_layernorm", feedForward: "post_feedforward_layernorm"),
         queryKeyNorms: .init(
-          query: "self_attn.q_norm", key: "self_attn.k_norm", isPerHead: true))))
+          query: "self_attn.q_norm", key: "self_attn.k_norm", isPerHead: true))),
+    gguf: GGUFFamily(
+      architectures: ["gemma3_text": "gemma3"], activations: [.geluTanh],
+      metadata: { try $0.gemma3Metadata() }))
+}
+
+extension ModelConfiguration {
+  /// llama.cpp has the windows of five blocks of six, and one factor of the scores.
+  fileprivate func gemma3Metadata() throws -> [GGUFEntry] {
+    let largest = 62  // blocks of the model with 27B parameters, which has another factor
+    let size = layerCount == largest ? channels / headCount : headSize
+    guard attentionScale == nil || attentionScale == 1 / Float(size).squareRoot() else {
+      throw FieldProblem("llama.cpp has another query_pre_attn_scalar than this model")
+    }
+    guard let local = attention.first(where: { $0.window != nil }), let window = local.window
+    else { return [] }
+    try GGUFFamily.require(
+      "a sliding window", in: attention.map { $0.window != nil }, where: { ($0 + 1) % 6 != 0 })
+    return [
+      GGUFEntry("attention.sliding_window", .uint32(UInt32(window.before + 1))),
+      GGUFEntry("rope.freq_base_swa", .float32(Float(local.rotary?.theta ?? 10000))),
+    ]
+  }
 }
 
 /// The fields of config.json.

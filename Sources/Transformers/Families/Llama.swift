@@ -17,7 +17,10 @@ extension ModelFamily {
     names: .decoder(
       .init(
         path: "model.layers.", linears: ModuleNames.decoderLinears,
-        attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")))
+        attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")),
+    gguf: GGUFFamily(
+      architectures: ["llama": "llama", "mistral": "llama", "qwen2": "qwen2"],
+      rotatesNeighbours: ["llama", "mistral"], hasAllBiases: true, rotaryFactors: .llama3))
 }
 
 /// The fields of config.json.

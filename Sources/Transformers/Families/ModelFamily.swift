@@ -25,6 +25,8 @@ public struct ModelFamily: Sendable, Equatable {
       -> ModelConfiguration
   /// The names of modules and tensors.
   package let names: ModuleNames
+  /// The family in llama.cpp; nil if llama.cpp does not have it.
+  var gguf: GGUFFamily?
 
   /// All families.
   static let all: [ModelFamily] = [

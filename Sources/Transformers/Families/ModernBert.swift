@@ -2,6 +2,7 @@
 // and two local blocks after each global one. The classifier reads the dense layer of the language
 // head, with GELU and a norm, which stay frozen with an adapter.
 
+internal import GGUF
 internal import Kernels
 internal import Safetensors
 
@@ -27,7 +28,23 @@ extension ModelFamily {
         takesMean: true),
       languageHead: .init(output: "decoder", bias: "decoder.bias"),
       classificationHead: .init(module: "classifier", hasBias: true),
-      outside: ["head.", "decoder.", "classifier."]))
+      outside: ["head.", "decoder.", "classifier."]),
+    gguf: GGUFFamily(
+      architectures: ["modernbert": "modern-bert"], activations: [.gelu],
+      metadata: { model in
+        let kinds = model.attention
+        let local = kinds.first { $0.window != nil }
+        return [
+          GGUFEntry(
+            "attention.sliding_window", .uint32(UInt32((local?.window?.before ?? 0) * 2))),
+          // A block that sees all tokens, and the local ones after it.
+          GGUFEntry(
+            "attention.sliding_window_pattern",
+            .uint32(UInt32(kinds.dropFirst().firstIndex { $0.window == nil } ?? kinds.count))),
+          GGUFEntry("rope.freq_base_swa", .float32(Float(local?.rotary?.theta ?? 10000))),
+          GGUFEntry("hidden_activation", .string("gelu")),
+        ]
+      }))
 }
 
 /// The fields of config.json.

@@ -15,7 +15,8 @@ extension ModelFamily {
         branchNorms: .init(
           attention: "post_attention_layernorm", feedForward: "post_feedforward_layernorm"),
         queryKeyNorms: .init(
-          query: "self_attn.q_norm", key: "self_attn.k_norm", isPerHead: false))))
+          query: "self_attn.q_norm", key: "self_attn.k_norm", isPerHead: false))),
+    gguf: GGUFFamily(architectures: ["olmo2": "olmo2"]))
 }
 
 extension ConfigurationFields {

@@ -1,6 +1,7 @@
 // Phi-3 and Phi-4-mini (arXiv 2404.14219): a decoder whose query, key and value are one module, as
 // are gate and up. LongRoPE, and rotary positions for a part of the channels.
 
+internal import GGUF
 internal import Kernels
 internal import Safetensors
 
@@ -17,7 +18,14 @@ extension ModelFamily {
           .query: "self_attn.qkv_proj", .key: "self_attn.qkv_proj", .value: "self_attn.qkv_proj",
           .attentionOutput: "self_attn.o_proj", .gate: "mlp.gate_up_proj", .up: "mlp.gate_up_proj",
           .down: "mlp.down_proj",
-        ], attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")))
+        ], attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")),
+    gguf: GGUFFamily(
+      architectures: ["phi3": "phi3"], rotaryFactors: .long,
+      metadata: { model in
+        // 0 stands for no window.
+        let window = model.attention[0].window.map { $0.before + 1 } ?? 0
+        return [GGUFEntry("attention.sliding_window", .uint32(UInt32(window)))]
+      }))
 }
 
 /// The fields of config.json.

@@ -14,7 +14,8 @@ extension ModelFamily {
         path: "model.layers.", linears: ModuleNames.decoderLinears,
         attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm",
         queryKeyNorms: .init(
-          query: "self_attn.q_norm", key: "self_attn.k_norm", isPerHead: true))))
+          query: "self_attn.q_norm", key: "self_attn.k_norm", isPerHead: true))),
+    gguf: GGUFFamily(architectures: ["qwen3": "qwen3"]))
 }
 
 /// The fields of config.json.

@@ -34,7 +34,8 @@ extension ModelFamily {
         bias: "lm_head.bias", biasCopy: "lm_head.decoder.bias"),
       classificationHead: .init(
         dense: "classifier.dense", module: "classifier.out_proj", hasBias: true),
-      outside: ["lm_head.", "classifier."]))
+      outside: ["lm_head.", "classifier."]),
+    gguf: .encoder(["roberta": "bert", "xlm-roberta": "bert"]))
 }
 
 /// The fields of config.json. A decoder is refused: no task here trains one of this family.

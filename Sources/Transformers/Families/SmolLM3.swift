@@ -12,7 +12,16 @@ extension ModelFamily {
     names: .decoder(
       .init(
         path: "model.layers.", linears: ModuleNames.decoderLinears,
-        attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")))
+        attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")),
+    gguf: GGUFFamily(
+      architectures: ["smollm3": "smollm3"], rotatesNeighbours: ["smollm3"],
+      metadata: { model in
+        // llama.cpp has no key for these blocks.
+        try GGUFFamily.require(
+          "rotary positions", in: model.attention.map { $0.rotary != nil },
+          where: { ($0 + 1) % 4 != 0 })
+        return []
+      }))
 }
 
 /// The fields of config.json.

@@ -19,6 +19,8 @@ public final class PretrainedModel: @unchecked Sendable {
   public let directory: String
   /// Shape and kinds.
   public let configuration: ModelConfiguration
+  /// The value of `model_type` in config.json.
+  package let modelType: String
   /// The weights, frozen where they lie.
   public let weights: ModelWeights
   /// The parts after the blocks that the files hold.
@@ -102,6 +104,7 @@ public final class PretrainedModel: @unchecked Sendable {
       } ?? 0
     self.directory = directory
     self.configuration = configuration
+    modelType = file.modelType
     self.files = files
     let parts = ModelParts(hasPooler: reader.hasPooler, languageHead: reader.languageHead.output)
     self.parts = parts
@@ -133,6 +136,7 @@ public final class PretrainedModel: @unchecked Sendable {
   init(_ other: PretrainedModel, weights: ModelWeights, owner: AnyObject?) {
     directory = other.directory
     configuration = other.configuration
+    modelType = other.modelType
     self.weights = weights
     parts = other.parts
     classificationHead = other.classificationHead
