@@ -19,7 +19,7 @@ struct GGUFNames: Sendable {
     add(names.embeddings.norm, "token_embd_norm")
     add(names.finalNorm, "output_norm")
     // Encoders have no language head in llama.cpp.
-    if configuration.isCausal { add(names.languageHead.output, "output") }
+    if configuration.isCausal { add(names.languageHead?.output, "output") }
     let block = names.block
     let isAfter = configuration.normPlacement == .post
     for layer in 0..<configuration.layerCount {
