@@ -43,7 +43,7 @@ def main():
             ("without adapter", {"model_path": files["base"]}),
         ):
             found = logits(sequences, **options)
-            errors[kind] = np.abs(found - expected).max() / np.abs(expected).max()
+            errors[kind] = float(np.abs(found - expected).max() / np.abs(expected).max())
         # The adapter has to matter.
         failed += max(errors["merged"], errors["lora"]) > BOUND or errors["without adapter"] < 10 * BOUND
         print(exported.name + "".join(f", {kind} {error:.1e}" for kind, error in errors.items()), flush=True)
