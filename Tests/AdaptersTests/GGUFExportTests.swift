@@ -36,7 +36,32 @@ struct GGUFExportTests {
     return "\(tensor.name) \(shape) \(type) \(SHA256.hexDigits(of: tensor.bytes).prefix(16))"
   }
 
-  @Test("adapters have llama.cpp's names, order of rows and scale", arguments: Golden.names)
+  /// The golden models of text.
+  private static let texts = Golden.names.filter { !$0.hasPrefix("vit_") }
+
+  @Test("models of images are refused, and leave no file")
+  func images() throws {
+    let golden = try Golden("vit_classification")
+    let directory = try ExportDirectory(nil)
+    let path = directory.path + "/x.gguf"
+    for write in [
+      {
+        _ = try GGUFAdapter.write(
+          golden.vector, layout: golden.layout, model: golden.model, toNew: path)
+      },
+      {
+        _ = try GGUFModel.write(
+          model: golden.model, layout: golden.layout, vector: golden.vector, name: "x",
+          toNew: path)
+      },
+    ] {
+      let error = #expect(throws: ModelError.self) { try write() }
+      #expect(error?.reason.contains("no models of model_type \"vit\"") == true)
+    }
+    #expect(!FileManager.default.fileExists(atPath: path))
+  }
+
+  @Test("adapters have llama.cpp's names, order of rows and scale", arguments: Self.texts)
   func adapters(_ name: String) throws {
     let (golden, expected) = (try Golden(name), try #require(Expected.all[name]))
     let directory = try ExportDirectory(name)
@@ -91,7 +116,7 @@ struct GGUFExportTests {
     "smollm3_classification": "rotary positions",
   ]
 
-  @Test("models have llama.cpp's tensors, or are refused", arguments: Golden.names)
+  @Test("models have llama.cpp's tensors, or are refused", arguments: Self.texts)
   func models(_ name: String) throws {
     let expected = try #require(Expected.all[name])
     let directory = try ExportDirectory(name)

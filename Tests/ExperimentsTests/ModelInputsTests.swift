@@ -177,6 +177,6 @@ struct ModelInputsTests {
       advice("20newsgroups.smollm2-135m").contains(
         "make assets ASSETS=\"20newsgroups.smollm2-135m\""))
     #expect(!advice("mine.smollm2-135m").contains("make assets"))
-    #expect(advice("org/model").contains("download a model of a hub first"))
+    #expect(advice("org/model").contains("type scripts/prepare hub org/model first"))
   }
 }

@@ -84,4 +84,20 @@ YAML
     check "$name, $case: 1 and 3 ranks, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
   done
 done
+# Images of another size, images for a model of text, and the other way round.
+python3 "$scratch/corpus.py" "$scratch/images" "$goldens/vit_classification/config.json"
+refused() {
+  local label=$1 text=$2
+  shift 2
+  ends "$label" "$1" "$text" 60 "$program" plan "$scratch/x.yaml" --set task.kind=classification \
+    --set adapter='{kind: lora, lora_rank: 2, alpha: 4}' --set model.path="$goldens/$2" --set data.path="$3" "${@:4}"
+}
+refused "images of another size" "images are 12 x 12 of 1 channels, and the model takes 10 x 10 of 3" \
+  65 vit_multi_label "$scratch/images"
+refused "images for a model of text" "the corpus has images, and the model reads text" \
+  65 bert_classification "$scratch/images"
+refused "texts for a model of images" "the model reads images, and the corpus has texts" \
+  65 vit_classification "$scratch/corpus"
+refused "images that would be cut" "data.max_length: an image has 10 tokens in this model" \
+  64 vit_classification "$scratch/images" --set data.max_length=9
 finish

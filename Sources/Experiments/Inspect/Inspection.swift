@@ -80,7 +80,11 @@ private func modelText(_ path: String) throws -> String {
     ["heads", "\(shape.headCount) of \(shape.headSize), \(shape.keyValueHeadCount) key/value"],
     ["feed-forward", "\(shape.intermediateSize)\(shape.isGated ? ", gated" : "")"],
     shape.image.map {
-      ["images", "\($0.size) x \($0.size), \($0.channels) channels, patches of \($0.patchSize)"]
+      [
+        "images",
+        "\($0.size) x \($0.size) \($0.channels == 1 ? "grey" : "of \($0.channels) channels"), patches of"
+          + " \($0.patchSize) x \($0.patchSize)",
+      ]
     } ?? ["vocabulary", grouped(shape.vocabularySize)],
     ["positions", grouped(shape.maximumPositions)],
     ["attention", shape.isCausal ? "causal" : "bidirectional"],
@@ -117,7 +121,9 @@ private func corpusText(_ path: String) throws -> String {
   let kind = images == nil ? "token data set" : "image data set"
   var text = "\(kind) \(path)\n" + alignedText(rows, indent: "  ")
   text +=
-    images.map { "  \($0.height) x \($0.width) pixels of \($0.channels) channels\n" }
+    images.map {
+      "  \($0.height) x \($0.width) pixels, \($0.channels == 1 ? "grey" : "\($0.channels) channels")\n"
+    }
     ?? "  largest token \(corpus.largestToken)\n"
   if let hash = corpus.train.tokenizerHash { text += "  tokenizer \(hash)\n" }
   if let owners = corpus.train.owners {
