@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from . import corpora, fashion_mnist, image_preparation, mathematics, models
+from . import models
+from .pictures import fashion_mnist, image_preparation
+from .public_corpora import corpora, mathematics
 from .errors import USAGE, PrepareError, nearest, shown
 from .home import home, say
 from .publishing import read_manifest
-from .tokenizer_directory import TokenizerDirectory, in_home
+from .tokens.tokenizer_directory import TokenizerDirectory, in_home
 
 CORPORA = (*corpora.CLASSIFIED, "friends", "mathematics")
 IMAGES = "fashion-mnist"

@@ -7,21 +7,15 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from . import (
-    assets,
-    corpora,
-    hub_command,
-    image_command,
-    mathematics,
-    models,
-    random_vit,
-    show,
-    table_command,
-)
+from . import assets, models, show
+from .hub_files import hub_command
+from .pictures import image_command, random_vit
+from .public_corpora import corpora, mathematics
+from .tables import table_command
 from .errors import EXIT_CODES, USAGE, PrepareError, one_line, plain_errors
 from .home import check_name
 from .options import add_template, add_tokenizer, fraction, natural
-from .tokenizer_directory import TokenizerDirectory
+from .tokens.tokenizer_directory import TokenizerDirectory
 
 
 class OneLineParser(argparse.ArgumentParser):

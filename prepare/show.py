@@ -12,8 +12,8 @@ from safetensors import safe_open
 
 from .errors import MISSING, USAGE, PrepareError, naming, plain_errors, shown
 from .home import directory_of, is_there, say
-from .token_dataset import SPLITS, held_out
-from .tokenizer_directory import TokenizerDirectory, library_errors
+from .tokens.token_dataset import SPLITS, held_out
+from .tokens.tokenizer_directory import TokenizerDirectory, library_errors
 
 
 def opened(name: str, split: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:

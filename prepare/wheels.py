@@ -20,15 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import (
-    INPUT_OUTPUT,
-    UNAVAILABLE,
-    PrepareError,
-    naming,
-    one_line,
-    plain_errors,
-    shown,
-)
+from .errors import INPUT_OUTPUT, UNAVAILABLE, PrepareError, naming, one_line, plain_errors, shown
 from .home import home, is_there, locked, say, sha256_of, sync
 
 

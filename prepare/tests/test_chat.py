@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from prepare.chat_template import ChatTemplate
+from prepare.tokens.chat_template import ChatTemplate
 from prepare.errors import PrepareError
 from prepare.tests.support import HomeTestCase, load, run
-from prepare.tokenizer_directory import TokenizerDirectory
+from prepare.tokens.tokenizer_directory import TokenizerDirectory
 
 GOLDENS = Path(__file__).with_name("goldens") / "chat_templates.json"
 TEMPLATE = (

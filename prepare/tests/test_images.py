@@ -218,7 +218,7 @@ class FashionTests(ImageTestCase):
         import gzip
 
         from prepare.errors import PrepareError
-        from prepare.fashion_mnist import read_idx
+        from prepare.pictures.fashion_mnist import read_idx
 
         path = self.home / "x.gz"
         data = b"\0\0\x08\x03" + struct.pack(">3I", 2, 3, 4) + bytes(range(24))

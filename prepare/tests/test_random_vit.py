@@ -6,7 +6,7 @@ import unittest
 import numpy as np
 from safetensors.numpy import load_file
 
-from prepare import random_vit
+from prepare.pictures import random_vit
 from prepare.errors import PrepareError
 from prepare.tests.support import HomeTestCase
 

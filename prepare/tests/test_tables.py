@@ -8,7 +8,7 @@ import os
 import unittest
 from pathlib import Path
 
-from prepare import parquet_file
+from prepare.tables import parquet_file
 from prepare.tests.support import HomeTestCase, load, run
 
 ROWS = [

@@ -6,11 +6,12 @@ import json
 
 import numpy as np
 
-from prepare import corpora, token_dataset
+from prepare.public_corpora import corpora
+from prepare.tokens import token_dataset
 from prepare.errors import PrepareError
 from prepare.tests.support import HomeTestCase, load
-from prepare.token_dataset import Corpus
-from prepare.tokenizer_directory import TokenizerDirectory
+from prepare.tokens.token_dataset import Corpus
+from prepare.tokens.tokenizer_directory import TokenizerDirectory
 
 
 class WriteTests(HomeTestCase):

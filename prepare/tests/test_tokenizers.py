@@ -9,8 +9,8 @@ from typing import Any
 
 from prepare.errors import PrepareError
 from prepare.tests.support import HomeTestCase, load, run
-from prepare.tokenizer_directory import TokenizerDirectory
-from prepare.tokenizer_settings import FIELDS
+from prepare.tokens.tokenizer_directory import TokenizerDirectory
+from prepare.tokens.tokenizer_settings import FIELDS
 
 GOLDEN = Path(__file__).parent / "goldens" / "tokenizers.json"
 MAKE = "make it anew: prepare/tests/goldens/make_tokenizers.py"

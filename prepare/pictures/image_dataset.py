@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from . import safetensors_file, token_dataset
-from .errors import PrepareError
-from .home import say
+from .. import safetensors_file
+from ..tokens import token_dataset
+from ..errors import PrepareError
+from ..home import say
 from .image_preparation import Preparation
-from .names import say_clients, say_labels
-from .own_corpus import publish_own
+from ..names import say_clients, say_labels
+from ..tables.own_corpus import publish_own
 from .picture import Picture
-from .token_dataset import SPLITS, Corpus
+from ..tokens.token_dataset import SPLITS, Corpus
 
 RECIPE = 1
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from .errors import DATA, PrepareError, one_line
+from ..errors import DATA, PrepareError, one_line
 
 BACKEND = "TokenizersBackend"
 """The class that takes tokenizer.json as it is."""

@@ -14,9 +14,9 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from .errors import MISSING, USAGE, PrepareError, shown
-from .home import directory_of
-from .tokenizer_directory import read_json
+from ..errors import MISSING, USAGE, PrepareError, shown
+from ..home import directory_of
+from ..tokens.tokenizer_directory import read_json
 
 FILE = "preprocessor_config.json"
 REFUSED = ("crop_pct", "do_pad", "do_flip_channel_order", "do_color_quantize", "rescale_offset")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from . import conversation
-from .errors import PrepareError, nearest, one_line, shown
-from .names import SURROGATE, name_of
+from ..errors import PrepareError, nearest, one_line, shown
+from ..names import SURROGATE, name_of
 from .row_file import RowFile
 
 FREE = ("text", "answer", "system", "labels")

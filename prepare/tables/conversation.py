@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .errors import one_line
+from ..errors import one_line
 
 DEFAULT = "messages"
 OTHER = "conversations"

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from .array_file import Arrays
-from .errors import UNAVAILABLE, PrepareError, naming, one_line, plain_errors, shown
-from .home import home, is_there, locked, say, sha256_of, sync
+from ..errors import UNAVAILABLE, PrepareError, naming, one_line, plain_errors, shown
+from ..home import home, is_there, locked, say, sha256_of, sync
 from .image_dataset import publish_images
 from .image_preparation import Preparation
-from .token_dataset import Corpus
+from ..tokens.token_dataset import Corpus
 
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")

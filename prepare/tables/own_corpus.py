@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import names, token_dataset
-from .home import say
-from .publishing import publish
-from .token_dataset import Corpus
+from .. import names
+from ..tokens import token_dataset
+from ..home import say
+from ..publishing import publish
+from ..tokens.token_dataset import Corpus
 
 
 def publish_own(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import parquet_file
-from .errors import DATA, MISSING, PrepareError, naming, one_line, plain_errors, shown
+from ..errors import DATA, MISSING, PrepareError, naming, one_line, plain_errors, shown
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 MAGIC = {

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from . import safetensors_file
-from .errors import USAGE, PrepareError
-from .options import natural
-from .publishing import publish
+from .. import safetensors_file
+from ..errors import USAGE, PrepareError
+from ..options import natural
+from ..publishing import publish
 
 RECIPE = 1
 """Raise it when the files change, so that older ones are made anew."""

@@ -13,9 +13,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from . import tokenizer_settings
-from .errors import DATA, MISSING, USAGE, PrepareError, naming, nearest, one_line, shown
-from .home import directory_of, home, is_path, is_there, sha256_of
-from .models import MODELS
+from ..errors import DATA, MISSING, USAGE, PrepareError, naming, nearest, one_line, shown
+from ..home import directory_of, home, is_path, is_there, sha256_of
+from ..models import MODELS
 
 CONFIG = "tokenizer_config.json"
 

@@ -6,13 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from . import token_dataset
-from .chat_template import ChatTemplate
+from ..tokens import token_dataset
+from ..tokens.chat_template import ChatTemplate
 from .conversation import Conversation
-from .errors import PrepareError
+from ..errors import PrepareError
 from .text_file import publish_files
-from .token_dataset import Corpus
-from .tokenizer_directory import TokenizerDirectory
+from ..tokens.token_dataset import Corpus
+from ..tokens.tokenizer_directory import TokenizerDirectory
 
 RECIPE = 1
 

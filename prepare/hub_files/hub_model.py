@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from . import hub, models
-from .errors import USAGE, PrepareError
-from .home import check_name, home
+from . import hub
+from .. import models
+from ..errors import USAGE, PrepareError
+from ..home import check_name, home
 from .hub import Repository
-from .publishing import publish, read_manifest
-from .tokenizer_directory import read_json
+from ..publishing import publish, read_manifest
+from ..tokens.tokenizer_directory import read_json
 
 RECIPE = 1
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"

@@ -6,15 +6,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-from . import token_dataset
+from ..tokens import token_dataset
 from .conversation import Conversation, is_answer
-from .errors import PrepareError, shown
-from .home import say, sha256_of
+from ..errors import PrepareError, shown
+from ..home import say, sha256_of
 from .own_corpus import publish_own
 from .row_file import require_file
 from .table_file import Table
-from .token_dataset import Corpus
-from .tokenizer_directory import TokenizerDirectory
+from ..tokens.token_dataset import Corpus
+from ..tokens.tokenizer_directory import TokenizerDirectory
 
 RECIPE = 3
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from . import safetensors_file, token_dataset
-from .errors import PrepareError, shown
-from .home import say
-from .names import all_names
+from .. import safetensors_file
+from ..tokens import token_dataset
+from ..errors import PrepareError, shown
+from ..home import say
+from ..names import all_names
 from .text_file import publish_files
-from .token_dataset import Corpus
-from .tokenizer_directory import TokenizerDirectory, library_errors
+from ..tokens.token_dataset import Corpus
+from ..tokens.tokenizer_directory import TokenizerDirectory, library_errors
 
 RECIPE = 1
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from . import array_file, fashion_mnist, image_preparation, picture_folder
-from .errors import USAGE, PrepareError, shown
+from ..errors import USAGE, PrepareError, shown
 from .image_preparation import Preparation
-from .options import add_splits, fraction, fractions_of, natural, numbers
+from ..options import add_splits, fraction, fractions_of, natural, numbers
 
 NAMES = ("images", "arrays", "fashion-mnist")
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import token_dataset, wheels
-from .errors import PrepareError
-from .publishing import publish
-from .token_dataset import Corpus
-from .tokenizer_directory import TokenizerDirectory
+from .. import wheels
+from ..tokens import token_dataset
+from ..errors import PrepareError
+from ..publishing import publish
+from ..tokens.token_dataset import Corpus
+from ..tokens.tokenizer_directory import TokenizerDirectory
 
 RECIPE = 2
 FRIENDS_RECIPE = 3

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from . import chat_file, choice_file, conversation, text_file
-from .errors import USAGE, PrepareError, shown
-from .options import add_splits, add_template, fractions_of
+from ..errors import USAGE, PrepareError, shown
+from ..options import add_splits, add_template, fractions_of
 from .row_file import stem_of
-from .tokenizer_directory import TokenizerDirectory
+from ..tokens.tokenizer_directory import TokenizerDirectory
 
 
 def add(tokenized: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -11,8 +11,8 @@ import jinja2.ext
 import jinja2.sandbox
 
 from . import tokenizer_settings
-from .conversation import Conversation, is_answer
-from .errors import DATA, PrepareError, one_line, shown
+from ..tables.conversation import Conversation, is_answer
+from ..errors import DATA, PrepareError, one_line, shown
 from .tokenizer_directory import CONFIG, TokenizerDirectory
 
 DAY = datetime.date(2025, 1, 1)

@@ -8,13 +8,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from .errors import MISSING, PrepareError, naming, plain_errors, shown
-from .home import sha256_of
+from ..errors import MISSING, PrepareError, naming, plain_errors, shown
+from ..home import sha256_of
 from .image_dataset import publish_images
 from .image_preparation import Preparation
-from .names import SURROGATE
+from ..names import SURROGATE
 from .picture import PictureFile
-from .token_dataset import Corpus
+from ..tokens.token_dataset import Corpus
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SPLIT_NAMES = {

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .errors import USAGE, PrepareError, naming, one_line, plain_errors, shown
-from .home import sha256_of
+from ..errors import USAGE, PrepareError, naming, one_line, plain_errors, shown
+from ..home import sha256_of
 from .image_dataset import publish_images
 from .image_preparation import Preparation
-from .names import name_of
+from ..names import name_of
 from .picture import Picture, PictureArray
-from .row_file import require_file
-from .token_dataset import Corpus
+from ..tables.row_file import require_file
+from ..tokens.token_dataset import Corpus
 
 KEYS = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels")),

@@ -31,8 +31,8 @@ if not sys.stderr.isatty():
 from huggingface_hub import HfApi, constants, errors, snapshot_download  # noqa: E402
 from huggingface_hub.file_download import repo_folder_name  # noqa: E402
 
-from .errors import MISSING, UNAVAILABLE, USAGE, PrepareError, one_line, shown  # noqa: E402
-from .home import home, is_there, say  # noqa: E402
+from ..errors import MISSING, UNAVAILABLE, USAGE, PrepareError, one_line, shown
+from ..home import home, is_there, say
 
 logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from . import table_command
-from .errors import USAGE, PrepareError
-from .options import add_splits, add_tokenizer
-from .tokenizer_directory import TokenizerDirectory
+from ..tables import table_command
+from ..errors import USAGE, PrepareError
+from ..options import add_splits, add_tokenizer
+from ..tokens.tokenizer_directory import TokenizerDirectory
 
 COMMANDS = {
     "text": ("text", "label", "labels", "score"),

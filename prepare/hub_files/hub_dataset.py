@@ -10,14 +10,15 @@ from typing import Any
 
 import yaml
 
-from . import hub, table_command
-from .errors import USAGE, PrepareError, nearest, one_line
-from .home import home
+from . import hub
+from ..tables import table_command
+from ..errors import USAGE, PrepareError, nearest, one_line
+from ..home import home
 from .hub import Repository
-from .picture_folder import SPLIT_NAMES
-from .publishing import read_manifest
-from .row_file import SUFFIXES, RowFile, kind_of
-from .tokenizer_directory import TokenizerDirectory
+from ..pictures.picture_folder import SPLIT_NAMES
+from ..publishing import read_manifest
+from ..tables.row_file import SUFFIXES, RowFile, kind_of
+from ..tokens.tokenizer_directory import TokenizerDirectory
 
 CARD = "README.md"
 NOT_DATA = ("dataset_infos.json", "dataset_info.json", "state.json", "config.json")

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from . import safetensors_file
+from .. import safetensors_file
 from .chat_template import Piece
-from .conversation import Conversation
-from .errors import PrepareError
-from .home import say
-from .names import all_names, say_clients, say_labels
-from .picture import Picture
+from ..tables.conversation import Conversation
+from ..errors import PrepareError
+from ..home import say
+from ..names import all_names, say_clients, say_labels
+from ..pictures.picture import Picture
 from .tokenizer_directory import TokenizerDirectory, library_errors
 from .tokenizer_settings import unknown_fields
 

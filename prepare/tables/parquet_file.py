@@ -17,10 +17,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import UNAVAILABLE, PrepareError, one_line, plain_errors, shown
-from .home import home, is_there, locked, say
+from ..errors import UNAVAILABLE, PrepareError, one_line, plain_errors, shown
+from ..home import home, is_there, locked, say
 
-REQUIREMENTS = Path(__file__).with_name("requirements-parquet.txt")
+REQUIREMENTS = Path(__file__).parents[1] / "requirements-parquet.txt"
 ROWS = 1000
 
 

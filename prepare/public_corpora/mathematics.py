@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import chat_file, wheels
-from .chat_template import ChatTemplate
-from .errors import SOFTWARE, USAGE, PrepareError, nearest, one_line
-from .home import say
-from .publishing import publish
-from .token_dataset import Corpus
-from .tokenizer_directory import TokenizerDirectory
+from .. import wheels
+from ..tables import chat_file
+from ..tokens.chat_template import ChatTemplate
+from ..errors import SOFTWARE, USAGE, PrepareError, nearest, one_line
+from ..home import say
+from ..publishing import publish
+from ..tokens.token_dataset import Corpus
+from ..tokens.tokenizer_directory import TokenizerDirectory
 
 RECIPE = 1
 LEVELS = ("easy", "medium", "hard")

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from .errors import PrepareError, naming, one_line, plain_errors, shown
+from ..errors import PrepareError, naming, one_line, plain_errors, shown
 
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
 """Pillow's names of pixels with 8 bits a value. Others would lose their larger values."""

@@ -1,0 +1,1 @@
+"""Corpora of images, and models that read them."""

@@ -1,0 +1,1 @@
+"""Tables of texts, prompts and choices, and their way to a corpus."""
