@@ -27,6 +27,9 @@ public struct ImageRows: Sendable {
   init?(_ file: SafetensorsFile, tokens: Int) throws {
     guard let tensor = file["images"] else { return nil }
     func refuse(_ reason: String) -> CorpusError { CorpusError(path: file.path, reason: reason) }
+    for name in ["tokens", "offsets", "loss", "choice_counts"] where file[name] != nil {
+      throw refuse("images and \(name) are both there; a corpus has images or texts")
+    }
     guard tensor.elementType == .u8, tensor.shape.count == 4, tensor.elementCount > 0 else {
       throw refuse(
         "images is \(tensor.elementType.rawValue) \(tensor.shape), not U8 of"
@@ -54,6 +57,9 @@ public struct ImageRows: Sendable {
     values = (0..<channels).flatMap { channel in
       (0..<256).map { Float((Double($0) / 255 - mean[channel]) / deviation[channel]) }
     }
+    guard values.allSatisfy(\.isFinite) else {
+      throw refuse("metadata image_mean and image_std give pixels that are not finite")
+    }
   }
 
   /// Height, width and channels.
@@ -67,7 +73,6 @@ public struct ImageRows: Sendable {
       height % patchSize == 0 && width % patchSize == 0,
       "images of \(height) x \(width) pixels in patches of \(patchSize)")
     let first = example * height * width * channels
-    patches.reserveCapacity(patches.count + height * width * channels)
     for top in stride(from: 0, to: height, by: patchSize) {
       for left in stride(from: 0, to: width, by: patchSize) {
         for channel in 0..<channels {

@@ -105,7 +105,7 @@ package final class TransformerObjective: LocalObjective {
     let items = examples.reduce(0) { $0 + itemCount(.train, $1) }
     let scale = items == 0 ? 0 : 1 / Float(items)
     var sums = LossSums()
-    forEachWave(of: microBatches(of: examples, .train, isTraining: true)) {
+    forEachWave(of: microBatches(of: examples, .train, isTraining: true), .train) {
       worker, index, microBatch in
       worker.addGradient(
         of: microBatch, parameters: parameters, scale: scale,
@@ -127,7 +127,7 @@ package final class TransformerObjective: LocalObjective {
     _ split: Split, examples: [Int], at parameters: UnsafeBufferPointer<Float>,
     each: (Int, ExampleOutcome) throws -> Void
   ) throws {
-    try forEachWave(of: microBatches(of: examples, split, isTraining: false)) {
+    try forEachWave(of: microBatches(of: examples, split, isTraining: false), split) {
       worker, _, microBatch in
       worker.evaluate(microBatch, parameters: parameters)
     } finish: { worker, microBatch in
@@ -167,7 +167,9 @@ package final class TransformerObjective: LocalObjective {
         if all.isEmpty || all[all.count - 1].sequences.tokenCount + image.tokenCount > capacity {
           all.append(MicroBatch())
         }
-        append(example, in: split, image, to: &all[all.count - 1])
+        all[all.count - 1].sequences.appendImage(
+          tokens: image.tokenCount, targets: numbers(of: example, in: split))
+        finish(example, in: split, of: &all[all.count - 1])
         continue
       }
       let sequences = sequences(of: example, in: split, isTraining: isTraining)
@@ -184,15 +186,16 @@ package final class TransformerObjective: LocalObjective {
     return all
   }
 
-  /// Adds an image.
-  private func append(
-    _ example: Int, in split: Split, _ image: ImageShape, to microBatch: inout MicroBatch
-  ) {
-    var patches: [Float] = []
-    corpus.appendPatches(of: example, in: split, size: image.patchSize, to: &patches)
-    microBatch.sequences.append(
-      image: patches, tokens: image.tokenCount, targets: numbers(of: example, in: split))
-    finish(example, in: split, of: &microBatch)
+  /// A micro-batch as it is computed: images with their patches, which are kept no longer.
+  private func filled(_ microBatch: MicroBatch, _ split: Split) -> MicroBatch {
+    guard let image = base.configuration.image else { return microBatch }
+    var microBatch = microBatch
+    for example in microBatch.examples {
+      microBatch.sequences.appendPatches {
+        corpus.appendPatches(of: example, in: split, size: image.patchSize, to: &$0)
+      }
+    }
+    return microBatch
   }
 
   /// Adds an example's number and label.
@@ -255,24 +258,25 @@ package final class TransformerObjective: LocalObjective {
 
   /// Computes as many micro-batches at a time as there are workers, then finishes them in order.
   private func forEachWave(
-    of microBatches: [MicroBatch],
+    of microBatches: [MicroBatch], _ split: Split,
     compute: (_ worker: Worker, _ index: Int, _ microBatch: MicroBatch) -> Void,
     finish: (_ worker: Worker, _ microBatch: MicroBatch) throws -> Void
   ) rethrows {
     for first in stride(from: 0, to: microBatches.count, by: workers.count) {
       let count = min(workers.count, microBatches.count - first)
+      let wave = microBatches[first..<first + count].map { filled($0, split) }
       if count == 1 {
-        compute(workers[0], first, microBatches[first])
+        compute(workers[0], first, wave[0])
       } else {
         withoutActuallyEscaping(compute) { compute in
           // Each iteration has a worker of its own, and all end before this returns.
           nonisolated(unsafe) let compute = compute
           DispatchQueue.concurrentPerform(iterations: count) { [workers] index in
-            compute(workers[index], first + index, microBatches[first + index])
+            compute(workers[index], first + index, wave[index])
           }
         }
       }
-      for index in 0..<count { try finish(workers[index], microBatches[first + index]) }
+      for index in 0..<count { try finish(workers[index], wave[index]) }
       onProgress()
     }
   }

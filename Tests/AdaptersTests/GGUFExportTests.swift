@@ -134,6 +134,13 @@ struct GGUFExportTests {
     let base = directory.path + "/base.gguf"
     let remarks = try write([Float](repeating: 0, count: golden.vector.count), to: base)
     #expect(remarks.contains { $0.contains("classifier") } == (golden.task.head.labels != nil))
+    let hasRemark = remarks.contains { $0.contains("without its sliding window") }
+    #expect(
+      hasRemark
+        == [
+          "mistral_classification_window", "phi3_classification",
+          "qwen2_classification_window",
+        ].contains(name))
     let found = try GGUFContents(path: base)
     let own = found.tensors.filter { !$0.name.hasPrefix("rope_") }
     #expect(own.map(described).sorted() == expected.model.sorted())
@@ -141,6 +148,27 @@ struct GGUFExportTests {
     let model = golden.model.configuration
     #expect(found.values["\(expected.architecture).block_count"] == .integer(model.layerCount))
     _ = try write(golden.vector, to: path)
+  }
+
+  @Test("local blocks of ModernBERT that llama.cpp would make global are refused")
+  func otherPattern() throws {
+    let directory = try ExportDirectory(nil)
+    let model = try prepared("modernbert_classification", in: directory.path).model.directory
+    let url = URL(filePath: model + "/config.json")
+    var config =
+      try JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any] ?? [:]
+    config["layer_types"] =
+      ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"]
+    try JSONSerialization.data(withJSONObject: config).write(to: url)
+    let golden = try Golden(
+      name: "modernbert", modelDirectory: model,
+      directory: "\(Golden.root)/modernbert_classification")
+    let error = #expect(throws: ModelError.self) {
+      try GGUFModel.write(
+        model: golden.model, layout: golden.layout, vector: golden.vector, name: "x",
+        toNew: directory.path + "/x.gguf")
+    }
+    #expect(error?.reason.contains("block 0 has a sliding window") == true)
   }
 
   @Test("the rotary factors of Llama 3.1 divide the frequencies as llama.cpp does")

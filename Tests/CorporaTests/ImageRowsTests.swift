@@ -11,10 +11,10 @@ struct ImageRowsTests {
   /// A split of images of these bytes, with labels 0 in all.
   private func dataset(
     shape: [Int], pixels: [UInt8], metadata: [String: String], in directory: TemporaryDirectory,
-    imageTokens: Int = 5
+    imageTokens: Int = 5, tensors: [String: Any] = [:]
   ) throws -> TokenDataset {
     let path = directory.path + "/train.safetensors"
-    let header: [String: Any] = [
+    var header: [String: Any] = [
       "__metadata__": metadata,
       "labels": ["dtype": "I32", "shape": [shape[0]], "data_offsets": [0, 4 * shape[0]]],
       "images": [
@@ -22,10 +22,11 @@ struct ImageRowsTests {
         "data_offsets": [4 * shape[0], 4 * shape[0] + pixels.count],
       ],
     ]
+    header.merge(tensors) { $1 }
     var json = try JSONSerialization.data(withJSONObject: header)
     while json.count % 8 != 0 { json.append(32) }
     var bytes = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) }
-    bytes += json + Data(count: 4 * shape[0]) + Data(pixels)
+    bytes += json + Data(count: 4 * shape[0]) + Data(pixels) + Data(count: tensors.count)
     try bytes.write(to: URL(fileURLWithPath: path))
     return try TokenDataset(path: path, imageTokens: imageTokens)
   }
@@ -63,6 +64,7 @@ struct ImageRowsTests {
       (["image_std": "[1, 1]"], "metadata image_mean is not a JSON list of 2 numbers"),
       (["image_mean": "[0]", "image_std": "[1, 1]"], "image_mean is not a JSON list of 2"),
       (["image_mean": "[0, 0]", "image_std": "[1, 0]"], "image_std is not above 0"),
+      (["image_mean": "[0, 1e308]", "image_std": "[1, 1e-300]"], "pixels that are not finite"),
     ])
   func malformed(_ metadata: [String: String], _ reason: String) throws {
     let directory = try TemporaryDirectory()
@@ -82,5 +84,16 @@ struct ImageRowsTests {
         shape: [1, 4, 2], pixels: [UInt8](repeating: 0, count: 8), metadata: plain, in: directory)
     }
     #expect(error?.description.contains("images is U8 [1, 4, 2], not U8 of") == true)
+  }
+
+  @Test("images beside tokens are refused")
+  func imagesAndTokens() throws {
+    let directory = try TemporaryDirectory()
+    let error = #expect(throws: CorpusError.self) {
+      try dataset(
+        shape: [1, 2, 2, 2], pixels: [UInt8](repeating: 0, count: 8), metadata: plain,
+        in: directory, tensors: ["loss": ["dtype": "U8", "shape": [1], "data_offsets": [12, 13]]])
+    }
+    #expect(error?.description.contains("images and loss are both there") == true)
   }
 }

@@ -6,7 +6,7 @@ internal import FineTuning
 
 /// Private bytes of one rank, without its encoded uploads and the server's part of rank 0.
 struct RankMemory {
-  /// Activations, LoRA's and the head's buffers, of all threads.
+  /// Activations, LoRA's and the head's buffers, and the images of a micro-batch, of all threads.
   let activations: Int
   /// Start, trained vector, gradient, the clients' optimizer's moments, a micro-batch's gradient of each
   /// thread, and with full fine-tuning the weights.
@@ -18,9 +18,12 @@ struct RankMemory {
   init(_ prepared: PreparedModel, capacity: Int, threads: Int, localMoments: Int) {
     activations =
       threads
-      * AdaptedModel.bufferBytes(
+      * (AdaptedModel.bufferBytes(
         configuration: prepared.model.configuration, layout: prepared.layout, task: prepared.task,
         capacity: capacity, longestSequence: prepared.longestSequence)
+        + (prepared.model.configuration.image.map {
+          4 * (capacity / $0.tokenCount) * $0.patchCount * $0.patchValues
+        } ?? 0))
     // A part of the vector is put into the whole one, and its gradient taken out of another; a difference
     // is added to the pretrained weights.
     let placed = prepared.layout.adaptation == .full ? 1 : prepared.part == nil ? 0 : 2

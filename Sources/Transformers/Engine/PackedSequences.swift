@@ -50,11 +50,19 @@ public struct PackedSequences: Sendable, Equatable {
     offsets.append(tokens.count)
   }
 
-  /// Adds one image: its patches, row by row, of which a model makes `tokens` tokens.
+  /// Adds one image, of which a model makes `tokens` tokens. Its patches come by `appendPatches`.
+  public mutating func appendImage(tokens count: Int, targets numbers: [Float] = []) {
+    append(repeatElement(0, count: count), targets: numbers)
+  }
+
+  /// Adds the patches of the next image, row by row, as `body` appends them.
+  public mutating func appendPatches(_ body: (inout [Float]) -> Void) { body(&patches) }
+
+  /// Adds one image with its patches.
   public mutating func append(
     image values: some Collection<Float>, tokens count: Int, targets numbers: [Float] = []
   ) {
-    append(repeatElement(0, count: count), targets: numbers)
+    appendImage(tokens: count, targets: numbers)
     patches += values
   }
 

@@ -57,8 +57,8 @@ extension ConfigurationFields {
   }
 
   private func causalWindow(_ size: Int?) throws -> AttentionWindow? {
-    if let size, size < 1 {
-      throw FieldProblem("sliding_window is \(size); a number of at least 1 was expected")
+    if let size, size < 1 || size > 1 << 30 {
+      throw FieldProblem("sliding_window is \(size); a number from 1 to 2^30 was expected")
     }
     return size.map { AttentionWindow(before: $0 - 1, after: 0) }
   }

@@ -34,13 +34,14 @@ extension ModelFamily {
       metadata: { model in
         let kinds = model.attention
         let local = kinds.first { $0.window != nil }
+        // A block that sees all tokens, and the local ones after it.
+        let pattern = kinds.dropFirst().firstIndex { $0.window == nil } ?? kinds.count
+        try GGUFFamily.require(
+          "a sliding window", in: kinds.map { $0.window != nil }, where: { $0 % pattern != 0 })
         return [
           GGUFEntry(
             "attention.sliding_window", .uint32(UInt32((local?.window?.before ?? 0) * 2))),
-          // A block that sees all tokens, and the local ones after it.
-          GGUFEntry(
-            "attention.sliding_window_pattern",
-            .uint32(UInt32(kinds.dropFirst().firstIndex { $0.window == nil } ?? kinds.count))),
+          GGUFEntry("attention.sliding_window_pattern", .uint32(UInt32(pattern))),
           GGUFEntry("rope.freq_base_swa", .float32(Float(local?.rotary?.theta ?? 10000))),
           GGUFEntry("hidden_activation", .string("gelu")),
         ]
@@ -98,10 +99,10 @@ extension ConfigurationFields {
     let (width, interval) = (
       try integer("local_attention") ?? 128, try integer("global_attn_every_n_layers") ?? 3
     )
-    guard width >= 2, interval >= 1 else {
+    guard width >= 2, width <= 1 << 30, interval >= 1 else {
       throw FieldProblem(
-        "local_attention is \(width) and global_attn_every_n_layers is \(interval); numbers of at "
-          + "least 2 and 1 were expected")
+        "local_attention is \(width) and global_attn_every_n_layers is \(interval); numbers from 2 to "
+          + "2^30, and of at least 1, were expected")
     }
     let window = AttentionWindow(before: width / 2, after: width / 2)
     return try slidingLayers { $0 % interval != 0 }.map {

@@ -20,7 +20,7 @@ extension ModelFamily {
           .down: "mlp.down_proj",
         ], attentionNorm: "input_layernorm", feedForwardNorm: "post_attention_layernorm")),
     gguf: GGUFFamily(
-      architectures: ["phi3": "phi3"], rotaryFactors: .long,
+      architectures: ["phi3": "phi3"], rotaryFactors: .long, ignoresWindow: true,
       metadata: { model in
         // 0 stands for no window.
         let window = model.attention[0].window.map { $0.before + 1 } ?? 0

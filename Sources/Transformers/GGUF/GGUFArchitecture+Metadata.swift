@@ -28,10 +28,11 @@ extension GGUFArchitecture {
     }
   }
 
-  /// True if some block sees only a window of tokens, and the architecture has no such key.
+  /// True if some block sees only a window of tokens, and llama.cpp computes without windows.
   package func ignoresWindow(_ entries: [GGUFEntry]) -> Bool {
     configuration.attention.contains { $0.window != nil }
-      && !entries.contains { $0.key == name + ".attention.sliding_window" }
+      && (family.ignoresWindow
+        || !entries.contains { $0.key == name + ".attention.sliding_window" })
   }
 
   private var sizes: [GGUFEntry] {

@@ -20,6 +20,8 @@ struct GGUFFamily: Sendable {
   var hasAllBiases = false
   /// The kind of scaled rotary positions for which the architecture reads tensors of factors.
   var rotaryFactors: RotaryFactors?
+  /// True if llama.cpp reads the window of the attention, and computes without it.
+  var ignoresWindow = false
   /// Metadata that only this family has. A key without `tokenizer.` gets the architecture's name as
   /// prefix.
   /// - Throws: `FieldProblem` for a model that llama.cpp computes differently.
