@@ -14,7 +14,7 @@ from pathlib import Path
 from . import options as values
 from . import page
 from .drawing import Wishes, draw_all
-from .labels import labelled, named
+from .labels import SameLabel, labelled, named
 from .load import RECORDS, Runs, load, repeats
 
 
@@ -106,7 +106,11 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     doubles = repeats(selected)
     single = selected.only(~selected.runs["run"].isin(list(doubles)))
-    drawings = draw_all(selected, single, wishes)
+    try:
+        drawings = draw_all(selected, single, wishes)
+    except SameLabel as error:
+        print(f"figures: {error}")
+        return 1
     scaled = {
         run
         for name, figure in drawings.figures.items()

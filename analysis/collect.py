@@ -12,7 +12,6 @@ import argparse
 import gzip
 import hashlib
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -20,7 +19,8 @@ from pathlib import Path
 import pandas as pd
 
 from .figures.partition import in_order
-from .load import PATHS, find, load, record_of, table_of
+from .load import find, load, record_of, table_of
+from .parsing import read_yaml, yaml_text
 
 PAYLOAD = tuple(
     f"{way}_{part}_bytes"
@@ -66,12 +66,20 @@ def result_of(manifest: dict) -> dict:
     return result
 
 
+def nameless(value: object) -> object:
+    """A setting's value with the last part of each absolute path instead of the path."""
+    if isinstance(value, dict):
+        return {key: nameless(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [nameless(part) for part in value]
+    if isinstance(value, str) and value.startswith("/") and "\n" not in value:
+        return Path(value).name or value
+    return value
+
+
 def config_of(text: str) -> str:
     """config.yaml with the names of models and corpora instead of their places on a machine."""
-    keys = "|".join({path.split(".")[-1] for path in PATHS})
-    return re.sub(
-        rf"\b({keys}): (['\"]?)/(?:[^\s'\"{{}},]*/)?([^\s'\"{{}},/]+)\2", r"\1: \2\3\2", text
-    )
+    return yaml_text(nameless(read_yaml(text)))
 
 
 def table_text(path: Path, columns: tuple[str, ...]) -> bytes:
@@ -89,12 +97,36 @@ def write(folder: Path, name: str, content: bytes) -> int:
 
 
 def collect(run: Path, folder: Path, partitions: set[str]) -> int:
-    """Copies a run; returns the bytes of the copy. `partitions` are the digests of those there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Copies a run; returns the bytes of the copy. `partitions` are the digests of those there.
+
+    An older copy stays until the new one is whole.
+    """
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        size = copy(run, new, partitions)
+        exchange(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return size
+
+
+def exchange(new: Path, folder: Path) -> None:
+    """Puts a folder in the place of another one, which goes."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def copy(run: Path, folder: Path, partitions: set[str]) -> int:
+    """Writes what figures need of a run into a folder; returns the bytes."""
     config = config_of((run / "config.yaml").read_text(encoding="utf-8"))
     result = json.dumps(result_of(record_of(run)), indent=1, sort_keys=True) + "\n"
     (folder / "config.yaml").write_text(config, encoding="utf-8")
-    (folder / "result.json").write_text(result, encoding="utf-8")
     size = len(config.encode()) + len(result.encode())
     for name, columns in COLUMNS.items():
         path = table_of(run, name)
@@ -107,14 +139,16 @@ def collect(run: Path, folder: Path, partitions: set[str]) -> int:
                 continue
             partitions.add(digest)
         size += write(folder, f"{name}.csv", content)
+    # The last file: a folder without it is no run.
+    (folder / "result.json").write_text(result, encoding="utf-8")
     return size
 
 
-def partitions_in(output: Path) -> set[str]:
-    """The digests of the partitions that were collected before."""
+def partitions_in(output: Path, replaced: set[Path]) -> set[str]:
+    """The digests of the partitions that were collected before, in copies that stay."""
     found = set()
     for run in find([output]):
-        path = table_of(run, "partition")
+        path = None if run in replaced else table_of(run, "partition")
         if path is not None:
             found.add(hashlib.sha256(table_text(path, COLUMNS["partition"])).hexdigest())
     return found
@@ -142,13 +176,11 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         targets[folder] = run
     for folder in targets:
-        # An older copy goes, and nothing else: any other folder is left alone.
-        if (folder / "result.json").is_file():
-            shutil.rmtree(folder)
-        elif folder.exists():
+        # An older copy is replaced, and nothing else: any other folder is left alone.
+        if folder.exists() and not (folder / "result.json").is_file():
             print(f"collect: {folder} is there and is no collected run")
             return 1
-    known, sizes = partitions_in(options.output), []
+    known, sizes = partitions_in(options.output, set(targets)), []
     for folder, run in targets.items():
         sizes.append(collect(run, folder, known))
     if not sizes:

@@ -91,11 +91,13 @@ def of_kind(
     chosen: list[tuple[dict, Runs]] = []
     refused: list[Refused] = []
     drawn: dict[str, Figure] = {}
+    # A figure of runs with any settings has no lines that a text could name.
+    texts = {} if "" in module.COMPARES else wishes.texts
     for settings, part in groups(data, module.COMPARES):
-        part = labelled(part, module.SHOWS, wishes.texts)
+        part = labelled(part, module.SHOWS, texts)
         kept = without_trials(module, part, tuning)
         trials = part.only(~part.runs["run"].isin(kept.runs["run"]))
-        part = labelled(kept, module.SHOWS, wishes.texts)
+        part = labelled(kept, module.SHOWS, texts)
         why, crowd = refusal(module, part), too_many(module, part)
         if why or crowd:
             refused.append(Refused(part, why or crowd, is_other=why is not None))

@@ -33,6 +33,7 @@ def disagreement(one: dict[str, object], other: dict[str, object]) -> list[str]:
     """The settings in which two runs differ.
 
     A setting that only one run has belongs to another version of the program, and is no difference.
+    Settings that the program writes only when they are set are "not set" in the others (load.py).
     """
     return sorted(key for key in one.keys() & other.keys() if one[key] != other[key])
 

@@ -28,6 +28,10 @@ MOST_DIFFERENCES = 3
 """A name with more added settings than this would be longer than the folder's."""
 
 
+class SameLabel(ValueError):
+    """A text of the user's that would make one line of runs that differ."""
+
+
 def without_seed(point: str) -> str:
     """A point's name without the part that its seed gave it."""
     parts = [part for part in point.split(".") if not re.fullmatch(r"seed-\d+", part)]
@@ -143,6 +147,13 @@ def differing(rows: list[dict]) -> list[str]:
     ]
 
 
+def unsaid(rows: list[dict], shown: tuple[str, ...] = ()) -> list[str]:
+    """The settings in which runs of one name differ, without those that a figure shows."""
+    return [
+        key for key in differing(rows) if not under(key, shown) and not _is_said(key, rows)
+    ]
+
+
 def key_name(key: str, others: list[str] = []) -> str:
     """A setting's name for people: its last part, with the one before if another ends alike."""
     parts = key.split(".")
@@ -166,30 +177,45 @@ def labels(data: Runs, shown: tuple[str, ...] = (), texts: dict[str, str] = {}) 
 
     shown: settings that the figure itself shows, for example on an axis.
     texts: labels that the user gave, by the name of a point or by the label that it would have.
+    Raises SameLabel if one of these would be the label of runs that differ.
     """
     rows = data.runs.to_dict("records")
     found = [method_name(row) or without_seed(row["point"]) for row in rows]
-    for name in set(found):
+    folders = {i for i, row in enumerate(rows) if method_name(row) is None}
+    for name in sorted(set(found)):
         own = [i for i, label in enumerate(found) if label == name]
-        keys = [key for key in differing([rows[i] for i in own]) if not under(key, shown)]
         # The name says what these are, unless the folder's name stands for the method.
-        keys = [key for key in keys if not _is_said(key, [rows[i] for i in own])]
+        keys = unsaid([rows[i] for i in own], shown)
         if not keys:
             continue
         for i in own:
             if len(keys) > MOST_DIFFERENCES:
                 found[i] = without_seed(rows[i]["point"])
+                folders.add(i)
             else:
+                folders.discard(i)
                 values = json.loads(rows[i]["group"])
                 parts = [
                     f"{key_name(key, keys)} {said(values[key])}" for key in keys if key in values
                 ]
                 found[i] = ", ".join([name, *parts])
+    # Two sweeps can have points of one name.
+    for name in sorted({found[i] for i in folders}):
+        own = [i for i, label in enumerate(found) if label == name]
+        if unsaid([rows[i] for i in own], shown):
+            for i in folders.intersection(own):
+                found[i] = f"{rows[i]['sweep']}/{name}"
+    given = set()
     for i, row in enumerate(rows):
         for name in (row["point"], without_seed(row["point"]), found[i]):
             if name in texts:
                 found[i] = texts[name]
+                given.add(texts[name])
                 break
+    for text in sorted(given):
+        keys = unsaid([row for row, label in zip(rows, found) if label == text], shown)
+        if keys:
+            raise SameLabel(f"--labels: runs that differ in {', '.join(keys)} are all '{text}'")
     return pd.Series(found, index=data.runs.index, dtype=object)
 
 

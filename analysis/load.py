@@ -22,6 +22,8 @@ WITHOUT_EFFECT = ("compute.threads", "federation.uploads", "checkpoint.", "watch
 """Settings that change who computes and what is kept, but no result."""
 PATHS = ("model.path", "data.path", "adapter.initial", "partition.path", "system.path")
 """Settings of which only the last part counts: the folders before it are those of a machine."""
+NOT_SET = "not set"
+"""The value of a setting that has none, and that the program leaves out of config.yaml then."""
 RECORDS = ("manifest.json", "result.json")
 """A folder with one of these files is a run directory."""
 TABLES = ("rounds", "evaluation", "clients")
@@ -142,6 +144,7 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
         for key, value in settings.items()
         if not key.startswith(WITHOUT_EFFECT) and key != "seed"
     }
+    decisive = {**not_set(settings), **decisive}
     software = manifest.get("software") or {}
     row = {
         "run": str(path),
@@ -160,6 +163,19 @@ def read_run(path: Path) -> tuple[dict, dict[str, pd.DataFrame]]:
         **settings,
     }
     return row, tables
+
+
+def not_set(settings: dict) -> dict[str, str]:
+    """The settings that the program writes only when they are set, with the value "not set".
+
+    Any other setting that a run does not have belongs to another version or has no effect.
+    """
+    found = {"adapter.initial": NOT_SET}
+    for way in ("download", "upload"):
+        density = f"method.{way}.density"
+        if f"{density}.initial" in settings:
+            found |= {density: "scheduled", f"{density}.minimum": NOT_SET}
+    return found
 
 
 def check(manifest: dict, settings: dict, tables: dict[str, pd.DataFrame]) -> None:
@@ -205,15 +221,26 @@ def load(*folders: Path | str) -> Runs:
 
 
 def repeats(data: Runs) -> dict[str, str]:
-    """Each run that repeats settings and seed of a later one, with the reason to leave it out."""
-    kept, lines = {}, {}
+    """Each run that repeats settings and seed of a later one, with the reason to leave it out.
+
+    Runs that read files of one name with other contents do not repeat each other.
+    """
+    kept: dict[tuple, list[tuple[dict, dict]]] = {}
+    lines: dict[str, str] = {}
     if data.runs.empty:
         return lines
     for row in data.runs.sort_values(["start", "run"]).to_dict("records"):
-        same = (row["group"], row.get("seed"))
-        other = kept.get(same)
-        if other is not None:
+        read = json.loads(row["inputs"])
+        others = kept.setdefault((row["group"], row.get("seed")), [])
+        # A version that kept no hashes, or fewer, says nothing against it.
+        same = [
+            (other, own)
+            for other, own in others
+            if all(own[name] == read[name] for name in own.keys() & read.keys())
+        ]
+        for other, own in same:
             equal = "the same digest" if other["digest"] == row["digest"] else "ANOTHER DIGEST"
             lines[other["run"]] = f"repeats settings and seed of {row['run']}, with {equal}"
-        kept[same] = row
+            others.remove((other, own))
+        others.append((row, read))
     return lines

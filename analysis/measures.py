@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from .grouping import disagreement
-from .labels import method_name
+from .labels import method_name, unsaid
 from .load import Runs
 
 VALUE_BYTES = 4
@@ -68,14 +67,21 @@ def utility(evaluation: pd.DataFrame) -> pd.DataFrame:
     return order.drop_duplicates(["run", "round"]).drop(columns="_whole").reset_index(drop=True)
 
 
-def parameters_sent(clients: pd.DataFrame) -> pd.DataFrame:
+def summed(data: Runs, of_rounds: pd.Series, name: str) -> pd.DataFrame:
+    """The sum of a series by run and round until each round, as the column `name`.
+
+    A round without clients, which the series does not have, adds nothing.
+    """
+    rounds = data.rounds[["run", "round"]].sort_values(["run", "round"], ignore_index=True)
+    values = of_rounds.reindex(pd.MultiIndex.from_frame(rounds), fill_value=0)
+    return rounds.assign(**{name: values.groupby("run").cumsum().to_numpy()})
+
+
+def parameters_sent(data: Runs) -> pd.DataFrame:
     """Values sent by the end of each round, both ways: columns run, round, total_parameters."""
+    clients = data.clients
     sent = clients.assign(sent=clients["download_nonzeros"] + clients["upload_nonzeros"])
-    rounds = (
-        sent.groupby(["run", "round"], as_index=False)["sent"].sum().sort_values(["run", "round"])
-    )
-    rounds["total_parameters"] = rounds.groupby("run")["sent"].cumsum()
-    return rounds.drop(columns="sent")
+    return summed(data, sent.groupby(["run", "round"])["sent"].sum(), "total_parameters")
 
 
 def curves(data: Runs) -> pd.DataFrame:
@@ -91,7 +97,7 @@ def curves(data: Runs) -> pd.DataFrame:
     points = points[points["accuracy"].map(math.isfinite)]
     if points.empty:
         raise ValueError(f"no evaluation has a finite {column}")
-    points = points.merge(parameters_sent(data.clients), on=["run", "round"])
+    points = points.merge(parameters_sent(data), on=["run", "round"], how="left")
     split = data.rounds.sort_values(["run", "round"])[
         ["run", "round", "download_payload_bytes", "upload_payload_bytes"]
     ].copy()
@@ -100,7 +106,7 @@ def curves(data: Runs) -> pd.DataFrame:
             f"{direction}_payload_bytes"
         ].cumsum()
     split = split.drop(columns=["download_payload_bytes", "upload_payload_bytes"])
-    points = points.merge(split, on=["run", "round"])
+    points = points.merge(split, on=["run", "round"], how="left")
     names = data.runs[["run", "label", "group", "seed"]]
     return points.merge(names, on="run").sort_values(["label", "seed", "round"], ignore_index=True)
 
@@ -113,12 +119,10 @@ def final(points: pd.DataFrame) -> pd.DataFrame:
 
 def check_averages(points: pd.DataFrame, by: list[str]) -> None:
     """Raises ValueError if a mean over seeds would be one over other settings too."""
-    for key, group in points.groupby(by, dropna=False):
-        settings = [json.loads(text) for text in group["group"].unique()]
-        for other in settings[1:]:
-            keys = disagreement(settings[0], other)
-            if keys:
-                raise ValueError(f"runs of one point of the figure differ in {', '.join(keys)}")
+    for _, group in points.groupby(by, dropna=False):
+        keys = unsaid([{**json.loads(text), "group": text} for text in group["group"].unique()])
+        if keys:
+            raise ValueError(f"runs of one point of the figure differ in {', '.join(keys)}")
 
 
 def density(data: Runs, direction: str) -> pd.Series:
@@ -160,22 +164,18 @@ def tokens_per_second(clients: pd.DataFrame) -> float:
     return float((trained["tokens"] / trained["client_seconds"]).median())
 
 
-def round_seconds(clients: pd.DataFrame, link: Link, rate: float) -> pd.DataFrame:
+def round_seconds(data: Runs, link: Link, rate: float) -> pd.DataFrame:
     """Modelled seconds by the end of each round: columns run, round, total_seconds.
 
     The cohort works side by side and the server waits for the last: a round takes the largest of
-    download bytes / rate + tokens / `rate` + upload bytes / rate. Latency and the server are free.
+    download bytes / rate + tokens / `rate` + upload bytes / rate. Latency and the server are free,
+    and so is a round without clients.
     """
+    clients = data.clients
     seconds = (
         clients["download_payload_bytes"] * 8 / (link.down * 1e6)
         + clients["tokens"] / rate
         + clients["upload_payload_bytes"] * 8 / (link.up * 1e6)
     )
-    rounds = (
-        clients.assign(seconds=seconds)
-        .groupby(["run", "round"], as_index=False)["seconds"]
-        .max()
-        .sort_values(["run", "round"])
-    )
-    rounds["total_seconds"] = rounds.groupby("run")["seconds"].cumsum()
-    return rounds.drop(columns="seconds")
+    longest = clients.assign(seconds=seconds).groupby(["run", "round"])["seconds"].max()
+    return summed(data, longest, "total_seconds")

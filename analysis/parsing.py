@@ -51,6 +51,17 @@ for kind, pattern in KINDS.items():
 Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
+class Dumper(yaml.SafeDumper):
+    """The counterpart of Loader: texts that it would read as something else are in quotes."""
+
+    yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
+
+
+def yaml_text(value: Any) -> str:
+    """A YAML text that `read_yaml` reads as this value."""
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True)
+
+
 def read_yaml(text: str) -> Any:
     """The value of a YAML text."""
     return yaml.load(text, Loader=Loader)

@@ -211,6 +211,16 @@ def numeric_axis(axis, values: list, name: str) -> None:
         axis.axes.set(**{f"{axis.axis_name}label": name})
 
 
+def target_line(axes, target: float) -> None:
+    """A dashed line at the accuracy whose cost the tables have."""
+    axes.axhline(target, color=GREY, linestyle=(0, (4, 3)), linewidth=0.8)
+
+
+def target_note(baseline: str, target: float) -> str:
+    """What the dashed line is."""
+    return f"Dashed: the last accuracy of {baseline} minus 0.01, {target:.4f}."
+
+
 def sampling_note(points: pd.DataFrame, is_share: bool = True) -> str:
     """How far chance moves an accuracy that is measured on so many examples."""
     items = int(points["items"].min()) if "items" in points.columns else 0

@@ -30,7 +30,7 @@ def why_not(data: Runs) -> str | None:
 
 
 def ledger(data: Runs) -> pd.DataFrame:
-    """A row for each label, direction and round with messages shorter than the dense fp32 one.
+    """A row for each label, direction and round with messages of some values, not of all.
 
     Runs whose clients have parts of the adapter (tiers in rank) are left out: the length of a
     tier's vector is not in the tables.
@@ -43,7 +43,9 @@ def ledger(data: Runs) -> pd.DataFrame:
         dense = VALUE_BYTES * clients["parameters"] + HEADER_BYTES
         sent = clients[f"{direction}_payload_bytes"]
         # A client that was lost sent nothing, which is no message.
-        kept = clients[(sent > 0) & (sent < dense)]
+        # Short values alone (int8) make no message sparse.
+        some = clients[f"{direction}_nonzeros"] < clients["parameters"]
+        kept = clients[(sent > 0) & (sent < dense) & some]
         for (label, number), group in kept.groupby(["label", "round"], sort=False):
             n = int(group["parameters"].iloc[0])
             nonzeros = group[f"{direction}_nonzeros"].mean()

@@ -16,7 +16,6 @@ from ..reaching import reach_table
 from ..statistics import over_seeds
 from ..style import (
     GREEN,
-    GREY,
     INTERVALS,
     ORANGE,
     RED,
@@ -26,6 +25,8 @@ from ..style import (
     logarithmic,
     panels,
     sampling_note,
+    target_line,
+    target_note,
     wrapped,
 )
 from .utility_against_communication import target_of
@@ -69,6 +70,7 @@ def draw(data: Runs, context: Context) -> Figure:
         data.settings("system.kind", "none") != "none", "have no virtual clock"
     )
     points = measures.curves(timed)
+    measures.check_averages(points, ["label"])
     points["modelled_minutes"] = points["total_modelled_time_s"] / 60
     columns = ["accuracy", "modelled_minutes"]
     table = over_seeds(points, ["label", "round"], columns)
@@ -93,9 +95,9 @@ def draw(data: Runs, context: Context) -> Figure:
     notes = [INTERVALS, sampling_note(points, measures.metric_of(data).is_share), *left_out]
     tables = {"": table, "clients": shares}
     if target is not None:
-        curves.axhline(target, color=GREY, linestyle=(0, (4, 3)), linewidth=0.8)
+        target_line(curves, target)
         tables["reach"] = reach_table(points, target, ["modelled_minutes"], context.baseline)
-        notes.append(f"Dashed: the last accuracy of {context.baseline} minus 0.01, {target:.4f}.")
+        notes.append(target_note(context.baseline, target))
     legend_below(canvas, [curves, bars])
     notes.append("Times are by the virtual clock: payload bytes, tokens and the clients' rates.")
     return Figure(

@@ -78,7 +78,9 @@ def draw(data: Runs, context: Context) -> Figure:
     """A row for each method: the seeds' differences, their mean and its interval."""
     if context.baseline is None:
         raise ValueError("no baseline (dense LoRA, or --baseline)")
-    table = differences(measures.curves(data), context.baseline)
+    points = measures.curves(data)
+    measures.check_averages(points, ["label"])
+    table = differences(points, context.baseline)
     if table.empty:
         raise ValueError(f"no run has a seed and a round in common with {context.baseline}")
     means = summary(table)

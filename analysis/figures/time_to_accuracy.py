@@ -15,7 +15,6 @@ from ..measures import Link
 from ..reaching import reach_table
 from ..statistics import over_seeds
 from ..style import (
-    GREY,
     INTERVALS,
     Context,
     legend_below,
@@ -23,6 +22,8 @@ from ..style import (
     logarithmic,
     panels,
     sampling_note,
+    target_line,
+    target_note,
 )
 from .utility_against_communication import target_of
 
@@ -46,12 +47,14 @@ def why_not(data: Runs) -> str | None:
 def draw(data: Runs, context: Context) -> Figure:
     """A panel for each link."""
     points = measures.curves(data)
+    measures.check_averages(points, ["label"])
     rate = measures.tokens_per_second(data.clients)
     target = target_of(points, context.baseline)
     tables, printed, reached = [], [], []
     canvas, axes_of = panels(context, len(LINKS), share_y=True)
     for axes, link in zip(axes_of, LINKS):
-        timed = points.merge(measures.round_seconds(data.clients, link, rate), on=["run", "round"])
+        seconds = measures.round_seconds(data, link, rate)
+        timed = points.merge(seconds, on=["run", "round"], how="left")
         timed["total_minutes"] = timed["total_seconds"] / 60
         columns = ["accuracy", "total_minutes"]
         table = over_seeds(timed, ["label", "round"], columns)
@@ -62,7 +65,7 @@ def draw(data: Runs, context: Context) -> Figure:
         logarithmic(axes.xaxis, "modelled minutes")
         axes.set_title(link.name)
         if target is not None:
-            axes.axhline(target, color=GREY, linestyle=(0, (4, 3)), linewidth=0.8)
+            target_line(axes, target)
             found = reach_table(timed, target, ["total_minutes"], context.baseline)
             reached.append(found.assign(link=link.name))
         if axes.get_subplotspec().is_first_col():
@@ -79,7 +82,7 @@ def draw(data: Runs, context: Context) -> Figure:
         "runs' clients. Latency and the server cost nothing. The links are examples.",
     ]
     if target is not None:
-        notes.append(f"Dashed: the last accuracy of {context.baseline} minus 0.01, {target:.4f}.")
+        notes.append(target_note(context.baseline, target))
     return Figure(
         canvas,
         f"{context.metric[0].upper()}{context.metric[1:]} against modelled time for clients with "

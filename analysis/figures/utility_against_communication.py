@@ -15,7 +15,6 @@ from ..load import Runs
 from ..reaching import factor_table, reach_table
 from ..statistics import over_seeds
 from ..style import (
-    GREY,
     INTERVALS,
     Context,
     legend_below,
@@ -23,6 +22,8 @@ from ..style import (
     logarithmic,
     panels,
     sampling_note,
+    target_line,
+    target_note,
 )
 
 COMPARES = (*METHODS, *CURVES)
@@ -78,6 +79,7 @@ def pairs(points: pd.DataFrame) -> pd.DataFrame:
 def draw(data: Runs, context: Context) -> Figure:
     """Two panels, bytes and parameters; dashed: the target."""
     points = measures.curves(data)
+    measures.check_averages(points, ["label"])
     table = over_seeds(points, ["label", "round"], ["accuracy", *COSTS])
     style = context.looks()
     target = target_of(points, context.baseline)
@@ -87,7 +89,7 @@ def draw(data: Runs, context: Context) -> Figure:
         lines(axes, table.assign(cost=table[cost] / scale), "cost", "accuracy", style, band=True)
         logarithmic(axes.xaxis, name)
         if target is not None:
-            axes.axhline(target, color=GREY, linestyle=(0, (4, 3)), linewidth=0.8)
+            target_line(axes, target)
         axes.set_ylabel(context.metric)
     if right.get_subplotspec().is_first_row():
         right.set_ylabel("")
@@ -107,11 +109,10 @@ def draw(data: Runs, context: Context) -> Figure:
         printed["reach"] = tables["reach"].loc[:, ~at_end]
         tables["factors"] = factors(points, target, context.baseline)
         notes.append(
-            f"Dashed: the last accuracy of {context.baseline} minus one point, {target:.4f}. The "
-            "table `reach` has the cost until the first evaluation at or above this accuracy and "
-            "lower ones. Nothing is interpolated. Factors are the baseline's cost over the "
-            "method's, as geometric means over seeds with intervals of the logarithm; `factors` "
-            "has each seed."
+            f"{target_note(context.baseline, target)} The table `reach` has the cost until the "
+            "first evaluation at or above this accuracy and lower ones. Nothing is interpolated. "
+            "Factors are the baseline's cost over the method's, as geometric means over seeds with "
+            "intervals of the logarithm; `factors` has each seed."
         )
     else:
         notes.append("The runs have no baseline (dense LoRA, or --baseline), so no target.")

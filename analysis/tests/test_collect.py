@@ -10,9 +10,11 @@ import random
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from .. import collect
 from ..load import load
+from ..parsing import read_yaml
 from . import made_up
 from .test_figures import drawn
 
@@ -79,6 +81,35 @@ class CollectTests(unittest.TestCase):
             self.assertNotIn("somebody", file.read_text())
         self.assertEqual(list(load(copy).runs["model.path"]), ["tiny"])
         self.assertNotIn("a_new_column", (copy / "rounds.csv").read_text())
+
+    def test_absolute_paths_become_their_last_part_and_nothing_else_changes(self) -> None:
+        text = (
+            "adapter:\n  initial: /home/secret user/run-1/adapter\n"
+            "data: {path: '/a b/1e5', name: 1e5, list: [/x/y, z/w]}\nrate: 1e-08\nnone: '007'\n"
+        )
+        copy = collect.config_of(text)
+        self.assertNotIn("secret", copy)
+        self.assertEqual(
+            read_yaml(copy),
+            {
+                "adapter": {"initial": "adapter"},
+                "data": {"path": "1e5", "name": 1e5, "list": ["y", "z/w"]},
+                "rate": 1e-8,
+                "none": "007",
+            },
+        )
+
+    def test_an_older_copy_stays_if_the_new_one_fails(self) -> None:
+        made_up.study(self.runs / "s")
+        run(self.runs, "--output", self.results)
+        with mock.patch.object(collect, "write", side_effect=OSError("no space left")):
+            with self.assertRaises(OSError):
+                run(self.runs, "--output", self.results)
+        self.assertEqual(len(load(self.results).runs), 4)
+        names = sorted(path.name for path in (self.results / "s").iterdir())
+        self.assertEqual(
+            names, ["dense.seed-0", "dense.seed-1", "sparse.seed-0", "sparse.seed-1"]
+        )
 
     def test_one_partition_is_kept_once(self) -> None:
         made_up.study(self.runs / "s")

@@ -55,6 +55,18 @@ class Page(html.parser.HTMLParser):
         self.texts.append(data)
 
 
+class SameTextTests(unittest.TestCase):
+    """Two methods that the user calls the same."""
+
+    def test_one_line_says_what_the_runs_differ_in(self) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = made_up.study(Path(temporary) / "s")
+            code, text = run(folder, "--labels", "dense=ours", "--labels", "sparse=ours")
+            self.assertEqual(code, 1)
+            self.assertRegex(text, r"^figures: --labels: runs that differ in .* are all 'ours'\n$")
+            self.assertFalse((folder / "figures").exists())
+
+
 class CommandTests(unittest.TestCase):
     """A study and a run of other settings."""
 

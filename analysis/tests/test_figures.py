@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..drawing import Drawings, Wishes, draw_all
+from ..drawing import Drawings, Wishes, context_of, draw_all
 from ..figures import FIGURES, paired_differences, what_varied
+from ..labels import labelled
 from ..load import load, repeats
 from . import made_up
 
@@ -157,6 +158,29 @@ class OtherRunsTests(unittest.TestCase):
         self.assertEqual(table.loc["FLASC 1/10", "seeds"], 2)
         self.assertAlmostEqual(table.loc["FFA-LoRA", "difference"], (0.6 - 0.5))
         self.assertTrue(math.isnan(table.loc["FFA-LoRA", "difference_half"]))
+
+    def test_figures_of_methods_refuse_runs_of_one_label_that_differ(self) -> None:
+        for name, way in (("a", {}), ("b", {"method__upload": made_up.direction()})):
+            made_up.write(self.runs / name, [0.1, 0.5], clock=60.0, **way)
+        data = labelled(load(self.runs))
+        for name in (
+            *("utility-against-communication", "time-to-accuracy", "modelled-time"),
+            "paired-differences",
+        ):
+            # Time to accuracy is drawn of runs without a clock, but it does not look.
+            data.runs["label"], data.runs["system.kind"] = "one", "drawn"
+            context = context_of(data, Wishes())
+            with self.assertRaisesRegex(ValueError, "differ in method.upload.select$"):
+                FIGURES[name].draw(data, context)
+
+    def test_both_figures_with_a_target_say_what_it_is(self) -> None:
+        made_up.study(self.runs / "s")
+        figures = drawn(self.runs).figures
+        # Dense LoRA ends with 0.60 and 0.62.
+        note = "Dashed: the last accuracy of Dense LoRA minus 0.01, 0.6000."
+        for name in ("utility-against-communication.tiny", "time-to-accuracy.tiny"):
+            notes = figures[name].notes
+            self.assertEqual(len([own for own in notes if own.startswith(note)]), 1)
 
     def test_the_interval_of_differences_is_students(self) -> None:
         table = pd.DataFrame(

@@ -79,6 +79,15 @@ class GroupingTests(unittest.TestCase):
         self.write("sparse", [0.1, 0.2], method__upload=SPARSE, local={"new_key": 1})
         self.assertEqual(len(self.points()), 1)
 
+    def test_a_warm_start_is_another_experiment_than_a_cold_one(self) -> None:
+        adapter = {"lora_rank": 16, "alpha": 16, "frozen": "none"}
+        self.write("cold", [0.1, 0.2])
+        self.write("cold.seed-1", [0.1, 0.2], seed=1)
+        self.write("warm", [0.5, 0.6], adapter={**adapter, "initial": "/a/run-1/adapter"}, seed=2)
+        self.assertEqual(self.points(), [["cold", "cold.seed-1"], ["warm"]])
+        shared = [settings for settings, _ in groups(load(self.folder), COMPARES)]
+        self.assertEqual(group_names(shared), ["tiny.initial-not-set", "tiny.initial-adapter"])
+
     def test_rank_and_density_shows_runs_of_one_density_both_ways(self) -> None:
         both = {"method__download": SPARSE, "method__upload": SPARSE}
         self.write("both", [0.1, 0.4], **both)

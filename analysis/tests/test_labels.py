@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from ..labels import baseline_of, labelled, method_name, named, order, share
+from ..labels import SameLabel, baseline_of, labelled, method_name, named, order, share
 from ..load import flatten, load
 from . import made_up
 
@@ -136,6 +136,52 @@ class LabelTests(unittest.TestCase):
         made_up.write(self.folder / "s" / "x", [0.1])
         made_up.write(self.folder / "s" / "y", [0.1], seed=1, method__residual="dropped")
         self.assertEqual(set(self.labels().values()), {"Dense LoRA"})
+
+    def test_a_setting_that_is_written_only_when_it_is_set_is_a_difference(self) -> None:
+        adapter = {"lora_rank": 16, "alpha": 16, "frozen": "none"}
+        made_up.write(self.folder / "s" / "x", [0.1])
+        made_up.write(self.folder / "s" / "y", [0.3], seed=1, adapter={**adapter, "initial": "/w"})
+        self.assertEqual(
+            self.labels(), {"x": "Dense LoRA, initial not set", "y": "Dense LoRA, initial w"}
+        )
+
+    def test_a_schedule_with_and_one_without_a_minimum_differ(self) -> None:
+        for name, end in (("x", {}), ("y", {"minimum": 0.1})):
+            density = {"initial": 1, "factor": 0.5, "period": 1, **end}
+            way = {"select": "top_magnitude", "density": density}
+            made_up.write(self.folder / "s" / name, [0.1], method__download=way)
+        self.assertEqual(
+            self.labels(),
+            {"x": "FLASC scheduled, minimum not set", "y": "FLASC scheduled, minimum 0.1"},
+        )
+
+    def test_points_of_one_name_in_two_sweeps_have_two_labels(self) -> None:
+        for sweep, number in (("a", 1), ("b", 2)):
+            for seed in (0, 1):
+                made_up.write(
+                    self.folder / sweep / f"point.seed-{seed}",
+                    [0.1 * number],
+                    seed=seed,
+                    adapter__lora_rank=number,
+                    adapter__alpha=number,
+                    local__epochs=number,
+                    local__learning_rate=number,
+                )
+        runs = labelled(load(self.folder)).runs
+        self.assertEqual(list(runs["label"]), ["a/point", "a/point", "b/point", "b/point"])
+
+    def test_a_text_for_two_methods_is_refused(self) -> None:
+        made_up.study(self.folder / "s")
+        for texts in (
+            {"sparse": "ours", "dense": "ours"},
+            {"dense": "FLASC 1/10"},
+            {"sparse.seed-1": "Dense LoRA"},
+        ):
+            with self.assertRaisesRegex(SameLabel, "method.download.select.* are all '"):
+                self.labels(**texts)
+        # A figure that shows what they differ in can give them one name.
+        found = self.labels("method.", sparse="ours", dense="ours")
+        self.assertEqual(set(found.values()), {"ours"})
 
     def test_a_method_without_a_name_is_called_as_its_folder(self) -> None:
         made_up.write(self.folder / "s" / "mine.seed-3", [0.1], method__persistence="nested")

@@ -126,6 +126,23 @@ class LoadTests(unittest.TestCase):
         (line,) = load.repeats(load.load(self.folder)).values()
         self.assertIn("ANOTHER DIGEST", line)
 
+    def test_runs_of_other_corpora_of_one_name_do_not_repeat_each_other(self) -> None:
+        runs = [
+            made_up.write(self.folder / "s" / name, [0.1], start=f"2026-01-0{day}T00:00:00Z")
+            for day, name in enumerate(("a", "b", "c", "d"), start=1)
+        ]
+        # The first is of a version that kept no hashes.
+        for path, digest in zip(runs[1:], ("aa", "bb", "aa")):
+            manifest = json.loads((path / "manifest.json").read_text())
+            manifest["inputs"] = [{"path": f"/{digest}/corpus/test.jsonl", "xxh64": digest}]
+            (path / "manifest.json").write_text(json.dumps(manifest))
+        found = load.repeats(load.load(self.folder))
+        reason = "repeats settings and seed of {}, with the same digest"
+        self.assertEqual(
+            found,
+            {str(runs[0]): reason.format(runs[1]), str(runs[1]): reason.format(runs[3])},
+        )
+
     def test_a_path_counts_by_its_last_part(self) -> None:
         made_up.write(self.folder / "s" / "a", [0.1], model={"path": "/one/tiny"})
         made_up.write(self.folder / "s" / "b", [0.1], model={"path": "tiny"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import unittest
@@ -10,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from .. import measures, reaching, statistics
-from ..figures import byte_ledger, cost_ratio, utility_against_communication
+from ..drawing import Wishes, context_of
+from ..figures import byte_ledger, cost_ratio, time_to_accuracy, utility_against_communication
 from ..labels import labelled
 from ..load import load
 from . import made_up
@@ -175,11 +177,61 @@ class CommunicationTests(unittest.TestCase):
         self.assertEqual(list(table.loc[["download", "upload"], "messages"]), [16, 8])
         self.assertAlmostEqual(table.loc["upload", "claimed_ratio"], 10)
 
+    def test_rounds_without_clients_keep_their_evaluations(self) -> None:
+        data = self.data
+        data.clients = data.clients[~data.clients["round"].isin([1, 4])]
+        empty = data.rounds["round"].isin([1, 4])
+        data.rounds.loc[empty, ["download_payload_bytes", "upload_payload_bytes"]] = 0
+        points = measures.curves(data)
+        run = points[(points["label"] == "FLASC 1/10") & (points["seed"] == 0)]
+        self.assertEqual(list(run["round"]), [1, 2, 3, 4])
+        # Two clients, both ways, 100 values each: 400 in each of rounds 2 and 3.
+        self.assertEqual(list(run["total_parameters"]), [0, 400, 800, 800])
+        once = 2 * SPARSE_MESSAGE
+        self.assertEqual(list(run["total_upload_bytes"]), [0, once, 2 * once, 2 * once])
+        self.assertEqual(list(measures.final(run)["accuracy"]), [0.62])
+        # The longest client has 200 tokens, at 100 a second; the link takes no time to speak of.
+        link = measures.Link("", down=1e12, up=1e12)
+        table = measures.round_seconds(data, link, 100)
+        seconds = table[table["run"] == run["run"].iloc[0]]["total_seconds"]
+        for found, expected in zip(seconds, [0, 2, 4, 4], strict=True):
+            self.assertAlmostEqual(found, expected, places=6)
+        context = context_of(data, Wishes())
+        figure = time_to_accuracy.draw(data, context)
+        figure.close()
+        self.assertEqual(set(figure.tables[""]["round"]), {1, 2, 3, 4})
+        last = figure.printed[""]
+        # Seeds 0 and 1 of FLASC end with 0.62 and 0.64.
+        ends = last[last["label"] == "FLASC 1/10"]
+        self.assertEqual(set(ends["round"]), {4})
+        self.assertAlmostEqual(ends["accuracy"].iloc[0], 0.63)
+
+    def test_whole_messages_of_short_values_are_not_sparse(self) -> None:
+        clients = self.data.clients
+        dense = clients["run"].str.contains("dense")
+        for way in ("download", "upload"):
+            clients.loc[dense, f"{way}_values_bytes"] = 1000
+            clients.loc[dense, f"{way}_payload_bytes"] = 1016
+        table = byte_ledger.ledger(self.data)
+        self.assertEqual(set(table["label"]), {"FLASC 1/10"})
+        self.assertEqual(set(table["density"]), {0.1})
+
+    def test_an_average_is_of_runs_that_differ_in_nothing_that_counts(self) -> None:
+        def points(*settings: dict) -> pd.DataFrame:
+            texts = [json.dumps(own) for own in settings]
+            return pd.DataFrame({"label": "a", "group": texts})
+
+        way = "method.upload"
+        whole = points({f"{way}.select": "all"}, {f"{way}.select": "random", f"{way}.density": 1})
+        measures.check_averages(whole, ["label"])
+        with self.assertRaisesRegex(ValueError, "differ in local.epochs$"):
+            measures.check_averages(points({"local.epochs": 1}, {"local.epochs": 2}), ["label"])
+
     def test_a_round_waits_for_its_slowest_client(self) -> None:
         link = measures.Link("", down=8, up=4)  # 1 and 0.5 MB a second
         rate = measures.tokens_per_second(self.data.clients)
         self.assertEqual(rate, 100)
-        table = measures.round_seconds(self.data.clients, link, rate)
+        table = measures.round_seconds(self.data, link, rate)
         run = self.data.runs.loc[self.data.runs["point"] == "dense.seed-0", "run"].iloc[0]
         one = made_up.DENSE_MESSAGE / 1e6 + 200 / 100 + made_up.DENSE_MESSAGE / 0.5e6
         for n, seconds in enumerate(table[table["run"] == run]["total_seconds"], start=1):
