@@ -11,6 +11,7 @@ import glob
 import json
 import logging
 import os
+import posixpath
 import re
 import shlex
 import sys
@@ -59,6 +60,20 @@ class Repository:
     files: tuple[str, ...]
     licence: str
 
+    def __post_init__(self) -> None:
+        """Raises PrepareError where the commit or a file would be a path out of the cache."""
+        if not COMMIT.fullmatch(self.commit):
+            raise PrepareError(
+                f"{self.name}: the hub says {one_line(repr(self.commit), 60)}, which is no commit"
+                " of 40 hexadecimal digits; check HF_ENDPOINT"
+            )
+        for file in self.files:
+            if not _is_within(file):
+                raise PrepareError(
+                    f"{self.name}: the file name {one_line(repr(file), 100)} leads out of the"
+                    " repository; choose another repository or --revision"
+                )
+
     @property
     def folder(self) -> Path:
         """Where the cache has the files of this commit."""
@@ -98,6 +113,12 @@ class Repository:
         }
 
 
+def _is_within(file: str) -> bool:
+    """Whether a file name is a plain path below a folder."""
+    leads_out = file.startswith(("/", "../")) or file in ("", ".", "..") or "\0" in file
+    return not leads_out and posixpath.normpath(file) == file
+
+
 def cache_folder(name: str, kind: str) -> Path:
     """The folder of a repository in the hub's cache."""
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
@@ -120,7 +141,8 @@ def resolve(name: str, kind: str, revision: str | None) -> Repository:
         return _cached(name, kind, wanted, str(cause))
     card = info.card_data.to_dict() if info.card_data else {}
     licence = str(card.get("license") or "as its card says")
-    found = Repository(name, kind, wanted, info.sha, tuple(sorted(names)), licence)
+    files = tuple(sorted(map(str, names)))
+    found = Repository(name, kind, wanted, str(info.sha), files, licence)
     _remember(found)
     return found
 
@@ -142,12 +164,13 @@ def _remember(repository: Repository) -> None:
 
 
 def _remembered(name: str, kind: str, commit: str) -> Repository | None:
-    """What was written down of a commit."""
+    """What was written down of a commit; None where nothing was, or nothing that can be so."""
     try:
         known = json.loads(_list_of(name, kind, commit).read_text(encoding="utf-8"))
-        known.update(revision=commit, files=tuple(known["files"]))
-        return Repository(**known)
-    except (OSError, ValueError, KeyError, TypeError):
+        known.update(revision=commit, files=tuple(map(str, known["files"])))
+        found = Repository(**known)
+        return found if found.commit == commit else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PrepareError):
         return None
 
 
@@ -157,8 +180,10 @@ def _cached(name: str, kind: str, revision: str, cause: str) -> Repository:
     if not COMMIT.fullmatch(revision):
         try:
             commit = (cache_folder(name, kind) / "refs" / revision).read_text().strip()
-        except OSError:
+        except (OSError, ValueError):
             raise _offline(name, kind, cause) from None
+        if not COMMIT.fullmatch(commit):
+            raise _offline(name, kind, cause)
     folder = cache_folder(name, kind) / "snapshots" / commit
     known = _remembered(name, kind, commit)
     if known is None:

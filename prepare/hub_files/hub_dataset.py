@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ CARD = "README.md"
 NOT_DATA = ("dataset_infos.json", "dataset_info.json", "state.json", "config.json")
 PREFERRED = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 PART = re.compile(r"(.*-)\d{5}-of-(\d{5})\.")
+WILD = re.compile(r"((?:^|(?<=/))\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\])")
+"""The wildcards of a pattern in README.md."""
 
 Splits = dict[str, list[str]]
 
@@ -66,7 +69,9 @@ def splits_of(repository: Repository, config: str | None, named: list[str]) -> S
     `named` are splits that the user names, which file names are searched for as well.
     """
     files = data_files(repository)
-    configs = [c for c in card_of(repository).get("configs") or [] if isinstance(c, dict)]
+    configs = card_of(repository).get("configs") or []
+    if not isinstance(configs, list) or not all(isinstance(entry, dict) for entry in configs):
+        raise PrepareError(f"{repository.name}: {CARD}: configs is no list of parts")
     names = [str(entry.get("config_name", "default")) for entry in configs]
     if configs and config is None:
         defaults = [n for n, entry in zip(names, configs) if entry.get("default") is True]
@@ -81,17 +86,20 @@ def splits_of(repository: Repository, config: str | None, named: list[str]) -> S
         raise PrepareError(f"{repository.name} has no part {config}{near}", USAGE)
     chosen = configs[names.index(config)] if configs else {}
     if chosen.get("data_files"):
-        return _declared(files, chosen["data_files"], str(chosen.get("data_dir") or ""))
+        below = str(chosen.get("data_dir") or "")
+        return _declared(repository, files, chosen["data_files"], below)
     below = str(chosen.get("data_dir") or ("" if configs else config or ""))
     if below:
         files = [name for name in files if name.startswith(f"{below.strip('/')}/")]
         if not files:
             raise PrepareError(f"{repository.name} has no tables in the folder {below}", USAGE)
-    return _by_names(files, named)
+    return _by_names(repository, files, named)
 
 
-def _declared(files: list[str], declared: Any, below: str) -> Splits:
-    """The files of the splits that a part in README.md lists."""
+def _declared(repository: Repository, files: list[str], declared: Any, below: str) -> Splits:
+    """The files of the splits that a part in README.md lists. Raises PrepareError where a pattern
+    matches none: without its files, a split would be cut off train.
+    """
     if isinstance(declared, dict):
         entries = list(declared.items())
     elif isinstance(declared, list) and all(isinstance(entry, dict) for entry in declared):
@@ -101,23 +109,63 @@ def _declared(files: list[str], declared: Any, below: str) -> Splits:
     found: Splits = {}
     for split, patterns in entries:
         for pattern in patterns if isinstance(patterns, list) else [patterns]:
-            whole = f"{below.strip('/')}/{pattern}".lstrip("/")
-            for form in {whole, whole.replace("**/", "")}:
-                matching = [name for name in files if fnmatch.fnmatchcase(name, form)]
-                found.setdefault(str(split), []).extend(matching)
-    return {split: sorted(set(names)) for split, names in found.items() if names}
+            form = _expression(f"{below.strip('/')}/{pattern}")
+            matching = [name for name in files if form.fullmatch(name)]
+            if not matching:
+                raise PrepareError(
+                    f"{repository.name}: {CARD}: no table matches {one_line(pattern, 100)} of the"
+                    f" split {split}; choose another --config or --revision"
+                )
+            found.setdefault(str(split), []).extend(matching)
+    return {split: sorted(set(names)) for split, names in found.items()}
 
 
-def _by_names(files: list[str], named: list[str]) -> Splits:
-    """The files whose path has the name of a split as a word; all are train where none has."""
-    words = {**SPLIT_NAMES, **{split: (split,) for split in named if split not in SPLIT_NAMES}}
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A pattern of README.md: `*`, `?` and `[...]` stay within a folder, `**` does not."""
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+    def part(text: str) -> str:
+        if text in known:
+            return known[text]
+        # fnmatch knows how to write a [...]; its frame is cut off.
+        return f"(?!/){fnmatch.translate(text)[4:-3]}"
+
+    pieces = WILD.split(posixpath.normpath(pattern).lstrip("/"))
+    forms = [part(text) if at % 2 else re.escape(text) for at, text in enumerate(pieces)]
+    return re.compile("".join(forms), re.DOTALL)
+
+
+def _by_names(repository: Repository, files: list[str], named: list[str]) -> Splits:
+    """The files by the split that a word of their name says, or else of the nearest folder that has
+    such a word; all are train where none has. A word of `named` goes before the usual ones.
+
+    No file is in two splits: nobody trains on test examples. Raises PrepareError for a name with
+    two.
+    """
+    own = {split: (split,) for split in named if split not in SPLIT_NAMES}
     found: Splits = {}
-    for split, forms in words.items():
-        word = re.compile(rf"(?:^|[^a-z])(?:{'|'.join(map(re.escape, forms))})(?:[^a-z]|$)", re.I)
-        matching = [name for name in files if word.search(name)]
-        if matching:
-            found[split] = matching
+    for name in files:
+        for part in reversed(Path(name).parts):
+            splits = _splits_in(part, own) or _splits_in(part, SPLIT_NAMES)
+            if len(splits) > 1:
+                raise PrepareError(
+                    f"{repository.name}: {name}: {part} names the splits {' and '.join(splits)};"
+                    f" say which it is, as by --test-split {part.split('.')[0]}",
+                    USAGE,
+                )
+            if splits:
+                found.setdefault(splits[0], []).append(name)
+                break
     return found or {"train": files}
+
+
+def _splits_in(part: str, words: dict[str, tuple[str, ...]]) -> list[str]:
+    """The splits whose words a name has."""
+    return [
+        split
+        for split, forms in words.items()
+        if re.search(rf"(?:^|[^a-z])(?:{'|'.join(map(re.escape, forms))})(?:[^a-z]|$)", part, re.I)
+    ]
 
 
 def files_of(repository: Repository, split: str, splits: Splits) -> list[str]:
@@ -170,8 +218,8 @@ def prepare(arguments: argparse.Namespace, tokenizer: TokenizerDirectory) -> Non
     if revision is None and not arguments.replace:
         # What was prepared once stays at its commit.
         for earlier in read_manifest(home() / name).get("sources", []):
-            if earlier.get("repository") == arguments.repository:
-                revision = earlier["revision"]
+            if isinstance(earlier, dict) and earlier.get("repository") == arguments.repository:
+                revision = earlier.get("revision")
     repository, splits = found_splits(arguments, revision)
     members = sorted({member for names in splits.values() for member in names})
     paths = repository.fetch(members)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +109,9 @@ def load(path: Path) -> Any:
             mapped = "r" if path.suffix.lower() == ".npy" else None
             found = np.load(path, mmap_mode=mapped, allow_pickle=False)
             return found if isinstance(found, np.ndarray) else {key: found[key] for key in found}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (PrepareError, MemoryError):
+        raise
+    except Exception as error:  # a damaged header raises what it likes
         cause = one_line(error, 150)
         if "allow_pickle" in cause or "Python objects" in cause:
             cause = "it holds Python objects; save plain arrays of numbers or texts"
@@ -146,11 +146,12 @@ def _named(where: str, arrays: dict[str, np.ndarray]) -> dict[str, Arrays]:
     found = {}
     for split, pairs in KEYS.items():
         for images, labels in pairs:
-            if images in arrays and labels in arrays:
+            if images in arrays and labels not in arrays:
+                raise PrepareError(f"{where} has {images} without {labels}; add the labels to it")
+            if images in arrays and split not in found:
                 clients = next((arrays[key] for key in CLIENTS[split] if key in arrays), None)
                 at = f"{where}, {images}"
                 found[split] = Arrays(at, arrays[images], arrays[labels], clients)
-                break
     if "train" not in found:
         raise PrepareError(
             f"{where} has the arrays {', '.join(arrays) or 'none'}; expected are "

@@ -35,7 +35,7 @@ Size = tuple[int, int]
 
 def size_of(first: Picture, preparation: Preparation) -> Size:
     """Width and height of all images: those of the first one."""
-    image = preparation.image(first.open())
+    image = preparation.image(first)
     edge = preparation.size
     if edge is not None and image.size != (edge, edge):
         raise PrepareError(
@@ -50,7 +50,7 @@ def images_of(
 ) -> Iterator[np.ndarray]:
     """The images, each (height, width, channels)."""
     for picture in pictures:
-        image = preparation.image(picture.open())
+        image = preparation.image(picture)
         if image.size != size:
             raise PrepareError(
                 f"{picture.where} has {image.width} x {image.height} pixels, and {first.where}"

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ..errors import MISSING, USAGE, PrepareError, shown
+from ..errors import MISSING, USAGE, PrepareError, one_line, shown
 from ..home import directory_of
 from ..tokens.tokenizer_directory import read_json
+from .picture import Picture
 
 FILE = "preprocessor_config.json"
 REFUSED = ("crop_pct", "do_pad", "do_flip_channel_order", "do_color_quantize", "rescale_offset")
@@ -25,6 +26,8 @@ SQUARE = ("ViT", "DeiT", "Beit")
 """Processors whose size of one number is height and width; of others it is the shorter edge."""
 BILINEAR, BICUBIC, LAST_FILTER = 2, 3, 5
 LARGEST = 4096
+LONGEST = 16384
+"""The longest edge of a picture that is resized before it is cut."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,9 @@ class Preparation:
         """What a request says of it."""
         return dataclasses.asdict(self)
 
-    def image(self, picture: Image.Image) -> Image.Image:
-        """The picture in the colours and the size of the corpus."""
-        picture = ImageOps.exif_transpose(picture)
-        wanted = "L" if self.channels == 1 else "RGB"
-        if picture.mode != wanted:
-            if picture.mode == "P" and "transparency" in picture.info:
-                picture = picture.convert("RGBA")
-            picture = picture.convert(wanted)
+    def image(self, source: Picture) -> Image.Image:
+        """The picture in the colours and the size of the corpus. Raises PrepareError."""
+        picture = source.open("L" if self.channels == 1 else "RGB")
         if self.size is None or self.resized is None:
             return picture
         width = height = self.resized
@@ -65,6 +63,11 @@ class Preparation:
             short, long = sorted(picture.size)
             other = int(self.resized * long / short)
             width, height = (width, other) if picture.width <= picture.height else (other, height)
+        if max(width, height) > LONGEST:
+            raise PrepareError(
+                f"{source.where} has {picture.width} x {picture.height} pixels, resized"
+                f" {width} x {height}; at most {LONGEST} is known, so cut it or remove it"
+            )
         if picture.size != (width, height):
             picture = picture.resize((width, height), self.resample)
         left, top = (width - self.size) // 2, (height - self.size) // 2
@@ -132,9 +135,19 @@ def _number(folder: Path | None, config: dict[str, Any], key: str) -> int | None
     value = config.get(key)
     if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
         value = value[0]
-    if value is None or (isinstance(value, int) and value > 0):
+    if value is None or (_is_whole(value) and value > 0):
         return value
     raise PrepareError(f"{shown(folder)}/config.json: {key}: {value!r} is not one whole number")
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value of JSON is a whole number."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number that colours can have: neither NaN nor huge."""
+    return (_is_whole(value) or isinstance(value, float)) and abs(value) <= 1e6
 
 
 def _each(values: list[float], channels: int, what: str) -> tuple[float, ...]:
@@ -155,11 +168,13 @@ def _as_processor(made: Preparation, folder: Path, settings: dict[str, Any]) -> 
             raise refused(
                 f"{key} is not known here; prepare with --size, --mean and --std, without --model"
             )
-    kind = settings.get("image_processor_type") or settings.get("feature_extractor_type") or ""
+    kind = str(
+        settings.get("image_processor_type") or settings.get("feature_extractor_type") or ""
+    )
     size, crop = settings.get("size"), settings.get("crop_size")
-    keeps_shape = isinstance(size, dict) and "shortest_edge" in size
+    keeps_shape = isinstance(size, dict) and size.get("shortest_edge") is not None
     does_crop = bool(settings.get("do_center_crop"))
-    if isinstance(size, int) and does_crop and not kind.startswith(SQUARE):
+    if _is_whole(size) and does_crop and not kind.startswith(SQUARE):
         keeps_shape = True
     resized = _edge(size, refused, "size")
     edge = _edge(crop, refused, "crop_size") if does_crop else resized
@@ -167,7 +182,7 @@ def _as_processor(made: Preparation, folder: Path, settings: dict[str, Any]) -> 
         raise refused("size has a shortest_edge without do_center_crop, so images differ in size")
     default = BILINEAR if kind.startswith("ViT") else BICUBIC
     resample = settings.get("resample", default)
-    if not isinstance(resample, int) or not 0 <= resample <= LAST_FILTER:
+    if not _is_whole(resample) or not 0 <= resample <= LAST_FILTER:
         raise refused(f"resample: {resample!r} is not a filter of Pillow, 0 to {LAST_FILTER}")
     mean, std = _normalization(settings, made.channels, refused)
     return dataclasses.replace(
@@ -185,12 +200,15 @@ def _as_processor(made: Preparation, folder: Path, settings: dict[str, Any]) -> 
 def _edge(size: Any, refused: Any, key: str) -> int | None:
     """The edge that a size of a processor gives."""
     if isinstance(size, dict):
-        if size.get("height") is not None and size.get("height") != size.get("width"):
+        given = {name: value for name, value in size.items() if value is not None}
+        if given.get("height") != given.get("width"):
             raise refused(f"{key}: images that are not square are not known; give --size")
-        size = size.get("height") or size.get("shortest_edge")
+        if given.keys() not in ({"height", "width"}, {"shortest_edge"}):
+            raise refused(f"{key}: {one_line(size, 60)} is neither height and width nor an edge")
+        size = given.get("height", given.get("shortest_edge"))
     if isinstance(size, list) and len(size) == 2 and size[0] == size[1]:
         size = size[0]
-    if size is not None and (not isinstance(size, int) or size < 1):
+    if size is not None and (not _is_whole(size) or size < 1):
         raise refused(f"{key}: {size!r} is not a number of pixels")
     return size
 
@@ -200,6 +218,8 @@ def _normalization(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation on the scale where 255 is 1, of what the processor rescales."""
     factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    if not _is_number(factor) or factor < 1e-6:
+        raise refused(f"rescale_factor: {one_line(repr(factor), 60)} is no number above 0")
     scale = 1.0 if abs(factor * 255 - 1) < 1e-6 else 1 / (255 * factor)
     if not settings.get("do_normalize", True):
         return (0.0,) * channels, (scale,) * channels
@@ -208,7 +228,7 @@ def _normalization(
         values = settings.get(key)
         if isinstance(values, (int, float)):
             values = [values]
-        if not isinstance(values, list) or not all(isinstance(v, (int, float)) for v in values):
+        if not isinstance(values, list) or not all(map(_is_number, values)):
             raise refused(f"no {key}, a list of numbers; give --mean and --std")
         if channels == 1 and len(set(values)) == 1:
             values = values[:1]

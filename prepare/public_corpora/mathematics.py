@@ -1,5 +1,6 @@
 """A corpus of instructions: school mathematics of the package mathematics-dataset (Saxton et al.,
-arXiv 1904.01557), whose modules are the clients. Answers are short, so that they can be matched exactly.
+arXiv 1904.01557), whose modules are the clients. Answers are short, so that they can be matched
+exactly.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def questions(settings: dict[str, Any]) -> list[list[str]]:
 
 
 def corpus_of(rows: list[list[str]], sizes: dict[str, int]) -> Corpus:
-    """The rows by split: of each module the first go to train, the next to validation, then test."""
+    """The rows by split: the first of each module go to train, then validation, then test."""
     by_module: dict[str, list[list[str]]] = {}
     for row in rows:
         by_module.setdefault(row[0], []).append(row)

@@ -2,9 +2,10 @@
 
     python mathematics_generator.py SETTINGS
 
-SETTINGS is a JSON object: `seed`, `level` and `levels` (of difficulty), `modules` and `count` (different
-questions of each module). It runs in a process of its own, with PYTHONHASHSEED=0 (sympy orders symbols
-by their hashes) and with the packages on PYTHONPATH. Without `modules` it prints the names of all.
+SETTINGS is a JSON object: `seed`, `level` and `levels` (of difficulty), `modules` and `count`
+(different questions of each module). It runs in a process of its own, with PYTHONHASHSEED=0 (sympy
+orders symbols by their hashes) and with the packages on PYTHONPATH. Without `modules` it prints the
+names of all.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Questions with several answers, from JSON lines or CSV, as a token data set for multiple choice.
 
-A choice is the question, a space and one answer, tokenized as lm-evaluation-harness does it: the tokens of
-the answer are those of the whole behind the tokens that the question has alone.
+A choice is the question, a space and one answer, tokenized as lm-evaluation-harness does it: the
+tokens of the answer are those of the whole behind the tokens that the question has alone.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ RECIPE = 1
 
 
 def right_one(choices: list[str], answer: str, where: str) -> int:
-    """The number of the right choice, which is given by its text, its letter or its number from 0."""
+    """The number of the right choice, given by its text, its letter or its number from 0."""
     if answer in choices:
         return choices.index(answer)
     letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZ".find(answer) if len(answer) == 1 else -1
     number = int(answer) if answer.isdecimal() else letter
     if not 0 <= number < len(choices):
         raise PrepareError(
-            f"{where}: the answer {shown(answer)} is none of {len(choices)} choices, by text, letter or"
-            " number from 0; correct it"
+            f"{where}: the answer {shown(answer)} is none of {len(choices)} choices, by text,"
+            " letter or number from 0; correct it"
         )
     return number
 

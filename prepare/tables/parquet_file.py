@@ -92,7 +92,18 @@ def rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[int, dict[str, A
             with open(path, "rb") as raw, module.ParquetFile(raw) as file:
                 schema = file.schema_arrow
                 there = [name for name in schema.names if name in wanted]
+                for name in there:
+                    if there.count(name) > 1:
+                        raise PrepareError(
+                            f"{shown(path)}: column {name!r} is there twice; rename one of the two"
+                        )
                 classes = _class_names(schema.metadata or {})
+                for name in there:
+                    if not _are_texts(classes.get(name, [])):
+                        raise PrepareError(
+                            f"{shown(path)}: column {name!r}: its names of classes are no list of"
+                            " texts; save the table again"
+                        )
                 number = 0
                 for batch in file.iter_batches(batch_size=ROWS, columns=there):
                     for row in batch.to_pylist():
@@ -107,7 +118,7 @@ def rows(path: Path, wanted: Collection[str]) -> Iterator[tuple[int, dict[str, A
             ) from error
 
 
-def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, Any]:
     """The names of classes by column, as the datasets library writes them."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
@@ -118,6 +129,11 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
         }
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
+
+
+def _are_texts(names: Any) -> bool:
+    """Whether names of classes are a list of texts."""
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _class_name(names: list[str], value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -101,6 +102,14 @@ class ArrayTests(ImageTestCase):
         for words, code, cause in cases:
             with self.subTest(cause):
                 self.assertIn(cause, self.error("arrays", *words, code=code))
+        whole = Path(x).read_bytes()
+        Path(x).write_bytes(whole.replace(b"'shape': (20, 3, 4)", b"'shape': ((((20, 4)"))
+        self.assertIn("not a readable NumPy file", self.error("arrays", x, y))
+        for pair in ({"x_test": IMAGES}, {"test_images": IMAGES, "y_test": LABELS}):
+            path = self.npz(x_train=IMAGES, y_train=LABELS, **pair)
+            self.assertRegex(
+                self.error("arrays", path), r"has (x_test without y|test_images without test)_"
+            )
         path = self.npz(a=IMAGES)
         self.assertIn(
             "has the arrays a; expected are x_train and y_train", self.error("arrays", path)

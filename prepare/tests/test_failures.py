@@ -144,7 +144,7 @@ class FailureTests(HomeTestCase):
     def test_a_fault_of_prepare_itself_is_one_line_with_its_place(self) -> None:
         broken = self.home / "broken"
         broken.mkdir()
-        patch = "import prepare.tables.text_file\nprepare.text_file.read = lambda *a: 1 / 0\n"
+        patch = "import prepare.tables.text_file as text\ntext.read = lambda *a: 1 / 0\n"
         (broken / "sitecustomize.py").write_text(patch)
         line = self.line(70, *self.call, PYTHONPATH=f"{broken}:{ROOT}")
         self.assertRegex(line, r"a fault of prepare itself \(text_file.py:\d+\): ZeroDivisionError")

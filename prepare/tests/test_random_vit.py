@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 
 from prepare.pictures import random_vit
 from prepare.errors import PrepareError
+from prepare.publishing import read_manifest
 from prepare.tests.support import HomeTestCase
 
 
@@ -22,16 +23,19 @@ class RandomViTTests(HomeTestCase):
         block = 4 * (64 + 8) + (256 + 32) + (256 + 8) + 4 * 8
         embeddings = 8 + 5 * 8 + 8 * 4 + 8
         self.assertEqual(sum(t.size for t in tensors.values()), embeddings + 2 * block + 16)
+        source = {"weights": "random", "seed": 1, "licence": "none is needed"}
+        self.assertEqual(read_manifest(folder)["sources"], [source])
         config = json.loads((folder / "config.json").read_text())
         self.assertEqual((config["hidden_size"], config["intermediate_size"]), (8, 32))
         self.assertTrue((tensors["vit.layernorm.weight"] == 1).all())
         self.assertTrue((tensors["vit.encoder.layer.1.output.dense.bias"] == 0).all())
 
-    def test_weights_are_a_cut_normal_distribution(self):
-        """None is beyond two deviations; that cut leaves 0.8796 of the deviation."""
+    def test_weights_are_a_normal_distribution(self):
+        """One in 22 is beyond two deviations, as without a cut, and one in 370 beyond three."""
         drawn = random_vit.values("x.weight", (200, 500), np.random.default_rng(0))
-        self.assertLessEqual(np.abs(drawn).max(), 0.04)
-        self.assertAlmostEqual(float(drawn.std()) / 0.02, 0.8796, delta=0.01)
+        self.assertAlmostEqual(float((np.abs(drawn) > 0.04).mean()), 0.0455, delta=0.003)
+        self.assertAlmostEqual(float((np.abs(drawn) > 0.06).mean()), 0.0027, delta=0.0008)
+        self.assertAlmostEqual(float(drawn.std()), 0.02, delta=2e-4)
         self.assertAlmostEqual(float(drawn.mean()), 0, delta=2e-4)
 
     def test_one_seed_one_model(self):
@@ -45,13 +49,17 @@ class RandomViTTests(HomeTestCase):
         self.assertNotEqual(first, other)
 
     def test_sizes_that_do_not_fit_are_refused(self):
-        """Patches are whole, and heads share the width."""
+        """Patches are whole, heads share the width, and images are as those of a corpus."""
         for shape, name in (
             (random_vit.Shape(30, 16, 3), "--patch-size"),
             (random_vit.Shape(32, 16, 3, width=10, heads=3), "--heads"),
+            (random_vit.Shape(4112, 16, 3), "--size 4112: at most 4096 is known"),
+            (random_vit.Shape(32, 16, 2), "--channels 2: 1 or 3 are known"),
         ):
             with self.assertRaisesRegex(PrepareError, name):
                 random_vit.prepare("bad", shape, 0)
+        with self.assertRaisesRegex(PrepareError, "--seed -1 is below 0"):
+            random_vit.prepare("bad", random_vit.Shape(4, 2, 1), -1)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,8 @@ class ParquetTests(TableKindTests):
         self.assertEqual(tensors["loss"].tolist(), [0, 1, 1] * 2)
 
     def test_damage_is_one_line(self) -> None:
+        import pyarrow
+
         whole = Path(self.save("whole.parquet", ROWS)).read_bytes()
         cases = {
             "cut.parquet": (whole[:-20], "not a readable Parquet file"),
@@ -186,6 +188,17 @@ class ParquetTests(TableKindTests):
                 self.assertIn(cause, line)
         path = self.save("none.parquet", [*ROWS, {"text": None, "kind": "a", "who": "b"}])
         self.assertIn("none.parquet:25: 'text' is None, not a text", self.text(path, code=65))
+        twice = pyarrow.table([["red"]] * 4, names=["text", "kind", "who", "text"])
+        self.parquet.write_table(twice, self.home / "twice.parquet")
+        line = self.text(str(self.home / "twice.parquet"), code=65)
+        self.assertIn("twice.parquet: column 'text' is there twice; rename one", line)
+        for names in (5, [5], "ab"):
+            label = {"names": names, "_type": "ClassLabel"}
+            info = json.dumps({"info": {"features": {"kind": label}}})
+            table = pyarrow.Table.from_pylist(ROWS).replace_schema_metadata({"huggingface": info})
+            self.parquet.write_table(table, self.home / "odd.parquet")
+            line = self.text(str(self.home / "odd.parquet"), code=65)
+            self.assertIn("odd.parquet: column 'kind': its names of classes are no list", line)
         path = self.save("named.parquet", [{"texts": "red", "kind": "a", "who": "b"}])
         self.assertIn("there are: texts, kind, who; did you mean texts?", self.text(path, code=65))
 

@@ -64,7 +64,8 @@ class TextCommandTests(HomeTestCase):
 
     def test_sets_of_labels_and_scores(self) -> None:
         rows = [
-            {"text": "red", "tags": "b| a" if i % 2 else "", "points": str(i / 4)} for i in range(20)
+            {"text": "red", "tags": "b| a" if i % 2 else "", "points": str(i / 4)}
+            for i in range(20)
         ]
         self.made("--file", self.rows("r.jsonl", rows), "--text", "text", "--labels", "tags")
         tensors, metadata = self.split("train")
@@ -72,12 +73,17 @@ class TextCommandTests(HomeTestCase):
         self.assertEqual({tuple(row) for row in tensors["label_sets"].tolist()}, {(0, 0), (1, 1)})
         options = ["--text", "text", "--score", "points", "--replace"]
         self.made("--file", self.rows("r.jsonl", rows), *options)
-        found = [value for name in ("train", "validation", "test") for value in self.split(name)[0]["scores"]]
+        found = [
+            value
+            for name in ("train", "validation", "test")
+            for value in self.split(name)[0]["scores"]
+        ]
         self.assertEqual(sorted(found), [i / 4 for i in range(20)])
 
     def test_a_score_that_is_no_number_is_named(self) -> None:
         rows = [{"text": "red", "points": "1.5"}] * 4 + [{"text": "red", "points": "many"}]
-        line = self.error("--file", self.rows("r.jsonl", rows), "--text", "text", "--score", "points")
+        path = self.rows("r.jsonl", rows)
+        line = self.error("--file", path, "--text", "text", "--score", "points")
         self.assertIn("example 5 of train: the score many", line)
 
     def test_a_csv_with_labels_and_clients_becomes_three_splits(self) -> None:

@@ -155,7 +155,8 @@ class TokenizerTests(HomeTestCase):
 
     def test_what_the_library_panics_at_is_one_line(self) -> None:
         files = copy.deepcopy(self.golden["cases"]["gpt2"]["files"])
-        broken = copy.deepcopy(self.golden["cases"]["llama"]["files"]["tokenizer"]["post_processor"])
+        llama = self.golden["cases"]["llama"]["files"]["tokenizer"]
+        broken = copy.deepcopy(llama["post_processor"])
         broken["special_tokens"] = {}
         files["tokenizer"]["post_processor"] = broken
         self.directory(files)

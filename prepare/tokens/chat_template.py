@@ -58,8 +58,8 @@ class ChatTemplate:
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
-        # transformers gives the date of today (strftime_now). Here a corpus does not depend on the day:
-        # templates that ask for the function have a date of their own, others get a fixed one.
+        # transformers gives the date of today (strftime_now). Here a corpus does not depend on the
+        # day: templates that ask for the function have a date of their own, others get a fixed one.
         if "strftime_now is defined" not in self.source:
             environment.globals["strftime_now"] = DAY.strftime
         try:

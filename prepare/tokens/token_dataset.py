@@ -104,8 +104,8 @@ def shares(sizes: dict[str, int], fraction: float) -> dict[str, int]:
 def split_off(
     corpus: Corpus, new: str, fraction: float, seed: int, by_client: bool = False
 ) -> None:
-    """Moves a seeded fraction of `train` into a new split: of the examples, stratified by label where
-    there are any, or of the clients with all their examples.
+    """Moves a seeded fraction of `train` into a new split: of the examples, stratified by label
+    where there are any, or of the clients with all their examples.
 
     Examples keep their order in both. At least one example stays in and one goes out.
     """
@@ -145,7 +145,7 @@ def _move(corpus: Corpus, new: str, out: list[bool], fraction: float) -> None:
 def split_fractions(
     corpus: Corpus, fractions: dict[str, float], seed: int, by_client: bool = False
 ) -> None:
-    """Splits off each fraction of the whole; a later split is cut off what earlier ones have left."""
+    """Splits off each fraction of the whole; a later split is cut off what earlier ones left."""
     left = 1.0
     for split, fraction in fractions.items():
         if fraction > 0:
@@ -282,8 +282,8 @@ def name_tensors(
 
 @dataclass
 class Examples:
-    """Token ids of the examples, the text each comes from, and the texts cut or without tokens; with
-    answers also 1 for each token of an answer, and the examples left out because they are too long.
+    """Token ids of the examples, the text each comes from, and the texts cut or without tokens;
+    with answers also 1 for each token of an answer, and the examples left out as too long.
     """
 
     rows: list[list[int]]

@@ -2,8 +2,9 @@
 
     python make_chat_templates.py
 
-Writes chat_templates.json beside this file: templates as published models have them, their special tokens, messages,
-and the texts of `apply_chat_template`. Needs transformers (Tests/Goldens/requirements.txt).
+Writes chat_templates.json beside this file: templates as published models have them, their special
+tokens, messages, and the texts of `apply_chat_template`. Needs transformers
+(Tests/Goldens/requirements.txt).
 """
 
 import json
@@ -15,7 +16,8 @@ from transformers import PreTrainedTokenizerFast
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 LLAMA = """{{- bos_token }}
@@ -36,7 +38,8 @@ LLAMA = """{{- bos_token }}
 {{- system_message }}
 {{- "<|eot_id|>" }}
 {%- for message in messages %}
-    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
+    {{- '<|start_header_id|>' + message['role'] + \
+'<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
@@ -54,9 +57,11 @@ GEMMA = """{{ bos_token }}
     {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}
         {{ raise_exception("Conversation roles must alternate user/assistant/user/assistant/...") }}
     {%- endif -%}
-    {%- if (message['role'] == 'assistant') -%}{%- set role = "model" -%}{%- else -%}{%- set role = message['role'] -%}
+    {%- if (message['role'] == 'assistant') -%}{%- set role = "model" -%}\
+{%- else -%}{%- set role = message['role'] -%}
     {%- endif -%}
-    {{ '<start_of_turn>' + role + '\n' + (first_user_prefix if loop.first else "") }}{{ message['content'] | trim }}
+    {{ '<start_of_turn>' + role + '\n' + (first_user_prefix if loop.first else "") }}\
+{{ message['content'] | trim }}
     {{ '<end_of_turn>\n' }}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}
@@ -87,13 +92,15 @@ CASES = {
 def main():
     found = []
     for name, (template, tokens) in CASES.items():
-        tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, "a")), **tokens)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, "a")), **tokens)
         tokenizer.chat_template = template
         for conversation in CONVERSATIONS:
             messages = [{"role": role, "content": content} for role, content in conversation]
             found.append({
                 "name": name, "template": template, "tokens": tokens, "messages": messages,
-                "prompt": tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True),
+                "prompt": tokenizer.apply_chat_template(
+                    messages[:-1], tokenize=False, add_generation_prompt=True),
                 "whole": tokenizer.apply_chat_template(messages, tokenize=False),
             })
     path = Path(__file__).with_name("chat_templates.json")

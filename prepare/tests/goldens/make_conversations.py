@@ -2,9 +2,9 @@
 
     python make_conversations.py
 
-Writes conversations.json beside this file: a template that marks what the assistant says by {% generation %}, its
-words, messages, and `apply_chat_template(..., return_assistant_tokens_mask=True)`. Needs transformers
-(Tests/Goldens/requirements.txt).
+Writes conversations.json beside this file: a template that marks what the assistant says by
+{% generation %}, its words, messages, and `apply_chat_template(...,
+return_assistant_tokens_mask=True)`. Needs transformers (Tests/Goldens/requirements.txt).
 """
 
 import json
@@ -26,7 +26,8 @@ TEMPLATES = {
     ),
     "a line break behind the end": (
         "{% for message in messages %}"
-        "{% if loop.first and message['role'] != 'system' %}{{ '<|system|>one' + eos_token }}{% endif %}"
+        "{% if loop.first and message['role'] != 'system' %}"
+        "{{ '<|system|>one' + eos_token }}{% endif %}"
         "{{ '<|' + message['role'] + '|>\n' }}"
         "{% if message['role'] == 'assistant' %}"
         "{% generation %}{{ message['content'] | trim + eos_token }}{% endgeneration %}"
@@ -36,8 +37,8 @@ TEMPLATES = {
 }
 CONVERSATIONS = [
     [("user", "red"), ("assistant", "green blue"), ("user", "one two"), ("assistant", "red")],
-    [("system", "two"), ("user", "red"), ("assistant", "green "), ("user", "one"), ("assistant", "two"),
-     ("user", "blue blue"), ("assistant", "red what")],
+    [("system", "two"), ("user", "red"), ("assistant", "green "), ("user", "one"),
+     ("assistant", "two"), ("user", "blue blue"), ("assistant", "red what")],
     [("user", "red"), ("user", "blue"), ("assistant", "one"), ("assistant", "two")],
 ]
 
@@ -49,7 +50,8 @@ def main():
         pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Split(" ", "removed"),
     ])
     tokens = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=engine, additional_special_tokens=SPECIAL[3:], **tokens)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=engine, additional_special_tokens=SPECIAL[3:], **tokens)
     for name, template in TEMPLATES.items():
         tokenizer.chat_template = template
         for conversation in CONVERSATIONS:
@@ -58,8 +60,8 @@ def main():
                 messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
             found.append({"name": name, "template": template, "messages": messages,
                           "tokens": made["input_ids"], "mask": made["assistant_masks"]})
-    text = json.dumps({"tokenizer": json.loads(tokenizer.backend_tokenizer.to_str()), "special": tokens,
-                       "conversations": found}, indent=1, ensure_ascii=False)
+    text = json.dumps({"tokenizer": json.loads(tokenizer.backend_tokenizer.to_str()),
+                       "special": tokens, "conversations": found}, indent=1, ensure_ascii=False)
     Path(__file__).with_name("conversations.json").write_text(text + "\n", encoding="utf-8")
 
 
