@@ -3,6 +3,7 @@
 Same model directory, same tokens and labels, sequences of one length (nothing is padded), LoRA on all
 linear layers of the blocks (as `target_modules="all-linear"` finds them) and the classification head,
 no dropout, forward and backward of one batch. The optimizer's step is in neither measurement.
+Models of images (ViT) get random images; `--length` is then the tokens of an image.
 
     python bench/pytorch_step.py --model ~/.cache/cellm-mpi/smollm2-135m --batch 4 --length 128
 """
@@ -40,15 +41,21 @@ transformers.utils.logging.set_verbosity_error()
 torch.manual_seed(0)
 
 config = json.loads((arguments.model / "config.json").read_text())
-base = transformers.AutoModelForSequenceClassification.from_pretrained(
+has_images = config["model_type"] == "vit"
+kind = (transformers.AutoModelForImageClassification if has_images
+        else transformers.AutoModelForSequenceClassification)
+base = kind.from_pretrained(
     arguments.model, dtype=torch.float32, attn_implementation="sdpa",
     num_labels=arguments.labels, ignore_mismatched_sizes=True,
 )
-if base.config.pad_token_id is None:
-    base.config.pad_token_id = 0
+# PEFT knows no task of images: its linear layers and its head are named.
+place = (
+    {"target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"],
+     "modules_to_save": ["classifier"]}
+    if has_images else {"task_type": "SEQ_CLS", "target_modules": "all-linear"}
+)
 lora = peft.LoraConfig(
-    task_type="SEQ_CLS", r=arguments.lora_rank, lora_alpha=arguments.lora_rank, lora_dropout=0.0,
-    target_modules="all-linear",
+    r=arguments.lora_rank, lora_alpha=arguments.lora_rank, lora_dropout=0.0, **place
 )
 model = peft.get_peft_model(base, lora).train()
 for module in model.modules():
@@ -56,20 +63,33 @@ for module in model.modules():
         module.p = 0.0
 trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
 
-# The tokens of `cellm-bench step`; an attention mask of ones, so that the padding token cannot count.
-tokens = torch.tensor([
-    [(s * 7919 + t * 104729) % config["vocab_size"] for t in range(arguments.length)]
-    for s in range(arguments.batch)
-])
-tokens[tokens == base.config.pad_token_id] += 1
-mask = torch.ones_like(tokens)
+
+def inputs():
+    """Those of `cellm-bench step`; an attention mask of ones, so that padding tokens cannot count."""
+    if has_images:
+        size, channels = config["image_size"], config["num_channels"]
+        tokens = (size // config["patch_size"]) ** 2 + 1
+        if arguments.length != tokens:
+            parser.error(f"an image has {tokens} tokens; give --length {tokens}")
+        return {"pixel_values": torch.randn(arguments.batch, channels, size, size)}
+    if base.config.pad_token_id is None:
+        base.config.pad_token_id = 0
+    tokens = torch.tensor([
+        [(s * 7919 + t * 104729) % config["vocab_size"] for t in range(arguments.length)]
+        for s in range(arguments.batch)
+    ])
+    tokens[tokens == base.config.pad_token_id] += 1
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+
+
+batch = inputs()
 labels = torch.tensor([s % arguments.labels for s in range(arguments.batch)])
 
 
 def step():
     model.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=arguments.precision == "bf16"):
-        loss = model(input_ids=tokens, attention_mask=mask, labels=labels).loss
+        loss = model(**batch, labels=labels).loss
     loss.backward()
 
 

@@ -32,6 +32,7 @@ MODELS = {
     "qwen3-0.6b": lambda: transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**QWEN3_06B)),
     "gemma-3-270m": lambda: transformers.Gemma3ForCausalLM(
         transformers.Gemma3TextConfig(**GEMMA3_270M)),
+    "vit-base": lambda: transformers.ViTForImageClassification(transformers.ViTConfig()),
     "modernbert-base": lambda: transformers.ModernBertForMaskedLM(
         transformers.ModernBertConfig()),
 }
