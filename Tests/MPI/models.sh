@@ -265,7 +265,7 @@ check "both ranks and the other's file are named" grep -qE "rank 0 on .* and ran
 mkdir -p "$scratch/names/models/mine"
 ends "a path without a dot" 66 'has a slash, so it is no name' 10 \
   bash -c 'cd "$0" && "$1" plan "$2" --set model.path=models/mine' "$scratch/names" "$program" "$scratch/labels.yaml"
-ends "a name of a hub" 66 'download a model of a hub first and give its directory' 10 \
+ends "a name of a hub" 66 'for a model of the hub, type scripts/prepare hub' 10 \
   "$program" plan "$scratch/labels.yaml" --set model.path=org/model
 ends "a name that is nearly there" 66 'did you mean corpus?' 10 \
   env CELLM_HOME="$scratch/home-0" "$program" plan "$scratch/labels.yaml" --set data.path=korpus
