@@ -65,7 +65,7 @@ trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def inputs():
-    """Those of `cellm-bench step`; an attention mask of ones, so that padding tokens cannot count."""
+    """Those of `cellm-bench step`; a mask of ones, so that padding tokens cannot count."""
     if has_images:
         size, channels = config["image_size"], config["num_channels"]
         tokens = (size // config["patch_size"]) ** 2 + 1

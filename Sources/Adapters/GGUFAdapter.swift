@@ -1,5 +1,5 @@
-// An adapter as a GGUF file, which llama.cpp adds to a model (`--lora`): names and order of rows are
-// llama.cpp's, A stays (r, inputs) and B (outputs, r). llama.cpp multiplies B A x by alpha / r.
+// An adapter as a GGUF file, which llama.cpp adds to a model (`--lora`): names and order of rows
+// are llama.cpp's, A stays (r, inputs) and B (outputs, r). llama.cpp multiplies B A x by alpha / r.
 
 internal import GGUF
 public import Transformers

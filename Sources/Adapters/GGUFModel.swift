@@ -7,11 +7,11 @@ public import Transformers
 
 /// Writes GGUF files of full models.
 public enum GGUFModel {
-  /// Writes `model` with the adapter of `vector` merged, or with the weights of `vector` in place of
-  /// its own, to the new file `path`.
+  /// Writes `model` with the adapter of `vector` merged, or with the weights of `vector` in place
+  /// of its own, to the new file `path`.
   ///
-  /// Matrices have the number format of the model's own files; norms, biases and tables of positions
-  /// are F32.
+  /// Matrices have the number format of the model's own files; norms, biases and tables of
+  /// positions are F32.
   /// - Parameters:
   ///   - base: weights that take the place of the model's in the adapted layers.
   ///   - name: the name of the model, for people.

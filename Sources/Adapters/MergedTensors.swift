@@ -1,5 +1,5 @@
-// The tensors of a full model with an adapter merged in, W + scale * B A, or as full fine-tuning left
-// them: one list for all formats of files. Values are computed when they are asked for.
+// The tensors of a full model with an adapter merged in, W + scale * B A, or as full fine-tuning
+// left them: one list for all formats of files. Values are computed when they are asked for.
 
 internal import Kernels
 internal import Safetensors
@@ -115,8 +115,8 @@ extension TrainableLayout {
     return found
   }
 
-  /// Tensors that a file may hold a second time under these names, and that are outdated once the first
-  /// is trained.
+  /// Tensors that a file may hold a second time under these names, and that are outdated once the
+  /// first is trained.
   fileprivate func copiesOfTrained(_ model: PretrainedModel) -> [String] {
     guard adaptation == .full, let head = model.configuration.names.languageHead else { return [] }
     let hasBias = segments.contains { $0.name == head.bias }

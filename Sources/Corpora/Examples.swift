@@ -25,9 +25,6 @@ package protocol Examples {
   func appendTokens(
     of example: Int, in split: Split, limit: Int, to tokens: inout [Int32])
 
-  /// True if the examples are images.
-  var hasImages: Bool { get }
-
   /// Appends the patches of an image, (patches, channels * rows * columns).
   /// - Precondition: the examples are images.
   func appendPatches(
@@ -81,9 +78,6 @@ extension TokenCorpus: Examples {
   ) {
     existing(split).appendTokens(of: example, limit: limit, to: &tokens)
   }
-
-  /// True if the examples are images.
-  package var hasImages: Bool { train.images != nil }
 
   /// Appends the patches of an image.
   package func appendPatches(

@@ -19,7 +19,7 @@ public struct ImageRows: Sendable {
   /// The tokens that the model makes of an image.
   public let tokens: Int
   nonisolated(unsafe) private let pixels: UnsafeRawBufferPointer
-  /// What a model reads in place of each byte, (channels, 256).
+  /// The number that a model reads in place of each byte, (channels, 256).
   private let values: [Float]
 
   /// The images in a file; nil if it has none.
@@ -65,8 +65,8 @@ public struct ImageRows: Sendable {
   /// Height, width and channels.
   public var shape: [Int] { [height, width, channels] }
 
-  /// Appends an image as a model reads it, cut into square patches, row by row; a patch's values are
-  /// (channels, rows, columns).
+  /// Appends an image as a model reads it, cut into square patches, row by row; a patch's values
+  /// are (channels, rows, columns).
   /// - Precondition: the image has whole patches.
   func append(_ example: Int, patchSize: Int, to patches: inout [Float]) {
     precondition(

@@ -82,14 +82,14 @@ public final class TokenDataset: Sendable {
     let count = images?.count ?? texts?.count ?? 0
     self.count = count
     largestToken = texts?.largestToken ?? 0
-    lossMask = try Self.marks("loss", in: file, shape: [texts?.tokenCount ?? count])
     labelSetWidth = file["label_sets"]?.shape.last ?? 0
     labelSets = try Self.marks("label_sets", in: file, shape: [count, labelSetWidth])
     scores = try Self.scores(in: file, count: count)
     if let texts {
+      lossMask = try Self.marks("loss", in: file, shape: [texts.tokenCount])
       choiceRows = try ChoiceRows(file, exampleCount: count, offsets: texts.offsets)
     } else {
-      choiceRows = nil
+      (lossMask, choiceRows) = (nil, nil)
     }
 
     labels = try Self.column("labels", in: file, count: count)
@@ -157,8 +157,8 @@ public final class TokenDataset: Sendable {
   ///
   /// - Precondition: `hasAnswers`.
   public func isAnswer(of example: Int, limit: Int = .max) -> [Bool] {
-    guard let lossMask else { preconditionFailure("\(path) has no answers") }
-    let first = texts?.offsets[example] ?? example
+    guard let lossMask, let texts else { preconditionFailure("\(path) has no answers") }
+    let first = texts.offsets[example]
     return (0..<tokenCount(of: example, limit: limit)).map { lossMask[first + $0] == 1 }
   }
 
@@ -181,12 +181,13 @@ public final class TokenDataset: Sendable {
     min(texts?.length(of: example) ?? images?.tokens ?? 0, limit)
   }
 
-  /// Appends the first tokens of an example, `limit` at most.
-  ///
-  /// - Precondition: the examples are texts.
+  /// Appends the first tokens of an example, `limit` at most; 0 for each token of an image.
   public func appendTokens(of example: Int, limit: Int = .max, to tokens: inout [Int32]) {
-    guard let texts else { preconditionFailure("\(path) has no tokens") }
-    texts.append(example, limit: limit, to: &tokens)
+    if let texts {
+      texts.append(example, limit: limit, to: &tokens)
+    } else {
+      tokens += repeatElement(0, count: tokenCount(of: example, limit: limit))
+    }
   }
 
   /// Appends the patches of an image, (patches, channels * rows * columns).

@@ -163,15 +163,6 @@ package final class TransformerObjective: LocalObjective {
     let capacity = workers[0].engine.capacity
     var all: [MicroBatch] = []
     for example in examples {
-      if let image = base.configuration.image {
-        if all.isEmpty || all[all.count - 1].sequences.tokenCount + image.tokenCount > capacity {
-          all.append(MicroBatch())
-        }
-        all[all.count - 1].sequences.appendImage(
-          tokens: image.tokenCount, targets: numbers(of: example, in: split))
-        finish(example, in: split, of: &all[all.count - 1])
-        continue
-      }
       let sequences = sequences(of: example, in: split, isTraining: isTraining)
       let count = sequences.reduce(0) { $0 + $1.tokens.count }
       if all.isEmpty || all[all.count - 1].sequences.tokenCount + count > capacity {
@@ -181,7 +172,10 @@ package final class TransformerObjective: LocalObjective {
         all[all.count - 1].sequences.append(
           sequence.tokens, isCounted: sequence.isCounted, targets: sequence.targets)
       }
-      finish(example, in: split, of: &all[all.count - 1])
+      all[all.count - 1].examples.append(example)
+      if targets == .label {
+        all[all.count - 1].labels.append(corpus.label(of: example, in: split))
+      }
     }
     return all
   }
@@ -196,12 +190,6 @@ package final class TransformerObjective: LocalObjective {
       }
     }
     return microBatch
-  }
-
-  /// Adds an example's number and label.
-  private func finish(_ example: Int, in split: Split, of microBatch: inout MicroBatch) {
-    microBatch.examples.append(example)
-    if targets == .label { microBatch.labels.append(corpus.label(of: example, in: split)) }
   }
 
   /// A sequence of an example.

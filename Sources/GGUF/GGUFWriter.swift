@@ -19,9 +19,11 @@ public enum GGUFWriter {
   /// Writes a new file, completely or not at all. Memory holds one tensor at a time.
   ///
   /// Equal arguments give equal bytes.
-  /// - Throws: `SafetensorsError` with errno's text (EEXIST where `path` exists, which then stays as it
-  ///   was), or without where a number format cannot hold a value; what a tensor's `values` throws.
-  /// - Precondition: names and keys are different, and `values` has the tensor's number of elements.
+  /// - Throws: `SafetensorsError` with errno's text (EEXIST where `path` exists, which then stays
+  ///   as it was), or without where a number format cannot hold a value; what a tensor's `values`
+  ///   throws.
+  /// - Precondition: names and keys are different, and `values` has the tensor's number of
+  ///   elements.
   public static func write(
     _ entries: [GGUFEntry], _ tensors: [GGUFTensor], toNew path: String
   ) throws {

@@ -103,10 +103,12 @@ struct StepBench: ParsableCommand {
       for sequence in first..<first + count {
         let numbers = (0...).lazy.map { sequence * 7919 + $0 * 104_729 }
         if let image = configuration.image {
-          sequences.append(
-            image: numbers.prefix(image.patchCount * image.patchValues).map {
+          sequences.append(repeatElement(0, count: length))
+          sequences.appendPatches {
+            $0 += numbers.prefix(image.patchCount * image.patchValues).map {
               Float($0 % 255) / 128 - 1
-            }, tokens: image.tokenCount)
+            }
+          }
         } else {
           sequences.append(numbers.prefix(length).map { Int32($0 % configuration.vocabularySize) })
         }

@@ -1,5 +1,6 @@
-// GGUF files of the golden models beside llama.cpp's converters (Tests/Goldens/gguf/make_exports.py). With
-// CELLM_EXPORTS they stay in that directory, where Tests/Goldens/gguf/check_exports.py loads them.
+// GGUF files of the golden models beside llama.cpp's converters
+// (Tests/Goldens/gguf/make_exports.py). With CELLM_EXPORTS they stay in that directory, where
+// Tests/Goldens/gguf/check_exports.py loads them.
 
 import Adapters
 import Digests
@@ -81,7 +82,8 @@ struct GGUFExportTests {
     #expect(abs(alpha / expected.adapter.alpha - 1) < 1e-6)
   }
 
-  /// A copy of a golden's model with a tokenizer, and with fields of config.json that llama.cpp has.
+  /// A copy of a golden's model with a tokenizer, and with fields of config.json that llama.cpp
+  /// has.
   private func prepared(_ name: String, in directory: String) throws -> Golden {
     let source = "\(Golden.root)/\(name)"
     let path = directory + "/model"

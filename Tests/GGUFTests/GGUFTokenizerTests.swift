@@ -1,4 +1,5 @@
-// Tokenizers in GGUF's metadata beside llama.cpp's converter (Tests/Goldens/gguf/make_tokenizers.py).
+// Tokenizers in GGUF's metadata beside llama.cpp's converter
+// (Tests/Goldens/gguf/make_tokenizers.py).
 
 import Foundation
 import GGUF

@@ -1,9 +1,9 @@
-// Reads GGUF files back, for tests: written again from the format's description, without the writer.
-// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+// Reads GGUF files back, for tests: written again from the format's description, without the
+// writer. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import Foundation
 
-/// What a GGUF file holds.
+/// The content of a GGUF file.
 package struct GGUFContents {
   /// A value of the metadata.
   package enum Value: Equatable {

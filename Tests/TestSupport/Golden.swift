@@ -108,11 +108,8 @@ package struct Golden {
 
   private func append(_ index: Int, to batch: inout PackedSequences) {
     let targets = targets.isEmpty ? [] : targets[index]
-    if images.isEmpty {
-      batch.append(sequences[index], targets: targets)
-    } else {
-      batch.append(image: images[index], tokens: sequences[index].count, targets: targets)
-    }
+    batch.append(sequences[index], targets: targets)
+    if !images.isEmpty { batch.appendPatches { $0 += images[index] } }
   }
 
   /// Images of (channels, rows, columns), each cut into patches of (channels, rows, columns).

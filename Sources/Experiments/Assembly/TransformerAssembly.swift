@@ -177,8 +177,8 @@ extension Experiment {
 }
 
 extension TokenCorpus {
-  /// Throws where the corpus has images and the model reads text, or the other way round, or images of
-  /// another size.
+  /// Throws where the corpus has images and the model reads text, or the other way round, or images
+  /// of another size.
   fileprivate func requireImages(of configuration: ModelConfiguration) throws {
     let what =
       switch (configuration.image, train.images) {

@@ -37,7 +37,8 @@ package func exportRun(
 }
 
 /// Runs `body`, which writes an export.
-/// - Throws: `CommandFailure`: 74 for a system call that failed, 65 for an input that cannot be used.
+/// - Throws: `CommandFailure`: 74 for a system call that failed, 65 for an input that cannot be
+///   used.
 func writing(_ body: () throws -> Void) throws {
   do { try body() } catch let failure as CommandFailure { throw failure } catch {
     let code = ExitCode.code(of: error)
@@ -233,17 +234,15 @@ private func writeLogits(
   }
   let count = min(examples ?? dataset.count, dataset.count)
   for example in 0..<count {
-    if let image = model.configuration.image {
-      var patches: [Float] = []
-      dataset.appendPatches(of: example, size: image.patchSize, to: &patches)
-      if batch.tokenCount + image.tokenCount > adapted.capacity { flush() }
-      batch.append(image: patches, tokens: image.tokenCount)
-      continue
-    }
     var tokens: [Int32] = []
     dataset.appendTokens(of: example, limit: limit, to: &tokens)
     if batch.tokenCount + tokens.count > adapted.capacity { flush() }
     batch.append(tokens)
+    if let image = model.configuration.image {
+      batch.appendPatches {
+        dataset.appendPatches(of: example, size: image.patchSize, to: &$0)
+      }
+    }
   }
   flush()
   try SafetensorsWriter.write(

@@ -1,4 +1,5 @@
-// `cellm-mpi export --gguf`: the adapter of a run, or the model with it merged, as one file for llama.cpp.
+// `cellm-mpi export --gguf`: the adapter of a run, or the model with it merged, as one file for
+// llama.cpp.
 
 internal import Adapters
 package import Configuration
@@ -11,9 +12,9 @@ internal import Safetensors
 /// - Parameter masked: Writes the vector that the run's last evaluation saw in place of the whole
 ///   one.
 /// - Returns: A line for the user.
-/// - Throws: 66 where the run, its adapter or the tokenizer is missing, 64 where `file` is there or an
-///   option has no effect, 65 where the model is not the one of the run any more, or llama.cpp does not
-///   have such a model, 74.
+/// - Throws: 66 where the run, its adapter or the tokenizer is missing, 64 where `file` is there or
+///   an option has no effect, 65 where the model is not the one of the run any more, or llama.cpp
+///   does not have such a model, 74.
 package func exportGGUF(
   _ run: String, to file: String, merge: Bool, masked: Bool = false,
   assets: AssetDirectory = AssetDirectory()

@@ -1,6 +1,7 @@
-// llama.cpp's name of a pre-tokenizer (`tokenizer.ggml.pre`): the rule that cuts a text into words before
-// byte pairs are merged. llama.cpp's converter finds the name by the hash of a tokenized text. Here
-// it follows from the rule itself, as tokenizer.json has it. Only rules that llama.cpp has are named.
+// llama.cpp's name of a pre-tokenizer (`tokenizer.ggml.pre`): the rule that cuts a text into words
+// before byte pairs are merged. llama.cpp's converter finds the name by the hash of a tokenized
+// text. Here it follows from the rule itself, as tokenizer.json has it. Only rules that llama.cpp
+// has are named.
 
 internal import Safetensors
 

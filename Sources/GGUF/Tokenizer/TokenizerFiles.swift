@@ -23,7 +23,8 @@ struct TokenizerFiles {
   let chatTemplate: String?
 
   /// Reads the files of `directory`.
-  /// - Throws: `SafetensorsError` where one cannot be read, is not JSON, or tokenizer.json is missing.
+  /// - Throws: `SafetensorsError` where one cannot be read, is not JSON, or tokenizer.json is
+  ///   missing.
   init(directory: String) throws {
     self.directory = directory
     func json(_ name: String) throws -> JSONValue? {

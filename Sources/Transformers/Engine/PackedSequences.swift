@@ -50,21 +50,9 @@ public struct PackedSequences: Sendable, Equatable {
     offsets.append(tokens.count)
   }
 
-  /// Adds one image, of which a model makes `tokens` tokens. Its patches come by `appendPatches`.
-  public mutating func appendImage(tokens count: Int, targets numbers: [Float] = []) {
-    append(repeatElement(0, count: count), targets: numbers)
-  }
-
-  /// Adds the patches of the next image, row by row, as `body` appends them.
+  /// Adds the patches of the next image, row by row, as `body` appends them. An image is a sequence
+  /// besides, of as many tokens as the model makes of it.
   public mutating func appendPatches(_ body: (inout [Float]) -> Void) { body(&patches) }
-
-  /// Adds one image with its patches.
-  public mutating func append(
-    image values: some Collection<Float>, tokens count: Int, targets numbers: [Float] = []
-  ) {
-    appendImage(tokens: count, targets: numbers)
-    patches += values
-  }
 
   /// Empties the batch and keeps its memory.
   public mutating func removeAll() {

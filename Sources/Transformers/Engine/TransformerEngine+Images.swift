@@ -1,5 +1,5 @@
-// The way into the blocks for images: a class token, then one vector for each patch; and back, where
-// the embedding is trained (Dosovitskiy et al., arXiv 2010.11929, equation 1).
+// The way into the blocks for images: a class token, then one vector for each patch; and back,
+// where the embedding is trained (Dosovitskiy et al., arXiv 2010.11929, equation 1).
 //
 //   x[0] = class + position[0];  x[1 + p] = patch[p] W^T + b + position[1 + p]
 

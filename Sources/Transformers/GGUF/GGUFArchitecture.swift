@@ -1,5 +1,5 @@
-// A model as llama.cpp has it: the name of its architecture, and its tensors under llama.cpp's names
-// and in llama.cpp's order of rows.
+// A model as llama.cpp has it: the name of its architecture, and its tensors under llama.cpp's
+// names and in llama.cpp's order of rows.
 
 package import GGUF
 internal import Safetensors
@@ -31,8 +31,8 @@ package struct GGUFArchitecture: Sendable {
     rotatesNeighbours = family.rotatesNeighbours.contains(model.modelType)
   }
 
-  /// The tensors `NAME.lora_a` and `NAME.lora_b` of a module's factors; nil if llama.cpp has no such
-  /// module.
+  /// The tensors `NAME.lora_a` and `NAME.lora_b` of a module's factors; nil if llama.cpp has no
+  /// such module.
   /// - Parameters:
   ///   - module: its name in transformers.
   ///   - a: (r, inputs).
@@ -81,8 +81,8 @@ package struct GGUFArchitecture: Sendable {
       })
   }
 
-  /// Rows of outputs in the order in which llama.cpp has them: in each head of queries and keys, row i
-  /// comes right before row i + D/2 if llama.cpp rotates neighbouring channels.
+  /// Rows of outputs in the order in which llama.cpp has them: in each head of queries and keys,
+  /// row i comes right before row i + D/2 if llama.cpp rotates neighbouring channels.
   private func ordered(_ rows: [Float], of name: String, columns: Int) -> [Float] {
     guard rotatesNeighbours, name.contains(".attn_q.") || name.contains(".attn_k.") else {
       return rows

@@ -1,5 +1,5 @@
-// What llama.cpp calls a family and computes differently. Each family's file has one value of this
-// kind; names of tensors follow from the family's own names (GGUFNames.swift). Facts are from
+// A family in llama.cpp: its name there, and the differences. Each family's file has one value of
+// this kind; names of tensors follow from the family's own names (GGUFNames.swift). Facts are from
 // llama.cpp's conversion/*.py and src/models/*.cpp.
 
 internal import GGUF

@@ -1,6 +1,6 @@
-// llama.cpp's names of tensors, from the names in transformers: `model.layers.7.self_attn.q_proj.weight`
-// is `blk.7.attn_q.weight`. Modules of several layers have names of their own (`attn_qkv`; gate and
-// up together are `ffn_up`).
+// llama.cpp's names of tensors, from the names in transformers:
+// `model.layers.7.self_attn.q_proj.weight` is `blk.7.attn_q.weight`. Modules of several layers have
+// names of their own (`attn_qkv`; gate and up together are `ffn_up`).
 
 /// The modules of a model that llama.cpp has, with its names.
 struct GGUFNames: Sendable {
