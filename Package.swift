@@ -41,8 +41,11 @@ let package = Package(
       cSettings: [.define("CELLM_ONEDNN", .when(traits: ["oneDNN"]))],
       linkerSettings: [.linkedLibrary("dnnl", .when(traits: ["oneDNN"]))]),
     .target(name: "CKernels"),
+    .target(name: "CDeviceKernels", exclude: ["OpenCL"]),
+    .target(name: "COpenCL"),
 
     library("Kernels", ["CKernels", "COpenBLAS", "CDNNLShim"]),
+    library("OpenCLDevices", ["Kernels", "COpenCL", "CDeviceKernels"]),
     library("Safetensors"),
     library("GGUF", ["Safetensors"]),
     library("Elementary"),
@@ -119,6 +122,7 @@ let package = Package(
       path: "Tests/MPI/communication-conformance", swiftSettings: settings),
 
     tests("Kernels", ["COpenBLAS"]),
+    tests("OpenCLDevices", ["Kernels", "TestSupport", "FineTuning", "Adapters"]),
     tests("Elementary"),
     tests("Safetensors", ["TestSupport"]),
     tests("GGUF", ["TestSupport", "Safetensors"]),

@@ -35,7 +35,9 @@ public final class LoRAAdapter: LinearAdapter {
   private var masks: MutableFloats? { buffers.masks }
 
   /// An adapter for micro-batches up to `capacity` tokens.
-  package init(layout: TrainableLayout, capacity: Int) {
+  ///
+  /// - Parameter device: whose memory its buffers are; nil for the host's.
+  package init(layout: TrainableLayout, capacity: Int, device: (any KernelDevice)? = nil) {
     self.layout = layout
     self.capacity = capacity
     var offsets: [Int] = []
@@ -45,7 +47,7 @@ public final class LoRAAdapter: LinearAdapter {
       total += (placement?.rows ?? 0) * capacity
     }
     hiddenOffsets = offsets
-    plan = BufferPlan { _ = LoRABuffers($0, layout: layout, capacity: capacity) }
+    plan = BufferPlan(on: device) { _ = LoRABuffers($0, layout: layout, capacity: capacity) }
     buffers = LoRABuffers(plan, layout: layout, capacity: capacity)
   }
 
@@ -136,7 +138,7 @@ public final class LoRAAdapter: LinearAdapter {
       }
       return
     }
-    dInput?.update(repeating: 0, count: tokens * placement.inputs)
+    if let dInput { clear(dInput, count: tokens * placement.inputs) }
     for (index, pair) in placement.pairs.enumerated() {
       let offset = placement.aOffset + index * rank * placement.inputs
       drop(input, placement, pair, layer, tokens)
@@ -148,9 +150,7 @@ public final class LoRAAdapter: LinearAdapter {
         linearBackwardInput(
           dInput: dropped!, dOutput: dHidden + index * rank, dOutputStride: placement.rows,
           weight: parameters + offset, tokens: tokens, inputs: placement.inputs, outputs: rank)
-        for element in 0..<tokens * placement.inputs {
-          dInput[element] += dropped![element] * masks![element]
-        }
+        addProduct(dInput, dropped!, masks!, count: tokens * placement.inputs)
       }
     }
   }
@@ -176,16 +176,19 @@ public final class LoRAAdapter: LinearAdapter {
     let threshold = UInt32((Double(layout.lora.dropout) * 4_294_967_296).rounded())
     let kept = 1 / (1 - layout.lora.dropout)
     let count = tokens * placement.inputs
-    var element = 0
-    while element < count {
-      let bits = stream.next()
-      masks[element] = UInt32(truncatingIfNeeded: bits) < threshold ? 0 : kept
-      if element + 1 < count {
-        masks[element + 1] = UInt32(truncatingIfNeeded: bits >> 32) < threshold ? 0 : kept
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { drawn in
+      var element = 0
+      while element < count {
+        let bits = stream.next()
+        drawn[element] = UInt32(truncatingIfNeeded: bits) < threshold ? 0 : kept
+        if element + 1 < count {
+          drawn[element + 1] = UInt32(truncatingIfNeeded: bits >> 32) < threshold ? 0 : kept
+        }
+        element += 2
       }
-      element += 2
+      write(UnsafeBufferPointer(drawn), to: masks)
     }
-    for index in 0..<count { dropped[index] = input[index] * masks[index] }
+    multiply(dropped, input, masks, count: count)
   }
 }
 

@@ -30,6 +30,11 @@ public enum Activation: String, Sendable, CaseIterable {
 public func activationForward(
   out: MutableFloats, input: Floats, count: Int, _ activation: Activation
 ) {
+  if let device = KernelDevices.owner(of: out) {
+    return device.launch(
+      "activation_forward", .elements(count),
+      [.memory(out), .memory(input), .long(count), .int(Int(activation.code))])
+  }
   ck_activation_forward(out, input, Int64(count), activation.code)
 }
 
@@ -37,6 +42,13 @@ public func activationForward(
 public func activationBackward(
   dInput: MutableFloats, dOut: Floats, input: Floats, count: Int, _ activation: Activation
 ) {
+  if let device = KernelDevices.owner(of: dInput) {
+    return device.launch(
+      "activation_backward", .elements(count),
+      [
+        .memory(dInput), .memory(dOut), .memory(input), .long(count), .int(Int(activation.code)),
+      ])
+  }
   ck_activation_backward(dInput, dOut, input, Int64(count), activation.code)
 }
 
@@ -44,6 +56,11 @@ public func activationBackward(
 public func gatedForward(
   out: MutableFloats, gate: Floats, up: Floats, count: Int, _ activation: Activation
 ) {
+  if let device = KernelDevices.owner(of: out) {
+    return device.launch(
+      "gated_forward", .elements(count),
+      [.memory(out), .memory(gate), .memory(up), .long(count), .int(Int(activation.code))])
+  }
   ck_gated_forward(out, gate, up, Int64(count), activation.code)
 }
 
@@ -52,5 +69,13 @@ public func gatedBackward(
   dGate: MutableFloats, dUp: MutableFloats, dOut: Floats, gate: Floats, up: Floats, count: Int,
   _ activation: Activation
 ) {
+  if let device = KernelDevices.owner(of: dUp) {
+    return device.launch(
+      "gated_backward", .elements(count),
+      [
+        .memory(dGate), .memory(dUp), .memory(dOut), .memory(gate), .memory(up), .long(count),
+        .int(Int(activation.code)),
+      ])
+  }
   ck_gated_backward(dGate, dUp, dOut, gate, up, Int64(count), activation.code)
 }

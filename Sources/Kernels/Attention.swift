@@ -89,6 +89,12 @@ public struct AttentionShape: Sendable, Equatable {
   /// Floats of scratch that one call needs for sequences up to `longest` tokens.
   public func scratchCount(longest: Int) -> Int { attentionTile * longest * 2 + attentionTile }
 
+  /// Floats of scratch that one call needs on a device, for up to `queries` queries: the scores of all
+  /// heads and their gradients.
+  package func deviceScratchCount(longest: Int, queries: Int) -> Int {
+    2 * heads * queries * longest
+  }
+
   /// Queries of a tile. Narrow under a causal mask, since what a tile computes behind its queries'
   /// own positions is thrown away: 1/4 more than needed at 128 tokens, where one tile is twice it.
   /// A window is such a mask too.
@@ -145,11 +151,18 @@ struct AttentionTile {
 /// Attention of every span: `out` (queries, H * D) and `logSumExp` (H, queries), kept for backward.
 ///
 /// `query` is (T, H * D), `key` and `value` (T, keyValueHeads * D); `queries` is the number of rows
-/// of `out`. `scratch` has `shape.scratchCount(longest:)` floats.
+/// of `out`. `scratch` has `shape.scratchCount(longest:)` floats, on a device
+/// `shape.deviceScratchCount(longest:queries:)`.
 public func attentionForward(
   out: MutableFloats, logSumExp: MutableFloats, query: Floats, key: Floats, value: Floats,
-  spans: [AttentionSpan], queries: Int, shape: AttentionShape, scratch: MutableFloats
+  spans: [AttentionSpan], tokens: Int, queries: Int, shape: AttentionShape,
+  scratch: MutableFloats
 ) {
+  if let device = KernelDevices.owner(of: out) {
+    return device.attentionForward(
+      out: out, logSumExp: logSumExp, query: query, key: key, value: value, spans: spans,
+      tokens: tokens, queries: queries, shape: shape, scratch: scratch)
+  }
   let size = shape.headSize
   let group = shape.heads / shape.keyValueHeads
   for span in spans {
@@ -181,6 +194,12 @@ public func attentionBackward(
   logSumExp: Floats, query: Floats, key: Floats, value: Floats, spans: [AttentionSpan],
   tokens: Int, queries: Int, shape: AttentionShape, scratch: MutableFloats
 ) {
+  if let device = KernelDevices.owner(of: dQuery) {
+    return device.attentionBackward(
+      dQuery: dQuery, dKey: dKey, dValue: dValue, dOut: dOut, out: out, logSumExp: logSumExp,
+      query: query, key: key, value: value, spans: spans, tokens: tokens, queries: queries,
+      shape: shape, scratch: scratch)
+  }
   let size = shape.headSize
   let group = shape.heads / shape.keyValueHeads
   dKey.update(repeating: 0, count: tokens * shape.keyStride)

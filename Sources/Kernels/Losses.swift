@@ -12,6 +12,15 @@ public func crossEntropy(
   predictions: UnsafeMutablePointer<Int32>, rows: Int, columns: Int, gradientScale: Float?
 ) {
   precondition(columns > 0, "logits need at least one column")
+  if let device = KernelDevices.owner(of: logits) {
+    return device.launch(
+      "cross_entropy", .rows(rows),
+      [
+        .memory(logits), .integers(Array(UnsafeBufferPointer(start: targets, count: rows))),
+        .memory(losses), .memory(predictions), .int(columns), .float(gradientScale ?? 0),
+        .int(gradientScale == nil ? 0 : 1),
+      ])
+  }
   ck_cross_entropy(
     logits, targets, losses, predictions, Int64(rows), Int64(columns), gradientScale ?? 0,
     gradientScale == nil ? 0 : 1)
@@ -23,9 +32,17 @@ public func crossEntropy(
 /// `targets` (rows, columns) holds 0 and 1. With `gradientScale`, `logits` becomes
 /// (sigmoid(x) - t) * scale; without, it is left as it was.
 public func binaryCrossEntropy(
-  logits: MutableFloats, targets: Floats, losses: MutableFloats, rows: Int, columns: Int,
+  logits: MutableFloats, targets: [Float], losses: MutableFloats, rows: Int, columns: Int,
   gradientScale: Float?
 ) {
+  if let device = KernelDevices.owner(of: logits) {
+    return device.launch(
+      "binary_cross_entropy", .rows(rows),
+      [
+        .memory(logits), .floats(targets), .memory(losses), .int(columns),
+        .float(gradientScale ?? 0), .int(gradientScale == nil ? 0 : 1),
+      ])
+  }
   ck_binary_cross_entropy(
     logits, targets, losses, Int64(rows), Int64(columns), gradientScale ?? 0,
     gradientScale == nil ? 0 : 1)

@@ -27,7 +27,6 @@ public enum Accumulation: Float, Sendable {
 /// With `ProductLibrary.own`, each 576 steps of `inner` are one chain of fused multiply-adds from
 /// 0, and the chains are added in ascending order, on every CPU.
 /// - Precondition: strides are at least the stored matrices' widths.
-@inline(__always)
 public func matmul(
   _ out: MutableFloats, stride: Int, rows: Int, columns: Int, inner: Int,
   _ a: Floats, strideA: Int, transposeA: Bool = false,
@@ -35,6 +34,16 @@ public func matmul(
 ) {
   guard rows > 0, columns > 0 else { return }
   precondition(inner > 0, "a product needs an inner dimension of at least 1, found \(inner)")
+  if let device = KernelDevices.owner(of: out) {
+    return device.launch(
+      "product", .tiles(columns: columns, rows: rows),
+      [
+        .memory(out), .int(stride), .int(rows), .int(columns), .int(inner), .memory(a),
+        .int(transposeA ? 1 : strideA), .int(transposeA ? strideA : 1), .memory(b),
+        .int(transposeB ? 1 : strideB), .int(transposeB ? strideB : 1),
+        .int(Int(accumulation.flag)),
+      ])
+  }
   guard ProductLibrary.current == .openblas else {
     return ck_product(
       out, Int64(stride), Int64(rows), Int64(columns), Int64(inner), a,

@@ -10,6 +10,14 @@ public func rmsNormForward(
   out: MutableFloats, rstd: MutableFloats, input: Floats, weight: Floats, tokens: Int,
   channels: Int, epsilon: Float
 ) {
+  if let device = KernelDevices.owner(of: out) {
+    return device.launch(
+      "rms_norm_forward", .rows(tokens),
+      [
+        .memory(out), .memory(rstd), .memory(input), .memory(weight), .int(channels),
+        .float(epsilon),
+      ])
+  }
   ck_rms_norm_forward(out, rstd, input, weight, Int64(tokens), Int64(channels), epsilon)
 }
 
@@ -20,6 +28,14 @@ public func rmsNormBackward(
   dInput: MutableFloats, dOut: Floats, input: Floats, weight: Floats, rstd: Floats, tokens: Int,
   channels: Int, _ accumulation: Accumulation
 ) {
+  if let device = KernelDevices.owner(of: dInput) {
+    return device.launch(
+      "rms_norm_backward", .rows(tokens),
+      [
+        .memory(dInput), .memory(dOut), .memory(input), .memory(weight), .memory(rstd),
+        .int(channels), .int(Int(accumulation.flag)),
+      ])
+  }
   ck_rms_norm_backward(
     dInput, dOut, input, weight, rstd, Int64(tokens), Int64(channels),
     accumulation.flag)
@@ -32,6 +48,14 @@ public func layerNormForward(
   out: MutableFloats, mean: MutableFloats, rstd: MutableFloats, input: Floats, weight: Floats,
   bias: Floats?, tokens: Int, channels: Int, epsilon: Float
 ) {
+  if let device = KernelDevices.owner(of: out) {
+    return device.launch(
+      "layer_norm_forward", .rows(tokens),
+      [
+        .memory(out), .memory(mean), .memory(rstd), .memory(input), .memory(weight),
+        .memory(bias ?? weight), .int(bias == nil ? 0 : 1), .int(channels), .float(epsilon),
+      ])
+  }
   guard let bias else {
     return withUnsafeTemporaryAllocation(of: Float.self, capacity: channels) { zeros in
       zeros.initialize(repeating: 0)
@@ -50,6 +74,14 @@ public func layerNormBackward(
   dInput: MutableFloats, dOut: Floats, input: Floats, weight: Floats, mean: Floats, rstd: Floats,
   tokens: Int, channels: Int, _ accumulation: Accumulation
 ) {
+  if let device = KernelDevices.owner(of: dInput) {
+    return device.launch(
+      "layer_norm_backward", .rows(tokens),
+      [
+        .memory(dInput), .memory(dOut), .memory(input), .memory(weight), .memory(mean),
+        .memory(rstd), .int(channels), .int(Int(accumulation.flag)),
+      ])
+  }
   ck_layer_norm_backward(
     dInput, dOut, input, weight, mean, rstd, Int64(tokens), Int64(channels),
     accumulation.flag)
@@ -61,6 +93,14 @@ public func layerNormBackward(
 public func rmsNormBackwardWeight(
   dWeight: MutableFloats, dOut: Floats, input: Floats, rstd: Floats, tokens: Int, channels: Int
 ) {
+  if let device = KernelDevices.owner(of: dWeight) {
+    return device.launch(
+      "rms_norm_weight_gradient", .elements(channels),
+      [
+        .memory(dWeight), .memory(dOut), .memory(input), .memory(rstd), .int(tokens),
+        .int(channels),
+      ])
+  }
   ck_rms_norm_weight_gradient(dWeight, dOut, input, rstd, Int64(tokens), Int64(channels))
 }
 
@@ -72,6 +112,14 @@ public func layerNormBackwardWeight(
   dWeight: MutableFloats, dBias: MutableFloats?, dOut: Floats, input: Floats, mean: Floats,
   rstd: Floats, tokens: Int, channels: Int
 ) {
+  if let device = KernelDevices.owner(of: dWeight) {
+    return device.launch(
+      "layer_norm_weight_gradient", .elements(channels),
+      [
+        .memory(dWeight), .memory(dBias ?? dWeight), .int(dBias == nil ? 0 : 1), .memory(dOut),
+        .memory(input), .memory(mean), .memory(rstd), .int(tokens), .int(channels),
+      ])
+  }
   guard let dBias else {
     return withUnsafeTemporaryAllocation(of: Float.self, capacity: channels) { unused in
       unused.initialize(repeating: 0)

@@ -23,6 +23,16 @@ public func rotary(
   precondition(
     rotated % 2 == 0 && rotated <= headSize,
     "rotary positions of \(rotated) channels; an even number up to \(headSize) was expected")
+  if let device = KernelDevices.owner(of: x) {
+    guard rotated > 0 else { return }
+    return device.launch(
+      "rotary", .matrix(columns: rotated / 2, rows: heads, planes: tokens),
+      [
+        .memory(x), .memory(cosines), .memory(sines),
+        .integers(Array(UnsafeBufferPointer(start: rows, count: tokens))), .int(heads),
+        .int(headSize), .int(rotated), .float(direction.rawValue),
+      ])
+  }
   ck_rotary(
     x, cosines, sines, rows, Int64(tokens), Int64(heads), Int64(headSize), Int64(rotated),
     direction.rawValue)

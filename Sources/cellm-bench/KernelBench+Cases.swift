@@ -113,7 +113,7 @@ extension KernelBench {
       Product(name: "attention_forward", operations: pair, buffers: buffers) { b in
         attentionForward(
           out: b[3], logSumExp: b[4], query: b[0], key: b[1], value: b[2], spans: spans,
-          queries: rows, shape: shape, scratch: b[5])
+          tokens: rows, queries: rows, shape: shape, scratch: b[5])
       },
       Product(name: "attention_backward", operations: 2 * pair, buffers: buffers) { b in
         attentionBackward(

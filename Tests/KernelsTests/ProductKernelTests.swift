@@ -135,7 +135,7 @@ struct AttentionTests {
     var scratch = [Float](repeating: .nan, count: shape.scratchCount(longest: test.tokens))
     attentionForward(
       out: &out, logSumExp: &logSumExp, query: q, key: k, value: v, spans: test.spans,
-      queries: queries, shape: shape, scratch: &scratch)
+      tokens: test.tokens, queries: queries, shape: shape, scratch: &scratch)
     let (qd, kd, vd) = (q.map(Double.init), k.map(Double.init), v.map(Double.init))
     #expect(difference(out, referenceAttention(qd, kd, vd, test.spans, shape)) < 2e-6)
     var dQ = [Float](repeating: .nan, count: q.count)

@@ -138,12 +138,14 @@ package struct Golden {
   }
 
   /// A model that takes the whole batch, or `capacity` tokens, at a time.
-  package func adaptedModel(capacity: Int? = nil) -> AdaptedModel {
+  package func adaptedModel(
+    capacity: Int? = nil, device: (any KernelDevice)? = nil
+  ) -> AdaptedModel {
     let longest = sequences.map(\.count).max()!
     return AdaptedModel(
       model: model, layout: layout, task: task,
       capacity: max(capacity ?? sequences.reduce(0) { $0 + $1.count }, longest),
-      longestSequence: longest)
+      longestSequence: longest, device: device)
   }
 }
 

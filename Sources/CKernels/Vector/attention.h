@@ -1,5 +1,6 @@
 // The vector parts of attention: softmax over a tile of scores, its backward, rotary positions.
 // The products around them are ck_product calls (Kernels/Attention.swift).
+#include "arithmetic.h"
 #include "functions.h"
 #include "reductions.h"
 

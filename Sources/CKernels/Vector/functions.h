@@ -1,8 +1,8 @@
 // exp, log and erf of a float: polynomials in explicit fused operations, without a branch where a
-// loop over a row calls them.
-#pragma once
-
-#include "arithmetic.h"
+// loop over a row calls them. Also a part of the programs of other devices (Sources/CDeviceKernels):
+// nothing is included here, arithmetic.h comes first.
+#ifndef CK_FUNCTIONS
+#define CK_FUNCTIONS
 
 /// exp(x) within 2 units in the last place; 0 below -87.7, at most exp(88.38); NaN stays NaN.
 /// x = n ln 2 + r with |r| <= ln 2 / 2 (Cody & Waite 1980), exp(r) = 1 + r + r^2 q(r) with a
@@ -66,3 +66,5 @@ CK_INLINE float ck_erf(float a) {
   small = ck_fma(small, a, a);
   return t > 0x1.dbp-1f ? big : small;
 }
+
+#endif

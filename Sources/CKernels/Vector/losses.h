@@ -1,5 +1,6 @@
 // Softmax cross-entropy over rows of logits, and binary cross-entropy of each logit, with their gradients
 // in place.
+#include "arithmetic.h"
 #include "functions.h"
 #include "reductions.h"
 

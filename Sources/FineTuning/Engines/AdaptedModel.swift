@@ -14,7 +14,12 @@ package import Transformers
 /// shapes.
 package final class AdaptedModel: StepEngine {
   /// The pretrained model; only one of the same configuration can take its place.
-  package var model: PretrainedModel { didSet { engine.model = model } }
+  package var model: PretrainedModel {
+    didSet {
+      engine.model = model
+      deviceWeights?.replaceLinears(of: model)
+    }
+  }
   /// Order of the trainable vector.
   package let layout: TrainableLayout
   /// The task of the head.
@@ -28,17 +33,22 @@ package final class AdaptedModel: StepEngine {
   private let engine: TransformerEngine
   private let plan: BufferPlan
   private let buffers: HeadBuffers
+  /// The copies of parameters and weights on a device; nil if the CPU computes.
+  private let deviceWeights: DeviceWeights?
 
   /// A model for micro-batches up to `capacity` tokens of sequences up to `longestSequence`.
   ///
   /// - Parameter firstTrained: the first coordinate that is trained. If it belongs to the head, then
   ///   only the head's gradients are computed.
-  /// - Precondition: the layout is the task's.
+  /// - Parameter device: what computes; nil for the CPU.
+  /// - Precondition: the layout is the task's; a device needs weights in fp32, and no images.
   package init(
     model: PretrainedModel, layout: TrainableLayout, task: any Task, capacity: Int,
-    longestSequence: Int, firstTrained: Int = 0
+    longestSequence: Int, firstTrained: Int = 0, device: (any KernelDevice)? = nil
   ) {
     precondition(layout.taskHead == task.head, "a layout of another task")
+    precondition(
+      device == nil || DeviceWeights.reasonAgainst(model) == nil, "a model that no device computes")
     self.model = model
     self.layout = layout
     self.task = task
@@ -46,15 +56,19 @@ package final class AdaptedModel: StepEngine {
     goesThroughBlocks = firstTrained < layout.head?.start ?? .max
     adapter =
       switch layout.adaptation {
-      case .lora: LoRAAdapter(layout: layout, capacity: capacity)
+      case .lora: LoRAAdapter(layout: layout, capacity: capacity, device: device)
       case .full: nil
       }
     engine = TransformerEngine(
-      model: model, capacity: capacity, longestSequence: longestSequence, adapter: adapter)
+      model: model, capacity: capacity, longestSequence: longestSequence, adapter: adapter,
+      device: device)
+    deviceWeights = device.map {
+      DeviceWeights(model: model, parameterCount: layout.parameterCount, layout: layout, device: $0)
+    }
     func take(_ plan: BufferPlan) -> HeadBuffers {
       HeadBuffers(plan, configuration: model.configuration, task: task, capacity: capacity)
     }
-    plan = BufferPlan { _ = take($0) }
+    plan = BufferPlan(on: device) { _ = take($0) }
     buffers = take(plan)
   }
 
@@ -78,11 +92,14 @@ package final class AdaptedModel: StepEngine {
     of batch: PackedSequences, labels: [Int32], parameters: Floats, gradient: MutableFloats,
     lossScale: Float, dropout: RandomKey? = nil
   ) -> [ExampleOutcome] {
-    place(parameters, gradient: gradient, dropout: dropout)
+    let parameters = deviceWeights?.place(parameters) ?? parameters
+    let sum = deviceWeights?.clearedGradient() ?? gradient
+    place(parameters, gradient: sum, dropout: dropout)
     engine.forward(batch, rows: task.rows, keep: true, hidden: buffers.hidden)
     let outcomes = task.outcomes(
-      batch, labels: labels, pass(parameters, gradient: gradient, lossScale: lossScale))
+      batch, labels: labels, pass(parameters, gradient: sum, lossScale: lossScale))
     if goesThroughBlocks { engine.backward(dHidden: buffers.dHidden) }
+    deviceWeights?.addGradient(to: gradient)
     return outcomes
   }
 
@@ -99,6 +116,7 @@ package final class AdaptedModel: StepEngine {
   }
 
   private func runForward(_ batch: PackedSequences, _ parameters: Floats) -> HeadPass {
+    let parameters = deviceWeights?.place(parameters) ?? parameters
     place(parameters, gradient: nil, dropout: nil)
     engine.forward(batch, rows: task.rows, keep: false, hidden: buffers.hidden)
     return pass(parameters, gradient: nil, lossScale: 0)

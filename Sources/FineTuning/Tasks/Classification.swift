@@ -44,10 +44,12 @@ package struct Classification: SequenceTask {
         gradientScale: pass.gradient == nil ? nil : pass.lossScale)
     }
     output.backward(batch, pass)
+    let losses = values(at: buffers.losses, count: count)
+    let predictions = integers(at: buffers.predictions, count: count)
     return (0..<count).map { index in
-      let (predicted, label) = (buffers.predictions[index], targets[index])
+      let (predicted, label) = (predictions[index], targets[index])
       return ExampleOutcome(
-        loss: Double(buffers.losses[index]), correct: predicted == label ? 1 : 0, count: 1,
+        loss: Double(losses[index]), correct: predicted == label ? 1 : 0, count: 1,
         predicted: predicted, label: label)
     }
   }

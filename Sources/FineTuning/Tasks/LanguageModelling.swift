@@ -63,9 +63,13 @@ package struct LanguageModelling: Task {
     let vocabulary = pass.configuration.vocabularySize
     let tokens = batch.tokenCount
     let input = transformForward(tokens: tokens, pass)
-    return [Float](unsafeUninitializedCapacity: tokens * vocabulary) { out, count in
-      pass.linear(head(pass).output, output: out.baseAddress!, input: input, tokens: tokens)
-      count = tokens * vocabulary
+    let channels = pass.configuration.channels
+    return stride(from: 0, to: tokens, by: Self.logitRows).flatMap { first in
+      let rows = min(Self.logitRows, tokens - first)
+      pass.linear(
+        head(pass).output, output: pass.buffers.logits, input: input + first * channels,
+        tokens: rows)
+      return values(at: pass.buffers.logits, count: rows * vocabulary)
     }
   }
 
@@ -105,11 +109,13 @@ package struct LanguageModelling: Task {
       }
     }
     if goesBack { transformBackward(tokens: tokens, pass) }
+    let losses = values(at: buffers.losses, count: tokens)
+    let predictions = integers(at: buffers.predictions, count: tokens)
     return (0..<batch.count).map { index in
       var outcome = ExampleOutcome(loss: 0, correct: 0, count: 0)
       for token in batch.offsets[index]..<batch.offsets[index + 1] - 1 where targets[token] >= 0 {
-        outcome.loss += Double(buffers.losses[token])
-        outcome.correct += buffers.predictions[token] == targets[token] ? 1 : 0
+        outcome.loss += Double(losses[token])
+        outcome.correct += predictions[token] == targets[token] ? 1 : 0
         outcome.count += 1
       }
       return outcome

@@ -40,18 +40,19 @@ package struct MultiLabelClassification: SequenceTask {
       batch.targets.count == count * labels,
       "\(batch.targets.count) targets for \(count) sequences of \(labels) labels")
     output.forward(batch, pass)
-    let predicted = (0..<count * labels).map { buffers.logits[$0] > 0 }
+    let predicted = values(at: buffers.logits, count: count * labels).map { $0 > 0 }
     binaryCrossEntropy(
       logits: buffers.logits, targets: batch.targets, losses: buffers.losses, rows: count,
       columns: labels, gradientScale: pass.gradient == nil ? nil : pass.lossScale)
     output.backward(batch, pass)
+    let losses = values(at: buffers.losses, count: count)
     return (0..<count).map { index in
       let places = index * labels..<(index + 1) * labels
       let sets = places.map {
         LabelDecision(isPredicted: predicted[$0], isActual: batch.targets[$0] > 0.5)
       }
       return ExampleOutcome(
-        loss: Double(buffers.losses[index]),
+        loss: Double(losses[index]),
         correct: sets.count { $0.isPredicted == $0.isActual }, count: labels, decisions: sets)
     }
   }

@@ -33,20 +33,22 @@ package struct Regression: SequenceTask {
   package func outcomes(
     _ batch: PackedSequences, labels _: [Int32], _ pass: HeadPass
   ) -> [ExampleOutcome] {
-    let (count, logits) = (batch.count, pass.buffers.logits)
+    let count = batch.count
     precondition(
       batch.targets.count == count, "\(batch.targets.count) scores for \(count) sequences")
     output.forward(batch, pass)
+    var scores = values(at: pass.buffers.logits, count: count)
     let outcomes = (0..<count).map { index in
-      let error = Double(logits[index]) - Double(batch.targets[index])
+      let error = Double(scores[index]) - Double(batch.targets[index])
       return ExampleOutcome(
         loss: error * error, correct: 0, count: 1,
-        score: ScoreOutcome(predicted: logits[index], actual: batch.targets[index]))
+        score: ScoreOutcome(predicted: scores[index], actual: batch.targets[index]))
     }
     guard pass.gradient != nil else { return outcomes }
     for index in 0..<count {
-      logits[index] = 2 * (logits[index] - batch.targets[index]) * pass.lossScale
+      scores[index] = 2 * (scores[index] - batch.targets[index]) * pass.lossScale
     }
+    scores.withUnsafeBufferPointer { write($0, to: pass.buffers.logits) }
     output.backward(batch, pass)
     return outcomes
   }

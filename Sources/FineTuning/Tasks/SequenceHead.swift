@@ -65,7 +65,7 @@ package struct SequenceHead: Sendable {
   /// The outputs of each sequence, (sequences, outputs).
   package func logits(_ batch: PackedSequences, _ pass: HeadPass) -> [Float] {
     forward(batch, pass)
-    return Array(UnsafeBufferPointer(start: pass.buffers.logits, count: batch.count * outputs))
+    return values(at: pass.buffers.logits, count: batch.count * outputs)
   }
 
   /// The pooler; nil if the pooled vector does not go through one.
@@ -86,17 +86,9 @@ package struct SequenceHead: Sendable {
     let (pooler, dense) = (pooler(pass), head(pass).dense)
     let target = pooler == nil && dense == nil ? buffers.pooled : buffers.dPooled
     if pooling == .mean {
-      for index in 0..<batch.count {
-        let row = target + index * channels
-        row.update(repeating: 0, count: channels)
-        for token in batch.offsets[index]..<batch.offsets[index + 1] {
-          add(row, buffers.hidden + token * channels, count: channels)
-        }
-        let factor = 1 / Float(batch.length(of: index))
-        for channel in 0..<channels { row[channel] *= factor }
-      }
+      meanRows(target, of: buffers.hidden, offsets: batch.offsets, channels: channels)
     } else {
-      target.update(from: buffers.hidden, count: batch.count * channels)
+      copy(buffers.hidden, to: target, count: batch.count * channels)
     }
     let activation: Activation
     if let pooler, let names = pass.configuration.names.pooler {
@@ -220,16 +212,9 @@ package struct SequenceHead: Sendable {
     _ dVector: MutableFloats, _ batch: PackedSequences, to dHidden: MutableFloats, channels: Int
   ) {
     guard pooling == .mean else {
-      dHidden.update(from: dVector, count: batch.count * channels)
+      copy(dVector, to: dHidden, count: batch.count * channels)
       return
     }
-    for index in 0..<batch.count {
-      let factor = 1 / Float(batch.length(of: index))
-      for token in batch.offsets[index]..<batch.offsets[index + 1] {
-        for channel in 0..<channels {
-          dHidden[token * channels + channel] = dVector[index * channels + channel] * factor
-        }
-      }
-    }
+    spreadRows(dHidden, of: dVector, offsets: batch.offsets, channels: channels)
   }
 }

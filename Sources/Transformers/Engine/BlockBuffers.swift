@@ -16,11 +16,15 @@ struct EngineBuffers {
   let finalRstd: MutableFloats
 
   /// Takes them from a plan.
-  init(_ plan: BufferPlan, tokens: Int, longest: Int, configuration c: ModelConfiguration) {
+  init(
+    _ plan: BufferPlan, tokens: Int, longest: Int, configuration c: ModelConfiguration,
+    isOnDevice: Bool
+  ) {
     slots = (0..<c.layerCount).map { _ in
       BlockActivations(plan, tokens: tokens, configuration: c)
     }
-    scratch = Scratch(plan, tokens: tokens, longest: longest, configuration: c)
+    scratch = Scratch(
+      plan, tokens: tokens, longest: longest, configuration: c, isOnDevice: isOnDevice)
     final = plan.take(tokens * c.channels)
     finalMean = plan.take(tokens)
     finalRstd = plan.take(tokens)
@@ -146,7 +150,10 @@ struct Scratch {
   /// 1 + the weight of a norm around one; nil in models without such norms.
   let normFactor: MutableFloats?
 
-  init(_ plan: BufferPlan, tokens: Int, longest: Int, configuration c: ModelConfiguration) {
+  init(
+    _ plan: BufferPlan, tokens: Int, longest: Int, configuration c: ModelConfiguration,
+    isOnDevice: Bool
+  ) {
     normalized = plan.take(tokens * c.channels)
     dStream = plan.take(tokens * c.channels)
     dStreamAll = plan.take(tokens * c.channels)
@@ -160,7 +167,11 @@ struct Scratch {
     dValue = plan.take(tokens * c.keyChannels)
     mean = plan.take(tokens)
     rstd = plan.take(tokens)
-    attention = plan.take(c.attentionShape(layer: 0).scratchCount(longest: longest))
+    let shape = c.attentionShape(layer: 0)
+    attention = plan.take(
+      isOnDevice
+        ? shape.deviceScratchCount(longest: longest, queries: tokens)
+        : shape.scratchCount(longest: longest))
     normFactor =
       c.norm == .rootMeanSquareAroundOne
       ? plan.take(max(c.channels, c.queryNormChannels, c.keyNormChannels)) : nil

@@ -7,14 +7,19 @@ package import Kernels
 package final class BufferPlan {
   /// Start of the memory; nil while buffers are counted.
   private let memory: UnsafeMutableRawPointer?
+  /// Whose memory it is; nil for the host's.
+  private let device: (any KernelDevice)?
   private let capacity: Int
   /// Floats in whole cache lines, taken so far.
   private var used = 0
   /// Floats as they were asked for.
   private var asked = 0
 
-  private init(memory: UnsafeMutableRawPointer?, capacity: Int) {
+  private init(
+    memory: UnsafeMutableRawPointer?, capacity: Int, device: (any KernelDevice)? = nil
+  ) {
     self.memory = memory
+    self.device = device
     self.capacity = capacity
   }
 
@@ -26,14 +31,19 @@ package final class BufferPlan {
     return (plan.asked, plan.used)
   }
 
-  /// Memory for all that `take` takes.
-  package convenience init(for take: (BufferPlan) -> Void) {
+  /// Memory for all that `take` takes, of the host or of a device.
+  package convenience init(on device: (any KernelDevice)? = nil, for take: (BufferPlan) -> Void) {
     let floats = Self.count(take).aligned
+    let bytes = max(floats * 4, 64)
     self.init(
-      memory: .allocate(byteCount: max(floats * 4, 64), alignment: 64), capacity: floats)
+      memory: device?.allocate(byteCount: bytes) ?? .allocate(byteCount: bytes, alignment: 64),
+      capacity: floats, device: device)
   }
 
-  deinit { memory?.deallocate() }
+  deinit {
+    guard let memory else { return }
+    if let device { device.deallocate(memory) } else { memory.deallocate() }
+  }
 
   /// `count` floats, aligned to 64 bytes; they live as long as the plan.
   package func take(_ count: Int) -> MutableFloats {

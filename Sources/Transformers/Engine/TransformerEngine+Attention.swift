@@ -24,14 +24,12 @@ extension TransformerEngine {
     let count = rowCount(layer)
     Kernels.attentionForward(
       out: slot.attention, logSumExp: slot.logSumExp, query: slot.query, key: slot.key,
-      value: slot.value, spans: attentionSpans(layer), queries: count,
+      value: slot.value, spans: attentionSpans(layer), tokens: tokens, queries: count,
       shape: configuration.attentionShape(layer: layer), scratch: scratch.attention)
     if count == tokens && attentionSpans(layer) == spans {
-      slot.middle.update(from: slot.input, count: tokens * channels)
+      copy(slot.input, to: slot.middle, count: tokens * channels)
     } else {
-      forEachSelectedRow(layer) { row, source in
-        (slot.middle + row * channels).update(from: slot.input + source * channels, count: channels)
-      }
+      gatherRows(slot.middle, from: slot.input, selectedRows(layer), channels: channels)
     }
     forward(
       .attentionOutput, layer: layer, input: slot.attention, tokens: count,
@@ -136,12 +134,10 @@ extension TransformerEngine {
       dInput: needsInput ? scratch.dNormalized : nil)
     guard needsInput else { return }
     if attentionSpans(layer) != spans {
-      scratch.dStreamAll.update(repeating: 0, count: tokens * channels)
-      forEachSelectedRow(layer) { row, source in
-        (scratch.dStreamAll + source * channels)
-          .update(from: scratch.dStream + row * channels, count: channels)
-      }
-      scratch.dStream.update(from: scratch.dStreamAll, count: tokens * channels)
+      clear(scratch.dStreamAll, count: tokens * channels)
+      scatterRows(
+        scratch.dStreamAll, from: scratch.dStream, selectedRows(layer), channels: channels)
+      copy(scratch.dStreamAll, to: scratch.dStream, count: tokens * channels)
     }
     if configuration.normPlacement == .pre, let norm = block.attentionNorm {
       normBackward(

@@ -17,7 +17,7 @@ extension TransformerEngine {
       normForward(
         norm, out: scratch.normalized, mean: scratch.mean, rstd: scratch.rstd, input: out,
         tokens: batch.tokenCount)
-      out.update(from: scratch.normalized, count: batch.tokenCount * configuration.channels)
+      copy(scratch.normalized, to: out, count: batch.tokenCount * configuration.channels)
     }
   }
 
@@ -38,17 +38,10 @@ extension TransformerEngine {
         norm, dInput: dSum, dOut: dSum, input: sum, mean: scratch.mean, rstd: scratch.rstd,
         tokens: batch.tokenCount, .overwrite)
     }
-    let offset = configuration.learnedPositionOffset ?? 0
-    let dTokens = gradients.place(of: tokenEmbedding)
-    for (row, token) in batch.tokens.enumerated() {
-      let dRow = dSum + row * channels
-      scale(dRow, by: configuration.embeddingScale, count: channels)
-      add(dTokens + Int(token) * channels, dRow, count: channels)
-      if let positions = weights.positionEmbedding {
-        add(
-          gradients.place(of: positions) + (offset + Int(batch.positions[row])) * channels, dRow,
-          count: channels)
-      }
+    scale(dSum, by: configuration.embeddingScale, count: batch.tokenCount * channels)
+    addRows(gradients.place(of: tokenEmbedding), batch.tokens, from: dSum, channels: channels)
+    if let positions = weights.positionEmbedding {
+      addRows(gradients.place(of: positions), positionRows, from: dSum, channels: channels)
     }
     if let kind = weights.tokenTypeEmbedding {
       biasGradient(
@@ -59,18 +52,27 @@ extension TransformerEngine {
 
   private func sumEmbeddings(into out: MutableFloats) {
     guard let tokenEmbedding = weights.tokenEmbedding else { return }
-    let (channels, offset) = (configuration.channels, configuration.learnedPositionOffset ?? 0)
-    for (row, token) in batch.tokens.enumerated() {
+    let channels = configuration.channels
+    for token in batch.tokens {
       precondition(
         token >= 0 && Int(token) < configuration.vocabularySize,
         "token \(token) outside a vocabulary of \(configuration.vocabularySize)")
-      let target = out + row * channels
-      target.update(from: tokenEmbedding + Int(token) * channels, count: channels)
-      scale(target, by: configuration.embeddingScale, count: channels)
-      if let positions = weights.positionEmbedding {
-        add(target, positions + (offset + Int(batch.positions[row])) * channels, count: channels)
-      }
-      if let kind = weights.tokenTypeEmbedding { add(target, kind, count: channels) }
     }
+    gatherRows(out, from: tokenEmbedding, batch.tokens, channels: channels)
+    scale(out, by: configuration.embeddingScale, count: batch.tokenCount * channels)
+    if let positions = weights.positionEmbedding {
+      addRows(out, from: positions, positionRows, channels: channels)
+    }
+    if let kind = weights.tokenTypeEmbedding {
+      addBias(out, bias: kind, tokens: batch.tokenCount, channels: channels)
+    }
+  }
+
+  /// The row of the position embedding of each token.
+  private var positionRows: [Int32] {
+    guard let offset = configuration.learnedPositionOffset, offset > 0 else {
+      return batch.positions
+    }
+    return batch.positions.map { $0 + Int32(offset) }
   }
 }

@@ -19,8 +19,8 @@ extension TransformerEngine {
       outputs: slot.gate.map { [$0, slot.up] } ?? [slot.up], .overwrite)
     activate(slot, count: count)
     let sum = slot.sum ?? output
-    sum.update(
-      from: configuration.normPlacement == .pre ? Floats(slot.middle) : input,
+    copy(
+      configuration.normPlacement == .pre ? Floats(slot.middle) : input, to: sum,
       count: count * channels)
     forward(
       .feedForwardOutput, layer: layer, input: scratch.activated, tokens: count,

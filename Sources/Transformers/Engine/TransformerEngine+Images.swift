@@ -11,7 +11,7 @@ extension TransformerEngine {
     let channels = configuration.channels
     forEachImage { patches, count, row in
       let first = out + row * channels
-      first.update(from: image.classToken, count: channels)
+      copy(image.classToken, to: first, count: channels)
       image.patches.weight.forward(
         output: first + channels, input: patches, tokens: count, .overwrite)
       if let bias = image.patches.bias {

@@ -46,7 +46,7 @@ extension TransformerEngine {
     guard norm.kind == .rootMeanSquareAroundOne, let factor = scratch.normFactor else {
       return norm.weight
     }
-    for channel in 0..<channels { factor[channel] = 1 + norm.weight[channel] }
+    onePlus(factor, norm.weight, count: channels)
     return Floats(factor)
   }
 }

@@ -40,8 +40,18 @@ public final class TransformerEngine {
   /// An engine for micro-batches up to `capacity` tokens.
   ///
   /// - Parameter longestSequence: at most `capacity`, and at most the model's positions.
-  public init(
+  public convenience init(
     model: PretrainedModel, capacity: Int, longestSequence: Int, adapter: (any LinearAdapter)?
+  ) {
+    self.init(
+      model: model, capacity: capacity, longestSequence: longestSequence, adapter: adapter,
+      device: nil)
+  }
+
+  /// An engine whose buffers are memory of `device`, or of the host.
+  package init(
+    model: PretrainedModel, capacity: Int, longestSequence: Int, adapter: (any LinearAdapter)?,
+    device: (any KernelDevice)?
   ) {
     let configuration = model.configuration
     precondition(
@@ -56,28 +66,32 @@ public final class TransformerEngine {
     self.adapter = adapter
     func take(_ plan: BufferPlan) -> EngineBuffers {
       EngineBuffers(
-        plan, tokens: capacity, longest: longestSequence, configuration: configuration)
+        plan, tokens: capacity, longest: longestSequence, configuration: configuration,
+        isOnDevice: device != nil)
     }
-    plan = BufferPlan { _ = take($0) }
+    plan = BufferPlan(on: device) { _ = take($0) }
     buffers = take(plan)
     var kinds: [RotaryConfiguration] = []
     for case let rotary? in configuration.attention.map(\.rotary) where !kinds.contains(rotary) {
       kinds.append(rotary)
     }
     rotaryTables = kinds.map {
-      RotaryTable($0, positions: longestSequence, headSize: configuration.headSize)
+      RotaryTable(
+        $0, positions: longestSequence, headSize: configuration.headSize, device: device)
     }
     rotaryTable = configuration.attention.map { $0.rotary.flatMap(kinds.firstIndex(of:)) }
   }
 
   /// Bytes that an engine of this size allocates.
   public static func bufferBytes(
-    configuration: ModelConfiguration, capacity: Int, longestSequence: Int
+    configuration: ModelConfiguration, capacity: Int, longestSequence: Int,
+    isOnDevice: Bool = false
   ) -> Int {
     4
       * BufferPlan.count {
         _ = EngineBuffers(
-          $0, tokens: capacity, longest: longestSequence, configuration: configuration)
+          $0, tokens: capacity, longest: longestSequence, configuration: configuration,
+          isOnDevice: isOnDevice)
       }.aligned
   }
 
@@ -110,7 +124,7 @@ public final class TransformerEngine {
         norm, out: hidden, mean: buffers.finalMean, rstd: buffers.finalRstd, input: buffers.final,
         tokens: count)
     } else {
-      hidden.update(from: buffers.final, count: count * configuration.channels)
+      copy(buffers.final, to: hidden, count: count * configuration.channels)
     }
   }
 
@@ -127,7 +141,7 @@ public final class TransformerEngine {
         norm, dInput: scratch.dStream, dOut: dHidden, input: buffers.final,
         mean: buffers.finalMean, rstd: buffers.finalRstd, tokens: count, .overwrite)
     } else {
-      scratch.dStream.update(from: dHidden, count: count * configuration.channels)
+      copy(dHidden, to: scratch.dStream, count: count * configuration.channels)
     }
     for layer in stride(from: configuration.layerCount - 1, through: lowest?.layer ?? 0, by: -1) {
       let stop = layer == lowest?.layer ? lowest?.group : nil
@@ -151,19 +165,17 @@ public final class TransformerEngine {
     layer == configuration.layerCount - 1 ? outputSpans : spans
   }
 
-  /// Rows of the input that are output rows of the last block.
-  func forEachSelectedRow(_ layer: Int, _ body: (_ row: Int, _ source: Int) -> Void) {
-    for span in attentionSpans(layer) {
-      for query in 0..<span.queryCount {
-        body(span.outputStart + query, span.start + span.queryStart + query)
-      }
+  /// The row of the input that each output row of a block belongs to, T'.
+  func selectedRows(_ layer: Int) -> [Int32] {
+    attentionSpans(layer).flatMap { span in
+      (0..<span.queryCount).map { Int32(span.start + span.queryStart + $0) }
     }
   }
 
   func rotate(_ x: MutableFloats, heads: Int, layer: Int, _ direction: RotaryDirection) {
     guard let table = rotaryTable[layer].map({ rotaryTables[$0] }) else { return }
     rotary(
-      x, cosines: table.cosines, sines: table.sines, rows: table.rows(of: batch),
+      x, cosines: table.cosines.values, sines: table.sines.values, rows: table.rows(of: batch),
       tokens: batch.tokenCount, heads: heads, headSize: configuration.headSize,
       rotated: table.channels, direction)
   }

@@ -44,6 +44,8 @@ public final class PretrainedModel: @unchecked Sendable {
   private let usedTensors: Set<String>
   /// The weights that are kept in fp32, by the full names of their tensors.
   private let inFloats: [String: Floats]
+  /// The memory of the weights that are kept in fp32: where each tensor starts, and its floats.
+  package let floatRanges: [(start: Floats, count: Int)]
   /// Whatever keeps widened weights alive.
   private let owner: AnyObject?
 
@@ -109,14 +111,17 @@ public final class PretrainedModel: @unchecked Sendable {
     let parts = ModelParts(hasPooler: reader.hasPooler, languageHead: reader.languageHead.output)
     self.parts = parts
     var inFloats: [String: Floats] = [:]
+    var ranges: [(start: Floats, count: Int)] = []
     weights = try ModelWeights(
       configuration: configuration, parts: parts,
       floats: { name, shape in
         let found = try reader.floats(name, shape)
         inFloats[name] = found
+        ranges.append((found, shape.reduce(1, *)))
         return found
       }, matrix: { reader.packed($0) })
     self.inFloats = inFloats
+    floatRanges = ranges
     classificationHead = try reader.classificationHead(labelNames: file.labelNames)
     usedTensors = reader.used.names
     notices =
@@ -146,6 +151,7 @@ public final class PretrainedModel: @unchecked Sendable {
     packedBytes = other.packedBytes
     files = other.files
     inFloats = other.inFloats
+    floatRanges = other.floatRanges
     notices = other.notices
     usedTensors = other.usedTensors
     self.owner = [other.owner, owner].compactMap { $0 } as [AnyObject] as AnyObject

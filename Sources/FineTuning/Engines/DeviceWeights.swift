@@ -1,0 +1,92 @@
+// What a device keeps of one model beside the buffers of a step: the frozen weights, the trainable
+// vector and its gradient.
+
+internal import Adapters
+internal import Kernels
+package import Transformers
+
+/// A model's weights, parameters and gradient on a device.
+package final class DeviceWeights {
+  private let device: any KernelDevice
+  private let plan: BufferPlan
+  private let parameters: MutableFloats
+  private let gradient: MutableFloats
+  private let count: Int
+  private var frozen: [Floats] = []
+  private var replaced: [Floats] = []
+  private var received: [Float]
+
+  /// Copies the weights; with full fine-tuning they are the parameters.
+  init(
+    model: PretrainedModel, parameterCount: Int, layout: TrainableLayout,
+    device: any KernelDevice
+  ) {
+    self.device = device
+    count = parameterCount
+    plan = BufferPlan(on: device) {
+      _ = $0.take(parameterCount)
+      _ = $0.take(parameterCount)
+    }
+    parameters = plan.take(parameterCount)
+    gradient = plan.take(parameterCount)
+    received = [Float](repeating: 0, count: parameterCount)
+    guard layout.adaptation != .full else { return }
+    for range in model.floatRanges {
+      device.mirror(range.start, byteCount: 4 * range.count)
+      frozen.append(range.start)
+    }
+  }
+
+  deinit { for start in frozen + replaced { device.removeMirror(of: start) } }
+
+  /// The reason for which no device computes this model; nil if one does.
+  package static func reasonAgainst(_ model: PretrainedModel) -> String? {
+    if model.configuration.image != nil { return "models of images run on the CPU only" }
+    guard model.precision == .fp32 else {
+      return "weights in \(model.precision.rawValue) run on the CPU only"
+    }
+    return nil
+  }
+
+  /// Copies the linear layers of a model whose values were replaced.
+  func replaceLinears(of model: PretrainedModel) {
+    for start in replaced { device.removeMirror(of: start) }
+    replaced = []
+    var places = Set<LinearPlace>()
+    for layer in 0..<model.configuration.layerCount {
+      for role in LinearRole.allCases { places.insert(LinearPlace(role: role, layer: layer)) }
+    }
+    for place in places {
+      guard let linear = model.linear(at: place), let values = linear.weight.floats,
+        !isPart(values, of: model)
+      else { continue }
+      device.mirror(values, byteCount: 4 * linear.inputs * linear.outputs)
+      replaced.append(values)
+    }
+  }
+
+  /// Copies the trainable vector to the device.
+  func place(_ values: Floats) -> Floats {
+    write(UnsafeBufferPointer(start: values, count: count), to: parameters)
+    return Floats(parameters)
+  }
+
+  /// The gradient on the device, of zeros.
+  func clearedGradient() -> MutableFloats {
+    clear(gradient, count: count)
+    return gradient
+  }
+
+  /// Adds the gradient to one of the host.
+  func addGradient(to sum: MutableFloats) {
+    received.withUnsafeMutableBufferPointer { values in
+      device.read(gradient, byteCount: 4 * count, to: values.baseAddress!)
+      add(sum, values.baseAddress!, count: count)
+    }
+  }
+
+  /// Whether the values are those of the model's files, which were copied as whole tensors.
+  private func isPart(_ values: Floats, of model: PretrainedModel) -> Bool {
+    model.floatRanges.contains { $0.start <= values && values < $0.start + $0.count }
+  }
+}
