@@ -85,8 +85,8 @@ let package = Package(
       "Experiments",
       [
         "RunFiles", "Configuration", "Files", "Digests", "FineTuning", "Federation", "Adapters",
-        "Transformers", "Kernels", "Corpora", "Communication", "Sparsity", "Safetensors",
-        "RandomStreams", "Elementary",
+        "Transformers", "OpenCLDevices", "Kernels", "Corpora", "Communication", "Sparsity",
+        "Safetensors", "RandomStreams", "Elementary",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(
@@ -101,7 +101,7 @@ let package = Package(
       name: "cellm-bench",
       dependencies: [
         "Federation", "Communication", "MPICommunication", "Sparsity", "RandomStreams", "Adapters",
-        "Transformers", "Kernels", "Corpora", "FineTuning",
+        "Transformers", "OpenCLDevices", "Kernels", "Corpora", "FineTuning",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

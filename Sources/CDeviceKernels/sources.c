@@ -14,6 +14,8 @@ static const char program[] = {
     ,
 #embed "OpenCL/products.cl"
     ,
+#embed "OpenCL/widening.cl"
+    ,
 #embed "OpenCL/normalization.cl"
     ,
 #embed "OpenCL/activations.cl"

@@ -19,7 +19,8 @@ package enum ExitCode {
   /// The same command with `--resume` goes on later: the run was asked to stop and has saved itself, or its
   /// directory is locked by a process of which nothing is known here.
   package static let stopped: Int32 = 75
-  /// The watchdog ended a run of which a rank hung.
+  /// The watchdog ended a run of which a rank hung, or a rank's device failed: the same command with
+  /// `--resume` goes on from the last checkpoint.
   package static let hung: Int32 = 76
 
   /// The exit codes as the help shows them.
@@ -27,7 +28,8 @@ package enum ExitCode {
     Exit codes: 0 done; 64 usage or experiment file; 65 malformed or unfit data, or training that \
     diverged; 66 missing input; 70 a fault of the program; 74 reading or writing failed (disk \
     full); 75 stopped by SIGUSR1, Ctrl-C or SIGTERM and saved, or another process is in the run's \
-    directory: go on with --resume; 76 a rank hung (watchdog.minutes).
+    directory: go on with --resume; 76 a rank hung (watchdog.minutes), or its device failed: go on \
+    with --resume.
     """
 
   /// The exit code of an error.

@@ -17,6 +17,7 @@ package final class OpenCLDevice: KernelDevice {
   private var regions = DeviceRegions()
   private var kernels: [UnsafeRawPointer: UnsafeMutableRawPointer] = [:]
   private var copies: [HostCopy] = []
+  private var scratch: (memory: UnsafeMutableRawPointer, byteCount: Int)?
   private var nextCopy = 0
 
   /// Copies of the host's integers that are kept: one step uses few different ones, again and again.
@@ -103,6 +104,14 @@ package final class OpenCLDevice: KernelDevice {
     else { onFailure("no addresses for \(bytes) bytes of \(description)") }
     regions.add(DeviceRegion(start: start, byteCount: bytes, memory: deviceMemory(bytes)))
     return address
+  }
+
+  package func scratch(byteCount: Int) -> UnsafeMutableRawPointer {
+    if let scratch, scratch.byteCount >= byteCount { return scratch.memory }
+    if let scratch { deallocate(scratch.memory) }
+    let memory = allocate(byteCount: byteCount)
+    scratch = (memory, byteCount)
+    return memory
   }
 
   package func deallocate(_ memory: UnsafeMutableRawPointer) {

@@ -6,6 +6,7 @@ import ArgumentParser
 import FineTuning
 import Foundation
 import Kernels
+import OpenCLDevices
 import Transformers
 
 extension MatrixFormat: ExpressibleByArgument {}
@@ -33,6 +34,8 @@ struct StepBench: ParsableCommand {
   @Option(help: "What multiplies fp32 matrices: own or openblas.")
   var products = ProductLibrary.own
   @Option(help: "What is trained: lora or full.") var adapter = TrainedPart.lora
+  @Option(help: "An OpenCL device that computes, by a part of its name. Default: the CPU.")
+  var device: String?
 
   func run() throws {
     guard adapter == .lora || precision == .fp32 else {
@@ -55,7 +58,7 @@ struct StepBench: ParsableCommand {
       task: task)
     let adapted = AdaptedModel(
       model: pretrained, layout: layout, task: task, capacity: max(microBatchTokens, length),
-      longestSequence: length)
+      longestSequence: length, device: try device.map(openDevice(named:)))
     var vector = layout.initialVector(model: pretrained, seed: 0)
     for (range, values) in layout.pretrainedRanges(of: pretrained) {
       vector.replaceSubrange(range, with: UnsafeBufferPointer(start: values, count: range.count))
@@ -89,6 +92,21 @@ struct StepBench: ParsableCommand {
     show(
       seconds, rates: rates, fractions: fractions, work: work, precision: precision,
       trainedCount: layout.parameterCount)
+  }
+
+  /// The first OpenCL device of this name.
+  private func openDevice(named name: String) throws -> OpenCLDevice {
+    let all = try openCLDevices()
+    let found = all.first {
+      ($0.name + "\n" + $0.platform).lowercased().contains(name.lowercased())
+    }
+    guard let found else {
+      throw ValidationError(
+        "no OpenCL device is called \(name): there are \(all.map(\.name).joined(separator: ", "))")
+    }
+    let device = try OpenCLDevice(found)
+    KernelDevices.use(device)
+    return device
   }
 
   /// The batch in micro-batches, with its labels.

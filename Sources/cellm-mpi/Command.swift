@@ -38,7 +38,10 @@ struct Command: ParsableCommand {
       \(Files.ExitCode.help)
       """,
     version: "cellm-mpi \(ProgramVersion.text)",
-    subcommands: [Run.self, SweepCommand.self, Plan.self, Inspect.self, Export.self, Keys.self],
+    subcommands: [
+      Run.self, SweepCommand.self, Plan.self, Inspect.self, Export.self, Keys.self,
+      Devices.self,
+    ],
     defaultSubcommand: Run.self)
 
   /// Runs the command line; returns the exit code.

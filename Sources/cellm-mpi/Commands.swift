@@ -1,4 +1,4 @@
-// The commands that do not start MPI: plan, inspect, export, keys.
+// The commands that do not start MPI: plan, inspect, export, keys, devices.
 
 import ArgumentParser
 internal import Configuration
@@ -171,5 +171,22 @@ struct Keys: ExecutableCommand {
 
   func execute() throws -> Int32 {
     try onFirstProcess { markdown ? ExperimentKey.markdown : ExperimentKey.reference }
+  }
+}
+
+struct Devices: ExecutableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List the OpenCL devices of this machine, and test each one.",
+    discussion: """
+      compute.device takes a GPU, or a device by a part of its name. A device is used only if all \
+      its kernels give the bits of the CPU. This command runs the same test as a run does.
+      """)
+
+  func execute() throws -> Int32 {
+    try onFirstProcess {
+      do { return try devicesReport() } catch {
+        throw CommandFailure(Files.ExitCode.missingInput, "\(error)")
+      }
+    }
   }
 }

@@ -77,6 +77,40 @@ struct DeviceTests {
     #expect(different(gradient(nil), gradient(device)) == 0)
   }
 
+  @Test("packed weights have the bits of the CPU", arguments: Golden.names)
+  func packed(_ name: String) throws {
+    let device = try #require(TestDevice.device)
+    for format in [MatrixFormat.q8_0, .q4_0, .q4_1] {
+      // Goldens of sizes that blocks do not divide.
+      guard let golden = try? Golden(name, precision: format) else { return }
+      let logits = golden.adaptedModel().logits(golden.batch, parameters: golden.vector)
+      let found = golden.adaptedModel(device: device)
+        .logits(golden.batch, parameters: golden.vector)
+      #expect(different(logits, found) == 0, "\(format.rawValue)")
+    }
+  }
+
+  @Test("base weights that are replaced are those that a device computes with")
+  func replaced() throws {
+    let golden = try Golden("llama_lm_tied")
+    let device = try #require(TestDevice.device)
+    let (cpu, other) = (golden.adaptedModel(), golden.adaptedModel(device: device))
+    let place = LinearPlace(role: .query, layer: 0)
+    let linear = try #require(golden.model.linear(at: place))
+    let count = linear.inputs * linear.outputs
+    let memory = MutableFloats.allocate(capacity: count)
+    defer { memory.deallocate() }
+    // The same memory with other values: what was copied before no longer counts.
+    for factor in [Float(1.5), -2] {
+      for index in 0..<count { memory[index] = linear.weight.floats![index] * factor }
+      let model = golden.model.replacing([place: Floats(memory)], owner: nil)
+      (cpu.model, other.model) = (model, model)
+      let logits = cpu.logits(golden.batch, parameters: golden.vector)
+      #expect(different(logits, other.logits(golden.batch, parameters: golden.vector)) == 0)
+      #expect(logits != golden.adaptedModel().logits(golden.batch, parameters: golden.vector))
+    }
+  }
+
   private func different(_ a: [Float], _ b: [Float]) -> Int {
     a.count == b.count ? zip(a, b).count { $0.bitPattern != $1.bitPattern } : .max
   }

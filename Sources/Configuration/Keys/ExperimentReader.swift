@@ -231,7 +231,8 @@ package struct ExperimentReader {
     where misread.isDisjoint(with: [problem.key] + problem.others) {
       problems.append(source.problem(problem))
     }
-    if let (key, text) = experiment.packingProblem, !misread.contains(key) {
+    for case let (key, text)? in [experiment.packingProblem, experiment.deviceProblem]
+    where !misread.contains(key) {
       problems.append(source.problem(key, text))
     }
   }

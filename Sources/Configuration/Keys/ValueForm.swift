@@ -109,6 +109,25 @@ extension ValueForm {
   }
 }
 
+extension ValueForm where Value == ComputeDevice {
+  /// `cpu`, `gpu`, `auto`, or a part of a device's name.
+  static var device: ValueForm {
+    ValueForm(
+      allowed: "cpu, gpu, auto, or a part of the name of an OpenCL device",
+      read: { node, _ in
+        guard let text = node.scalar?.string, !text.isEmpty,
+          !text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
+        else { return nil }
+        return switch text {
+        case "cpu": .cpu
+        case "gpu": .gpu
+        case "auto": .auto
+        default: .named(text)
+        }
+      }, write: { quotedIfNeeded($0.word) })
+  }
+}
+
 extension ValueForm where Value == [String] {
   /// A list of names, none empty and none twice.
   package static var names: ValueForm {

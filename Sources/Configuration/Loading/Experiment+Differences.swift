@@ -13,6 +13,7 @@ extension Experiment {
       now.federation.rounds = then.federation.rounds
     }
     now.compute.threads = then.compute.threads
+    now.compute.device = then.compute.device
     now.federation.uploads = then.federation.uploads
     guard now != then else { return [] }
     return ExperimentKey.all.compactMap { key in

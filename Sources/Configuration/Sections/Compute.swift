@@ -13,6 +13,53 @@ extension Experiment {
     package var precision = MatrixFormat.fp32
     /// The library that computes products of fp32 matrices.
     package var products = ProductLibrary.own
+    /// What computes the micro-batches of a rank.
+    package var device = ComputeDevice.cpu
+  }
+}
+
+/// What computes the micro-batches of a rank; changes no result.
+package enum ComputeDevice: Sendable, Equatable {
+  /// A core of the CPU for each thread.
+  case cpu
+  /// A GPU of the node; its ranks take turns in choosing one.
+  case gpu
+  /// A GPU if the node has one that can compute the experiment, else the CPU.
+  case auto
+  /// An OpenCL device by a part of its name or of its platform's name, a CPU device too.
+  case named(String)
+
+  /// The word in an experiment file.
+  package var word: String {
+    switch self {
+    case .cpu: "cpu"
+    case .gpu: "gpu"
+    case .auto: "auto"
+    case .named(let name): name
+    }
+  }
+}
+
+extension Experiment {
+  /// What a device cannot compute.
+  var deviceProblem: (key: String, text: String)? {
+    guard compute.device != .cpu, compute.device != .auto else { return nil }
+    let found: (String, String)? =
+      if compute.precision == .bf16 {
+        ("compute.precision: bf16", "fp32")
+      } else if compute.products != .own {
+        ("compute.products: \(compute.products.rawValue)", "own")
+      } else if compute.threads != 1 {
+        ("compute.threads: \(compute.threads)", "1")
+      } else {
+        nil
+      }
+    return found.map {
+      (
+        "compute.device",
+        "\(compute.device.word) is not allowed with \($0.0); give \($0.1), or compute.device: cpu"
+      )
+    }
   }
 }
 
@@ -36,5 +83,11 @@ extension ExperimentKey {
       "compute.products", \.compute.products, .choice,
       "library of fp32 matrix products; own: part of this program, with the same digest on every"
         + " CPU; openblas: another digest, which depends on the CPU"),
+    ExperimentKey(
+      "compute.device", \.compute.device, .device,
+      "what computes the micro-batches; changes no result; cpu; gpu: a GPU with OpenCL, which the"
+        + " node's ranks share out; auto: a GPU where there is one, else the CPU; another word: the"
+        + " OpenCL device of which it is a part of the name or of the platform's name"
+        + " (cellm-mpi devices lists them)"),
   ]
 }

@@ -17,6 +17,8 @@ package struct Assembly {
   package var initialVector: [Float]
   /// What the user should know of it.
   package var notices: [String]
+  /// What computes this rank's micro-batches beside the CPU, in one line; nil for the CPU alone.
+  package var device: String?
   /// The directory of a run that `writeTrained` writes.
   package var trainedName: String
   /// Writes a trained vector, and the base weights where factors were merged into them, to a directory
@@ -29,7 +31,7 @@ package struct Assembly {
   /// An assembly of its parts.
   package init(
     partition: any Population, objective: any LocalObjective, initialVector: [Float],
-    notices: [String] = [], trainedName: String = RunDirectory.adapterName,
+    notices: [String] = [], device: String? = nil, trainedName: String = RunDirectory.adapterName,
     writePartition: ((_ path: String) throws -> Void)? = nil,
     writeTrained:
       @escaping (_ vector: [Float], _ mergedBase: [Float], _ directory: String) throws -> Void
@@ -38,6 +40,7 @@ package struct Assembly {
     self.objective = objective
     self.initialVector = initialVector
     self.notices = notices
+    self.device = device
     self.trainedName = trainedName
     self.writePartition = writePartition
     self.writeTrained = writeTrained

@@ -10,6 +10,7 @@ internal import Files
 internal import FineTuning
 internal import Foundation
 internal import Kernels
+internal import OpenCLDevices
 internal import RunFiles
 internal import Safetensors
 internal import Sparsity
@@ -269,13 +270,17 @@ extension Experiment {
 }
 
 extension PreparedModel {
-  /// The objective over the whole trainable vector, with one engine for each thread.
-  fileprivate func objective(_ experiment: Experiment) -> TransformerObjective {
+  /// The objective over the whole trainable vector, with one engine for each thread or for the
+  /// device.
+  fileprivate func objective(
+    _ experiment: Experiment, device: OpenCLDevice?
+  ) -> TransformerObjective {
     TransformerObjective(
       models: (0..<experiment.compute.threads).map { _ in
         AdaptedModel(
           model: model, layout: layout, task: task, capacity: capacity(experiment),
-          longestSequence: longestSequence, firstTrained: Int(part?.indices.first ?? 0))
+          longestSequence: longestSequence, firstTrained: Int(part?.indices.first ?? 0),
+          device: device)
       }, corpus: corpus, maximumLength: experiment.data.maximumLength)
   }
 }
@@ -295,14 +300,15 @@ package func assembleTransformer(
   return try communicator.agreed {
     let layout = shared.layout
     let configuration = shared.model.configuration
-    let whole = shared.objective(experiment)
+    let (device, deviceNotice) = try shared.openDevice(experiment, place: communicator.node)
+    let whole = shared.objective(experiment, device: device)
     // What is frozen is needed on every rank, the start of what is trained on rank 0 alone.
     let part = shared.part
     let start =
       part != nil || communicator.rank == 0
       ? try shared.initialVector(experiment, assets: assets) : []
     let notices =
-      [warning, experiment.numberingNotice(shared.corpus.train)].compactMap { $0 }
+      [warning, deviceNotice, experiment.numberingNotice(shared.corpus.train)].compactMap { $0 }
       + (try shared.notices(experiment, assets: assets))
     func writePartition(to path: String) throws {
       // Again after a resume: it is a function of the experiment, and may be an earlier version's.
@@ -315,7 +321,8 @@ package func assembleTransformer(
         whole, origin: layout.pretrainedRanges(of: shared.model), owner: shared.model)
       return Assembly(
         partition: shared.partition, objective: difference, initialVector: start,
-        notices: notices, trainedName: RunDirectory.modelName, writePartition: writePartition
+        notices: notices, device: device?.description, trainedName: RunDirectory.modelName,
+        writePartition: writePartition
       ) { vector, _, path in
         try difference.withWhole(of: vector) { weights in
           try MergedModel.write(
@@ -328,7 +335,7 @@ package func assembleTransformer(
     return Assembly(
       partition: shared.partition, objective: partial ?? whole,
       initialVector: part.map { $0.indices.map { start[Int($0)] } } ?? start, notices: notices,
-      writePartition: writePartition
+      device: device?.description, writePartition: writePartition
     ) { vector, mergedBase, path in
       guard mergedBase.isEmpty else {
         return try MergedBase.write(

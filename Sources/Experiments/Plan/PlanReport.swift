@@ -162,11 +162,23 @@ private struct PlanReport {
       plan: plan, prepared: prepared, headCount: headCount, isFull: isFull)
   }
 
+  /// What a rank needs in a GPU's memory, if one may compute.
+  private var deviceRows: [[String]] {
+    guard experiment.compute.device != .cpu else { return [] }
+    return [
+      [
+        "device", byteText(prepared.deviceBytes(experiment)),
+        "a rank, in its GPU's memory: weights, vector, gradient, activations",
+      ]
+    ]
+  }
+
   var memory: String {
     let capacity = prepared.capacity(experiment)
     let own = RankMemory(
       prepared, capacity: capacity, threads: experiment.compute.threads,
-      localMoments: plan.local.optimizer.momentCount)
+      localMoments: plan.local.optimizer.momentCount,
+      isOnDevice: ![.cpu, .auto].contains(experiment.compute.device))
     let vector = 4 * length
     let messages = messages
     let longest = messages.largestUpload
@@ -205,6 +217,7 @@ private struct PlanReport {
               "vectors", byteText(own.vectors),
               "a rank: start, trained, moments, gradients" + (isFull ? ", weights" : ""),
             ],
+          ] + deviceRows + [
             ["uploads", byteText(uploads), "a rank: its clients' encoded messages"],
             ["program", byteText(own.program), "a rank: libraries, MPI, tokens (measured once)"],
             ["server", byteText(server), "rank 0: vector, moments, exact sum, one upload"],

@@ -14,10 +14,15 @@ struct RankMemory {
   /// Libraries, MPI's buffers, OpenBLAS's packed panels, the partition.
   let program = 24 << 20
 
-  /// - Parameter localMoments: The moments that the clients' optimizer keeps.
-  init(_ prepared: PreparedModel, capacity: Int, threads: Int, localMoments: Int) {
+  /// - Parameters:
+  ///   - localMoments: The moments that the clients' optimizer keeps.
+  ///   - isOnDevice: Whether the activations are in a device's memory.
+  init(
+    _ prepared: PreparedModel, capacity: Int, threads: Int, localMoments: Int,
+    isOnDevice: Bool = false
+  ) {
     activations =
-      threads
+      (isOnDevice ? 0 : threads)
       * (AdaptedModel.bufferBytes(
         configuration: prepared.model.configuration, layout: prepared.layout, task: prepared.task,
         capacity: capacity, longestSequence: prepared.longestSequence)

@@ -353,7 +353,7 @@ private struct Launch {
       inputs: try experiment.inputFiles(assets) { heartbeat.beat() },
       software: Manifest.Software(
         mpi: environment.mpiLibrary, blas: BLAS.description,
-        instructionSet: InstructionSet.current.rawValue),
+        instructionSet: InstructionSet.current.rawValue, device: assembly.device),
       commandLine: environment.commandLine, environment: environment.essentials, hosts: hosts,
       rankCount: communicator.size, ranks: places,
       parameters: assembly.objective.parameterCount,

@@ -41,7 +41,7 @@ package final class AdaptedModel: StepEngine {
   /// - Parameter firstTrained: the first coordinate that is trained. If it belongs to the head, then
   ///   only the head's gradients are computed.
   /// - Parameter device: what computes; nil for the CPU.
-  /// - Precondition: the layout is the task's; a device needs weights in fp32, and no images.
+  /// - Precondition: the layout is the task's; `DeviceWeights.reasonAgainst` says nothing.
   package init(
     model: PretrainedModel, layout: TrainableLayout, task: any Task, capacity: Int,
     longestSequence: Int, firstTrained: Int = 0, device: (any KernelDevice)? = nil
@@ -75,10 +75,11 @@ package final class AdaptedModel: StepEngine {
   /// Bytes that one model allocates beside the weights: activations, LoRA's h, the head's buffers.
   package static func bufferBytes(
     configuration: ModelConfiguration, layout: TrainableLayout, task: any Task, capacity: Int,
-    longestSequence: Int
+    longestSequence: Int, isOnDevice: Bool = false
   ) -> Int {
     TransformerEngine.bufferBytes(
-      configuration: configuration, capacity: capacity, longestSequence: longestSequence)
+      configuration: configuration, capacity: capacity, longestSequence: longestSequence,
+      isOnDevice: isOnDevice)
       + (layout.adaptation == .full
         ? 0 : LoRAAdapter.bufferBytes(layout: layout, capacity: capacity))
       + 4

@@ -1,7 +1,7 @@
 // What a device keeps of one model beside the buffers of a step: the frozen weights, the trainable
 // vector and its gradient.
 
-internal import Adapters
+package import Adapters
 internal import Kernels
 package import Transformers
 
@@ -12,8 +12,8 @@ package final class DeviceWeights {
   private let parameters: MutableFloats
   private let gradient: MutableFloats
   private let count: Int
-  private var frozen: [Floats] = []
-  private var replaced: [Floats] = []
+  private var frozen: [UnsafeRawPointer] = []
+  private var replaced: [UnsafeRawPointer] = []
   private var received: [Float]
 
   /// Copies the weights; with full fine-tuning they are the parameters.
@@ -35,17 +35,42 @@ package final class DeviceWeights {
       device.mirror(range.start, byteCount: 4 * range.count)
       frozen.append(range.start)
     }
+    if let packed = model.packedMemory, let start = packed.baseAddress {
+      device.mirror(start, byteCount: packed.count)
+      frozen.append(start)
+    }
   }
 
   deinit { for start in frozen + replaced { device.removeMirror(of: start) } }
 
   /// The reason for which no device computes this model; nil if one does.
   package static func reasonAgainst(_ model: PretrainedModel) -> String? {
-    if model.configuration.image != nil { return "models of images run on the CPU only" }
-    guard model.precision == .fp32 else {
-      return "weights in \(model.precision.rawValue) run on the CPU only"
+    model.precision == .bf16 ? "compute.precision: bf16 is of the CPU alone" : nil
+  }
+
+  /// Bytes that a device needs for a model and a micro-batch: weights, parameters, gradient, and the
+  /// buffers of a step.
+  package static func byteCount(
+    model: PretrainedModel, layout: TrainableLayout, task: any Task, capacity: Int,
+    longestSequence: Int
+  ) -> Int {
+    let frozen =
+      layout.adaptation == .full ? 0 : model.floatRanges.reduce(0) { $0 + 4 * $1.count }
+    // A packed matrix is widened as a whole while its product is computed.
+    let packed = model.packedMemory.map { $0.count + 4 * largestMatrix(of: model) } ?? 0
+    return frozen + packed + 8 * layout.parameterCount
+      + AdaptedModel.bufferBytes(
+        configuration: model.configuration, layout: layout, task: task, capacity: capacity,
+        longestSequence: longestSequence, isOnDevice: true)
+  }
+
+  /// Weights of the largest linear layer.
+  private static func largestMatrix(of model: PretrainedModel) -> Int {
+    let inBlocks = model.weights.blocks.flatMap { block in
+      LinearRole.allCases.compactMap { block.linear($0) }
     }
-    return nil
+    return (inBlocks + [model.languageHead?.output].compactMap { $0 })
+      .reduce(0) { max($0, $1.inputs * $1.outputs) }
   }
 
   /// Copies the linear layers of a model whose values were replaced.

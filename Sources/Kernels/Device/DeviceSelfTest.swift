@@ -13,7 +13,7 @@ package enum DeviceSelfTest {
 
   /// All kernels.
   package static let cases: [Case] =
-    products + norms + activations + attention + losses + elementwise + rows
+    products + blocks + norms + activations + attention + losses + elementwise + rows
 
   /// The kernels that gave other bits than the CPU, with the number of values that differ.
   package static func differences(on device: any KernelDevice) -> [(name: String, count: Int)] {
@@ -36,12 +36,28 @@ package enum DeviceSelfTest {
 final class SelfTestMemory {
   private let device: (any KernelDevice)?
   private var taken: [UnsafeMutableRawPointer] = []
+  private var mirrors: [UnsafeMutableRawPointer] = []
   private var state: UInt64 = 0x2545_F491_4F6C_DD1D
 
   init(device: (any KernelDevice)?) { self.device = device }
 
   deinit {
     for memory in taken { if let device { device.deallocate(memory) } else { memory.deallocate() } }
+    for memory in mirrors {
+      device?.removeMirror(of: memory)
+      memory.deallocate()
+    }
+  }
+
+  /// Bytes of the host, which the device mirrors once `fill` has filled them.
+  func mirrored(
+    byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Void
+  ) -> UnsafeRawPointer {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
+    mirrors.append(memory)
+    fill(memory)
+    device?.mirror(memory, byteCount: byteCount)
+    return UnsafeRawPointer(memory)
   }
 
   /// Values from -2 to 2, every 41st a subnormal number: the same on every device.
@@ -90,6 +106,22 @@ extension DeviceSelfTest {
     product("of weights", rows: 16, columns: 80, inner: 33, transposeA: true, .add),
     product("of long rows", rows: 3, columns: 5, inner: 1200, transposeB: true, .add),
   ]
+
+  private static let blocks = [MatrixFormat.q8_0, .q4_0, .q4_1].map { format in
+    Case(name: "product \(format.rawValue)") { memory in
+      let packing = format.packing!
+      let (inputs, outputs) = (64, 21)
+      let packed = memory.mirrored(byteCount: packing.byteCount(inputs, outputs)) { place in
+        packing.pack(memory.values(inputs * outputs), inputs, outputs, place)
+      }
+      let matrix = packing.matrix(packed, inputs, outputs)
+      let (output, dInput) = (memory.floats(9 * outputs), memory.floats(9 * inputs))
+      matrix.forward(output: output, input: memory.floats(9 * inputs), tokens: 9, .overwrite)
+      matrix.backwardInput(
+        dInput: dInput, dOutput: memory.floats(9 * outputs), tokens: 9, .add)
+      return [(output, 9 * outputs), (dInput, 9 * inputs)]
+    }
+  }
 
   private static let norms = [
     Case(name: "rms_norm_forward") { memory in

@@ -16,6 +16,10 @@ package protocol KernelDevice: AnyObject {
   /// Memory of the device: its address cannot be read by the host.
   func allocate(byteCount: Int) -> UnsafeMutableRawPointer
 
+  /// Memory of the device for one kernel's result that the next kernels read: the next call gives the
+  /// same memory again.
+  func scratch(byteCount: Int) -> UnsafeMutableRawPointer
+
   /// Frees what `allocate` gave.
   func deallocate(_ memory: UnsafeMutableRawPointer)
 
@@ -94,9 +98,9 @@ package enum KernelDevices {
   nonisolated(unsafe) private static var current: (any KernelDevice)?
   nonisolated(unsafe) private static var addresses: Range<UInt> = 0..<0
 
-  /// Uses a device beside the CPU from now on. Call it before other threads compute, and once.
+  /// Uses a device beside the CPU from now on, in place of another. Call it before other threads
+  /// compute.
   package static func use(_ device: any KernelDevice) {
-    precondition(current == nil, "a process has one device")
     current = device
     addresses = device.addresses
   }

@@ -38,6 +38,11 @@ package struct BlockMatrix: FrozenMatrix, @unchecked Sendable {
   package func forward(
     output: MutableFloats, input: Floats, tokens: Int, _ accumulation: Accumulation
   ) {
+    if let device = KernelDevices.owner(of: output) {
+      return linearForward(
+        output: output, input: input, weight: widened(on: device), tokens: tokens, inputs: inputs,
+        outputs: outputs, accumulation)
+    }
     ck_block_product(
       output, input, blocks, Int64(tokens), Int64(outputs), Int64(inputs), format, 0,
       accumulation.flag)
@@ -47,9 +52,24 @@ package struct BlockMatrix: FrozenMatrix, @unchecked Sendable {
   package func backwardInput(
     dInput: MutableFloats, dOutput: Floats, tokens: Int, _ accumulation: Accumulation
   ) {
+    if let device = KernelDevices.owner(of: dInput) {
+      return linearBackwardInput(
+        dInput: dInput, dOutput: dOutput, weight: widened(on: device), tokens: tokens,
+        inputs: inputs, outputs: outputs, accumulation)
+    }
     ck_block_product(
       dInput, dOutput, blocks, Int64(tokens), Int64(outputs), Int64(inputs), format, 1,
       accumulation.flag)
+  }
+
+  /// The weights in fp32 in a device's scratch memory.
+  private func widened(on device: any KernelDevice) -> Floats {
+    let count = inputs * outputs
+    let memory = device.scratch(byteCount: 4 * count).assumingMemoryBound(to: Float.self)
+    device.launch(
+      "widen_blocks", .elements(count),
+      [.memory(memory), .memory(blocks), .long(count), .int(Int(format))])
+    return Floats(memory)
   }
 
   /// The weights in fp32, row-major (outputs, inputs).

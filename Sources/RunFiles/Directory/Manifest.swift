@@ -60,15 +60,20 @@ package struct Manifest: Codable, Sendable, Equatable {
     package var blas: String?
     /// The instruction set of rank 0's kernels; nil in older manifests.
     package var instructionSet: String?
+    /// What computes rank 0's micro-batches beside the CPU; nil for the CPU alone.
+    package var device: String?
     package var system = ProgramVersion.system
     /// The executable.
     package var program = ProgramVersion.program
 
     /// This program with an MPI library and a BLAS, as they describe themselves.
-    package init(mpi: String?, blas: String?, instructionSet: String?) {
+    package init(
+      mpi: String?, blas: String?, instructionSet: String?, device: String? = nil
+    ) {
       self.mpi = mpi
       self.blas = blas
       self.instructionSet = instructionSet
+      self.device = device
     }
   }
 

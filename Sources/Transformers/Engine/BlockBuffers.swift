@@ -147,6 +147,8 @@ struct Scratch {
   let mean: MutableFloats
   let rstd: MutableFloats
   let attention: MutableFloats
+  /// The patches of a micro-batch's images; nil if the CPU reads them where they are.
+  let patches: MutableFloats?
   /// 1 + the weight of a norm around one; nil in models without such norms.
   let normFactor: MutableFloats?
 
@@ -172,6 +174,9 @@ struct Scratch {
       isOnDevice
         ? shape.deviceScratchCount(longest: longest, queries: tokens)
         : shape.scratchCount(longest: longest))
+    patches =
+      isOnDevice
+      ? c.image.map { plan.take(tokens / $0.tokenCount * $0.patchCount * $0.patchValues) } : nil
     normFactor =
       c.norm == .rootMeanSquareAroundOne
       ? plan.take(max(c.channels, c.queryNormChannels, c.keyNormChannels)) : nil

@@ -45,7 +45,11 @@ extension TransformerEngine {
         && batch.tokenCount == batch.count * shape.tokenCount,
       "\(batch.patches.count) values of patches for \(batch.count) images")
     batch.patches.withUnsafeBufferPointer { patches in
-      guard let start = patches.baseAddress else { return }
+      guard var start = patches.baseAddress else { return }
+      if let onDevice = scratch.patches {
+        write(patches, to: onDevice)
+        start = Floats(onDevice)
+      }
       for index in 0..<batch.count {
         body(
           start + index * shape.patchCount * shape.patchValues, shape.patchCount,

@@ -44,6 +44,9 @@ public struct BlockWeights: Sendable {
   /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
   var linears: [LinearWeights?]
 
+  /// One linear layer of the block; nil if the block has none.
+  package func linear(_ role: LinearRole) -> LinearWeights? { linears[role.rawValue] }
+
   /// One linear layer of the block.
   public subscript(role: LinearRole) -> LinearWeights {
     guard let linear = linears[role.rawValue] else {

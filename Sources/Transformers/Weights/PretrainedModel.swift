@@ -46,6 +46,8 @@ public final class PretrainedModel: @unchecked Sendable {
   private let inFloats: [String: Floats]
   /// The memory of the weights that are kept in fp32: where each tensor starts, and its floats.
   package let floatRanges: [(start: Floats, count: Int)]
+  /// The memory of all packed linear layers; nil in fp32.
+  package let packedMemory: UnsafeRawBufferPointer?
   /// Whatever keeps widened weights alive.
   private let owner: AnyObject?
 
@@ -122,6 +124,7 @@ public final class PretrainedModel: @unchecked Sendable {
       }, matrix: { reader.packed($0) })
     self.inFloats = inFloats
     floatRanges = ranges
+    packedMemory = reader.packedMemory
     classificationHead = try reader.classificationHead(labelNames: file.labelNames)
     usedTensors = reader.used.names
     notices =
@@ -152,6 +155,7 @@ public final class PretrainedModel: @unchecked Sendable {
     files = other.files
     inFloats = other.inFloats
     floatRanges = other.floatRanges
+    packedMemory = other.packedMemory
     notices = other.notices
     usedTensors = other.usedTensors
     self.owner = [other.owner, owner].compactMap { $0 } as [AnyObject] as AnyObject

@@ -17,6 +17,8 @@ struct TensorReader {
   let languageHead: LanguageHeadTensors
   /// Packed weights.
   private var packedWeights: [MatrixRows: any FrozenMatrix] = [:]
+  /// The memory of all packed weights.
+  private(set) var packedMemory: UnsafeRawBufferPointer?
 
   /// A reader of a model's files.
   /// - Throws: `ModelError` where two tensors are one and the same.
@@ -130,6 +132,8 @@ struct TensorReader {
         }
       }
     }
+    packedMemory = UnsafeRawBufferPointer(
+      start: UnsafeRawPointer(memory), count: offsets.last!)
     var next = offsets.makeIterator()
     for matrix in matrices {
       for rows in matrix.rows {

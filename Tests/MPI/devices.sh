@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Runs on an OpenCL device have the digests of the CPU, and a device that fails or gives other bits is
+# refused. The device is PoCL, which computes OpenCL on the CPU (Debian: pocl-opencl-icd).
+# Usage: Tests/MPI/devices.sh [BINARY_DIRECTORY]. Prints one line a check and, last, "N passed, N failed,
+# N skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. Tests/MPI/checks.bash
+. Tests/MPI/short-runs.bash
+bin=$(program_directory cellm-mpi "${1:-}") || exit 1
+program=$bin/cellm-mpi
+export XDG_CACHE_HOME=$scratch/cache
+device=(--set "compute.device=Portable Computing")
+
+if ! "$program" devices 2> /dev/null | grep -q "Portable Computing Language"; then
+  skip "no OpenCL device of PoCL here (Debian: apt-get install pocl-opencl-icd)"
+  finish
+fi
+check "the kernels are compiled once and kept" test -n "$(ls "$scratch/cache/cellm-mpi/kernels" 2> /dev/null)"
+check "every kernel gives the bits of the CPU" grep -q "gives the bits of the CPU" <("$program" devices)
+for name in llama private flex language; do
+  sed -nE "s/^$name //p" Tests/MPI/levels.digests > "$scratch/expected"
+  digest_of "$scratch/$name-1" "$program" run "$scratch/$name.yaml" "${device[@]}" > "$scratch/found"
+  check "$name: 1 rank, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+done
+sed -nE "s/^llama //p" Tests/MPI/levels.digests > "$scratch/expected"
+digest_of "$scratch/llama-3" mpirun -np 3 "$program" run "$scratch/llama.yaml" "${device[@]}" > "$scratch/found"
+check "llama: 3 ranks, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+check "manifest.json names the device" grep -q '"device" : .*Portable Computing Language' "$scratch/llama-3/manifest.json"
+# A run that was begun on the device goes on without it.
+digest_of "$scratch/moved" "$program" run "$scratch/llama.yaml" "${device[@]}" --set federation.rounds=2 \
+  --set checkpoint.every_rounds=1 > /dev/null
+digest_of "$scratch/moved" "$program" run "$scratch/llama.yaml" --set checkpoint.every_rounds=1 --resume > "$scratch/found"
+check "llama: begun on the device, ended on the CPU, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+
+ends "gpu: the node has none" 64 "compute.device: this node has no GPU; OpenCL finds" 20 \
+  "$program" run "$scratch/llama.yaml" --set compute.device=gpu --output "$scratch/none"
+ends "another name" 64 "no OpenCL device called tesla" 20 \
+  "$program" run "$scratch/llama.yaml" --set compute.device=tesla --output "$scratch/none"
+ends "auto takes the CPU, and says why" 0 "compute.device: auto takes the CPU, for this node has no GPU" 60 \
+  "$program" run "$scratch/llama.yaml" --set compute.device=auto --output "$scratch/auto"
+ends "threads are of the CPU" 64 "not allowed with compute.threads: 2" 20 \
+  "$program" run "$scratch/llama.yaml" "${device[@]}" --set compute.threads=2 --output "$scratch/none"
+ends "bf16 is of the CPU" 64 "not allowed with compute.precision: bf16" 20 \
+  "$program" run "$scratch/llama.yaml" "${device[@]}" --set compute.precision=bf16 --output "$scratch/none"
+
+# A library between the program and OpenCL, which fails as $OPENCL_FAULT says.
+real=$(ldconfig -p | sed -nE 's/.*libOpenCL\.so\.1 .*=> (.*)/\1/p' | head -n 1)
+mkdir "$scratch/faulty"
+if [ -z "$real" ] || ! ${CC:-cc} -O1 -shared -fPIC -o "$scratch/faulty/libOpenCL.so.1" Tests/MPI/opencl-faults.c -ldl 2> "$scratch/log"; then
+  skip "faults of a device: no C compiler, or no libOpenCL.so.1: $(tail -n 1 "$scratch/log")"
+  finish
+fi
+# under FAULT: sets $faulty, the environment of a command with this fault.
+under() {
+  faulty=(env "LD_LIBRARY_PATH=$scratch/faulty${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "OPENCL_REAL=$real" "OPENCL_FAULT=$1"
+    "XDG_CACHE_HOME=$scratch/cache-$1")
+}
+run=("$program" run "$scratch/llama.yaml" "${device[@]}" --output "$scratch/faulty-run")
+under no-platform
+ends "no driver" 64 "no OpenCL driver is installed" 20 "${faulty[@]}" "${run[@]}"
+under no-device
+ends "no device" 64 "no OpenCL device called" 20 "${faulty[@]}" "${run[@]}"
+under build
+ends "a kernel that does not compile" 64 "the kernels do not compile" 150 "${faulty[@]}" "${run[@]}"
+under fast-math
+ends "a driver that rounds in another way is refused, with the kernels" 64 "gives other bits than the CPU in" 150 \
+  "${faulty[@]}" "${run[@]}"
+under small-memory
+ends "too little memory on the device" 64 "lower compute.micro_batch_tokens" 60 "${faulty[@]}" "${run[@]}"
+check "nothing was begun" test ! -e "$scratch/faulty-run"
+under lost
+long=(--set federation.rounds=60 --set checkpoint.every_rounds=1)
+ends "a device that is lost ends the run" 76 "the device was lost" 120 "${faulty[@]}" "${run[@]}" "${long[@]}"
+digest_of "$scratch/faulty-run" "$program" run "$scratch/llama.yaml" "${device[@]}" "${long[@]}" --resume > "$scratch/found"
+digest_of "$scratch/whole" "$program" run "$scratch/llama.yaml" --set federation.rounds=60 > "$scratch/expected"
+check "the run goes on with --resume, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+# A node with a GPU and one without: here a rank whose PoCL calls itself a GPU, and one that has it as it is.
+under gpu
+auto=("$program" run "$scratch/llama.yaml" --set compute.device=auto)
+sed -nE "s/^llama //p" Tests/MPI/levels.digests > "$scratch/expected"
+digest_of "$scratch/mixed" mpirun -np 1 "${faulty[@]}" "${auto[@]}" --output "$scratch/mixed" : -np 1 "${auto[@]}" > "$scratch/found"
+check "llama: a rank with a GPU and one without, digest $(cat "$scratch/found")" same_text "$scratch/expected" "$scratch/found"
+check "the rank with the GPU used it" grep -q '"device" : ' "$scratch/mixed/manifest.json"
+finish
