@@ -21,7 +21,9 @@ parser.add_argument("--model", required=True, type=Path)
 parser.add_argument("--batch", type=int, default=4)
 parser.add_argument("--length", type=int, default=128)
 parser.add_argument("--threads", type=int, default=1)
-parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16: autocast")
+parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32",
+                    help="tf32: products of a GPU's tensor cores; bf16: autocast")
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
 parser.add_argument("--lora-rank", type=int, default=16)
 parser.add_argument("--labels", type=int, default=20)
 parser.add_argument("--repeats", type=int, default=5)
@@ -39,6 +41,9 @@ torch.set_num_threads(arguments.threads)
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 torch.manual_seed(0)
+if arguments.precision == "tf32" and arguments.device == "cpu":
+    parser.error("tf32 is of a GPU; give --device cuda")
+torch.backends.cuda.matmul.allow_tf32 = arguments.precision == "tf32"
 
 config = json.loads((arguments.model / "config.json").read_text())
 has_images = config["model_type"] == "vit"
@@ -57,7 +62,7 @@ place = (
 lora = peft.LoraConfig(
     r=arguments.lora_rank, lora_alpha=arguments.lora_rank, lora_dropout=0.0, **place
 )
-model = peft.get_peft_model(base, lora).train()
+model = peft.get_peft_model(base, lora).train().to(arguments.device)
 for module in model.modules():
     if isinstance(module, torch.nn.Dropout):
         module.p = 0.0
@@ -82,25 +87,35 @@ def inputs():
     return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
 
 
-batch = inputs()
-labels = torch.tensor([s % arguments.labels for s in range(arguments.batch)])
+batch = {name: value.to(arguments.device) for name, value in inputs().items()}
+labels = torch.tensor(
+    [s % arguments.labels for s in range(arguments.batch)], device=arguments.device)
+
+
+def finish():
+    """Waits for the device."""
+    if arguments.device == "cuda":
+        torch.cuda.synchronize()
 
 
 def step():
     model.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=arguments.precision == "bf16"):
+    with torch.autocast(arguments.device, torch.bfloat16, enabled=arguments.precision == "bf16"):
         loss = model(**batch, labels=labels).loss
     loss.backward()
+    finish()
 
 
 def product_rate(size=2048, repeats=5):
     """Operations a second of one product of size^3, by CPU time of all threads."""
-    a, b = torch.rand(size, size), torch.rand(size, size)
+    a, b = (torch.rand(size, size, device=arguments.device) for _ in range(2))
     torch.mm(a, b)
+    finish()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         torch.mm(a, b)
+        finish()
         times.append(time.perf_counter() - start)
     return 2 * size**3 / statistics.median(times)
 
@@ -126,7 +141,7 @@ cpu_name = next(
      if l.startswith("model name")), "unknown")
 columns = {
     "bench": "step", "engine": "pytorch", "model": arguments.model.name,
-    "precision": arguments.precision, "threads": arguments.threads, "batch": arguments.batch,
+    "precision": arguments.precision, "device": arguments.device, "threads": arguments.threads, "batch": arguments.batch,
     "length": arguments.length, "micro_batch_tokens": count, "lora_rank": arguments.lora_rank,
     "trainable": trainable,
     "tokens_per_second": f"{count / seconds:.4g}",

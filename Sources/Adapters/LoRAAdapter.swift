@@ -176,7 +176,7 @@ public final class LoRAAdapter: LinearAdapter {
     let threshold = UInt32((Double(layout.lora.dropout) * 4_294_967_296).rounded())
     let kept = 1 / (1 - layout.lora.dropout)
     let count = tokens * placement.inputs
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { drawn in
+    fill(masks, count: count) { drawn in
       var element = 0
       while element < count {
         let bits = stream.next()
@@ -186,7 +186,6 @@ public final class LoRAAdapter: LinearAdapter {
         }
         element += 2
       }
-      write(UnsafeBufferPointer(drawn), to: masks)
     }
     multiply(dropped, input, masks, count: count)
   }

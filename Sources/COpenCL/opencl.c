@@ -1,5 +1,5 @@
-// The library's functions, looked up by name when the first of them is needed. Types and constants are
-// those of Khronos's specification of OpenCL 1.2 (cl.h is not needed to build).
+// The library's functions, looked up by name when the first of them is needed. Types and constants
+// are those of Khronos's specification of OpenCL 1.2 (cl.h is not needed to build).
 #include "cellm_opencl.h"
 
 #include <dlfcn.h>
@@ -12,16 +12,13 @@ typedef uint64_t cl_ulong;
 typedef uint64_t cl_bitfield;
 
 enum {
-  DEVICE_TYPE_ALL = -1,
   DEVICE_TYPE_GPU = 1 << 2,
   DEVICE_TYPE_ACCELERATOR = 1 << 3,
   DEVICE_TYPE = 0x1000,
-  DEVICE_COMPUTE_UNITS = 0x1002,
   DEVICE_GROUP_SIZE = 0x1004,
   DEVICE_ALLOCATION = 0x1010,
   DEVICE_SINGLE_CONFIG = 0x101B,
   DEVICE_MEMORY = 0x101F,
-  DEVICE_LOCAL = 0x1023,
   DEVICE_NAME = 0x102B,
   DEVICE_DRIVER = 0x102D,
   DEVICE_VERSION = 0x102F,
@@ -33,7 +30,7 @@ enum {
   FP_FMA = 1 << 5,
   FP_CORRECTLY_ROUNDED = 1 << 7,
   MEM_READ_WRITE = 1,
-  NOT_FOUND = -1,
+  DEVICE_AVAILABLE = 0x1027,
 };
 
 #define FUNCTIONS(F)                                                                               \
@@ -68,7 +65,6 @@ enum {
   F(cl_int, clEnqueueNDRangeKernel,                                                                \
     (void *, void *, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint, void *,     \
      void *))                                                                                      \
-  F(cl_int, clFlush, (void *))                                                                     \
   F(cl_int, clFinish, (void *))
 
 #define DECLARE(result, name, parameters) static result(*name) parameters;
@@ -108,10 +104,8 @@ static void describe(COCLDevice *out, void *platform, void *device) {
   text(device, DEVICE_DRIVER, out->driver, sizeof out->driver);
   uint64_t type = number(device, DEVICE_TYPE, 8);
   out->is_gpu = (type & (DEVICE_TYPE_GPU | DEVICE_TYPE_ACCELERATOR)) != 0;
-  out->compute_units = (uint32_t)number(device, DEVICE_COMPUTE_UNITS, 4);
   out->memory_bytes = number(device, DEVICE_MEMORY, 8);
   out->largest_allocation = number(device, DEVICE_ALLOCATION, 8);
-  out->local_bytes = number(device, DEVICE_LOCAL, 8);
   out->largest_group = number(device, DEVICE_GROUP_SIZE, sizeof(size_t));
   uint64_t floats = number(device, DEVICE_SINGLE_CONFIG, 8);
   out->has_fma = (floats & FP_FMA) != 0;
@@ -132,12 +126,12 @@ int cocl_devices(COCLDevice *devices, int capacity, int *count) {
   for (cl_uint p = 0; p < platform_count; p++) {
     void *found[64];
     cl_uint found_count = 0;
-    error = clGetDeviceIDs(platforms[p], 0xFFFFFFFF, 64, found, &found_count);
-    if (error == NOT_FOUND) continue;
-    if (error) return error;
+    // A platform without devices, or one whose driver fails, hides no other.
+    if (clGetDeviceIDs(platforms[p], 0xFFFFFFFF, 64, found, &found_count) != 0) continue;
     if (found_count > 64) found_count = 64;
     for (cl_uint d = 0; d < found_count && *count < capacity; d++)
-      describe(&devices[(*count)++], platforms[p], found[d]);
+      if (number(found[d], DEVICE_AVAILABLE, 4))
+        describe(&devices[(*count)++], platforms[p], found[d]);
   }
   return 0;
 }
@@ -194,7 +188,9 @@ int cocl_build(COCLQueue *queue, const char *program, const void *binary, size_t
   error = clBuildProgram(queue->program, 1, &queue->device, options, NULL, NULL);
   if (error && log_bytes > 1) {
     size_t size = 0;
-    if (clGetProgramBuildInfo(queue->program, queue->device, PROGRAM_BUILD_LOG, 0, NULL, &size) == 0 && size > 0) {
+    if (clGetProgramBuildInfo(queue->program, queue->device, PROGRAM_BUILD_LOG, 0, NULL, &size) ==
+            0 &&
+        size > 0) {
       char *whole = calloc(1, size + 1);
       if (whole) {
         clGetProgramBuildInfo(queue->program, queue->device, PROGRAM_BUILD_LOG, size, whole, NULL);
@@ -222,6 +218,10 @@ int cocl_kernel(COCLQueue *queue, const char *name, void **kernel) {
   int error = 0;
   *kernel = clCreateKernel(queue->program, name, &error);
   return error;
+}
+
+void cocl_free_kernel(void *kernel) {
+  if (kernel) clReleaseKernel(kernel);
 }
 
 int cocl_allocate(COCLQueue *queue, uint64_t bytes, void **memory) {
@@ -258,5 +258,3 @@ int cocl_launch(COCLQueue *queue, void *kernel, const COCLArgument *arguments, i
   return clEnqueueNDRangeKernel(queue->queue, kernel, 3, NULL, sizes, local[0] ? groups : NULL, 0,
                                 NULL, NULL);
 }
-
-int cocl_finish(COCLQueue *queue) { return clFinish(queue->queue); }

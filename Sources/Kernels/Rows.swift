@@ -1,5 +1,5 @@
-// Copies and sums of whole rows: embeddings, the rows of a last block, means over sequences. Rows have
-// `channels` floats.
+// Copies and sums of whole rows: embeddings, the rows of a last block, means over sequences. Rows
+// have `channels` floats.
 
 /// Row r of `out` = row `sources[r]` of `input`.
 public func gatherRows(_ out: MutableFloats, from input: Floats, _ sources: [Int32], channels: Int)
@@ -57,8 +57,8 @@ public func addRows(_ table: MutableFloats, _ targets: [Int32], from input: Floa
     ])
 }
 
-/// Row s of `out` = the mean of rows `offsets[s] ..< offsets[s + 1]` of `input`: their sum in ascending
-/// order, times 1 / their number.
+/// Row s of `out` = the mean of rows `offsets[s] ..< offsets[s + 1]` of `input`: their sum in
+/// ascending order, times 1 / their number.
 public func meanRows(_ out: MutableFloats, of input: Floats, offsets: [Int], channels: Int) {
   let count = offsets.count - 1
   guard let device = KernelDevices.owner(of: out) else {
@@ -77,8 +77,8 @@ public func meanRows(_ out: MutableFloats, of input: Floats, offsets: [Int], cha
     [.memory(out), .memory(input), .integers(offsets.map(Int32.init)), .int(channels)])
 }
 
-/// The gradient of `meanRows`: rows `offsets[s] ..< offsets[s + 1]` of `out` = row s of `input`, times
-/// 1 / their number.
+/// The gradient of `meanRows`: rows `offsets[s] ..< offsets[s + 1]` of `out` = row s of `input`,
+/// times 1 / their number.
 public func spreadRows(_ out: MutableFloats, of input: Floats, offsets: [Int], channels: Int) {
   let count = offsets.count - 1
   guard let device = KernelDevices.owner(of: out) else {

@@ -32,7 +32,8 @@ package struct DeviceRegions {
     return all[index]
   }
 
-  /// The start of the first `byteCount` bytes of `range` that are in no region; nil if there are none.
+  /// The start of the first `byteCount` bytes of `range` that are in no region; nil if there are
+  /// none.
   package func gap(of byteCount: Int, in range: Range<UInt>) -> UInt? {
     var start = range.lowerBound
     for region in all where range.contains(region.start) {

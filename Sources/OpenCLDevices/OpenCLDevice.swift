@@ -7,20 +7,27 @@ package import Kernels
 
 /// An OpenCL device that computes the kernels of `Sources/CDeviceKernels`.
 ///
-/// Memory of the device has addresses of pages that the host cannot read, of the same size: an access
-/// by mistake ends the process at once.
+/// Memory of the device has addresses of pages that the host cannot read, of the same size: an
+/// access by mistake ends the process at once.
 package final class OpenCLDevice: KernelDevice {
   package let description: String
   package let addresses: Range<UInt>
   private let queue: OpaquePointer
   private let onFailure: (String) -> Never
   private var regions = DeviceRegions()
+  /// How many models have each copy of the host's memory, by its start.
+  private var mirrors: [UInt: Int] = [:]
   private var kernels: [UnsafeRawPointer: UnsafeMutableRawPointer] = [:]
   private var copies: [HostCopy] = []
   private var scratch: (memory: UnsafeMutableRawPointer, byteCount: Int)?
   private var nextCopy = 0
+  /// Copies that others replaced while a kernel was launched, which may still read them.
+  private var replacedCopies: [UnsafeMutableRawPointer] = []
+  /// Whether the kernels are those of an earlier process.
+  package private(set) var isFromCache = false
 
-  /// Copies of the host's integers that are kept: one step uses few different ones, again and again.
+  /// Copies of the host's integers that are kept: one step uses few different ones, again and
+  /// again.
   private static let keptCopies = 32
   private static let page = 4096
 
@@ -28,11 +35,13 @@ package final class OpenCLDevice: KernelDevice {
   ///
   /// - Parameters:
   ///   - cache: keeps compiled programs; nil compiles each time.
-  ///   - onFailure: ends the process if the device fails while it computes; it gets a line for the user.
-  /// - Throws: `DeviceError` if it cannot be opened, cannot compute the CPU's bits, or does not compile a
-  ///   kernel: the compiler's log follows in the lines after the first.
+  ///   - readsCache: false compiles anew, and replaces what the cache has.
+  ///   - onFailure: ends the process if the device fails while it computes; it gets a line for the
+  ///     user.
+  /// - Throws: `DeviceError` if it cannot be opened, cannot compute the CPU's bits, or does not
+  ///   compile a kernel: the compiler's log follows in the lines after the first.
   package init(
-    _ device: OpenCLDescription, cache: ProgramCache? = nil,
+    _ device: OpenCLDescription, cache: ProgramCache? = nil, readsCache: Bool = true,
     onFailure: @escaping (String) -> Never = { fatalError($0) }
   ) throws {
     description = device.line
@@ -57,26 +66,30 @@ package final class OpenCLDevice: KernelDevice {
         "\(device.name): this process may not reserve \(bytes) bytes of addresses (ulimit -v)")
     }
     addresses = UInt(bitPattern: start)..<UInt(bitPattern: start) + UInt(bytes)
-    try build(device, cache: cache)
+    try build(device, cache: cache, readsCache: readsCache)
   }
 
   deinit {
+    for kernel in kernels.values { cocl_free_kernel(kernel) }
     for copy in copies { cocl_free(copy.memory) }
     for region in regions.all { cocl_free(region.memory) }
     cocl_close(queue)
     munmap(UnsafeMutableRawPointer(bitPattern: addresses.lowerBound), addresses.count)
   }
 
-  private func build(_ device: OpenCLDescription, cache: ProgramCache?) throws {
+  private func build(
+    _ device: OpenCLDescription, cache: ProgramCache?, readsCache: Bool
+  ) throws {
     let options = "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
     let program = cellm_device_program()!
     let key = "\(device.line)\n\(options)\n\(String(cString: program))"
-    if let binary = cache?.program(for: key) {
+    if readsCache, let binary = cache?.program(for: key) {
       let code = binary.withUnsafeBytes {
         cocl_build(queue, program, $0.baseAddress, $0.count, options, nil, 0)
       }
       // A binary that the driver refuses is made again.
-      if code == 0 { return }
+      isFromCache = code == 0
+      if isFromCache { return }
     }
     var log = [CChar](repeating: 0, count: 1 << 16)
     let code = cocl_build(queue, program, nil, 0, options, &log, log.count)
@@ -121,6 +134,7 @@ package final class OpenCLDevice: KernelDevice {
 
   package func mirror(_ memory: UnsafeRawPointer, byteCount: Int) {
     let start = UInt(bitPattern: memory)
+    mirrors[start, default: 0] += 1
     if let known = regions.remove(start: start) { cocl_free(known.memory) }
     let copy = deviceMemory(byteCount)
     check(cocl_write(queue, copy, 0, memory, UInt64(byteCount)), "copying weights to")
@@ -128,7 +142,11 @@ package final class OpenCLDevice: KernelDevice {
   }
 
   package func removeMirror(of memory: UnsafeRawPointer) {
-    if let region = regions.remove(start: UInt(bitPattern: memory)) { cocl_free(region.memory) }
+    let start = UInt(bitPattern: memory)
+    mirrors[start, default: 1] -= 1
+    guard mirrors[start] == 0 else { return }
+    mirrors[start] = nil
+    if let region = regions.remove(start: start) { cocl_free(region.memory) }
   }
 
   package func write(
@@ -205,6 +223,9 @@ package final class OpenCLDevice: KernelDevice {
     check(
       cocl_launch(queue, handle(kernel), values, Int32(values.count), global, local),
       "kernel \(kernel) on")
+    // The driver keeps them until the kernel has read them.
+    for memory in replacedCopies { cocl_free(memory) }
+    replacedCopies.removeAll(keepingCapacity: true)
   }
 
   private func handle(_ name: StaticString) -> UnsafeMutableRawPointer {
@@ -229,8 +250,7 @@ package final class OpenCLDevice: KernelDevice {
     if copies.count < Self.keptCopies {
       copies.append(copy)
     } else {
-      // The driver keeps it until the kernels that were launched have read it.
-      cocl_free(copies[nextCopy].memory)
+      replacedCopies.append(copies[nextCopy].memory)
       copies[nextCopy] = copy
       nextCopy = (nextCopy + 1) % Self.keptCopies
     }

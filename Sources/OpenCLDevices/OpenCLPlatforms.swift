@@ -7,6 +7,7 @@ public struct DeviceError: Error, CustomStringConvertible, Sendable {
   /// The line.
   public let description: String
 
+  /// An error of this line.
   init(_ description: String) { self.description = description }
 }
 
@@ -49,6 +50,14 @@ public struct OpenCLDescription: Sendable {
       } else {
         nil
       }
+  }
+
+  /// What tells equal devices of a machine apart.
+  public var identifier: UInt { UInt(bitPattern: device.device) }
+
+  /// Whether the name of the device or of its platform contains a word, in capitals or not.
+  public func isCalled(_ word: String) -> Bool {
+    (name + "\n" + platform).lowercased().contains(word.lowercased())
   }
 
   /// In one line.

@@ -20,8 +20,8 @@ package struct ProgramCache: Sendable {
     try? Data(program).write(to: URL(fileURLWithPath: path(key)), options: .atomic)
   }
 
-  /// The file of a key: its FNV-1a hash of 64 bits (a driver checks what it is given, and other bits
-  /// than the CPU's are found by the self-test).
+  /// The file of a key: its FNV-1a hash of 64 bits (a driver checks what it is given, and other
+  /// bits than the CPU's are found by the self-test).
   private func path(_ key: String) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in key.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

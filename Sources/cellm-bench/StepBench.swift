@@ -41,6 +41,9 @@ struct StepBench: ParsableCommand {
     guard adapter == .lora || precision == .fp32 else {
       throw ValidationError("--adapter full trains the weights that bf16 would pack; give fp32")
     }
+    guard device == nil || (precision != .bf16 && products == .own) else {
+      throw ValidationError("--device computes neither bf16 nor --products openblas")
+    }
     BLAS.setThreads(1)
     ProductLibrary.current = products
     let pretrained = try PretrainedModel(
@@ -97,10 +100,7 @@ struct StepBench: ParsableCommand {
   /// The first OpenCL device of this name.
   private func openDevice(named name: String) throws -> OpenCLDevice {
     let all = try openCLDevices()
-    let found = all.first {
-      ($0.name + "\n" + $0.platform).lowercased().contains(name.lowercased())
-    }
-    guard let found else {
+    guard let found = all.first(where: { $0.isCalled(name) }) else {
       throw ValidationError(
         "no OpenCL device is called \(name): there are \(all.map(\.name).joined(separator: ", "))")
     }

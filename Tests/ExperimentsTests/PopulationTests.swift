@@ -34,6 +34,23 @@ struct PopulationTests {
       [[Int]].self, from: Data(contentsOf: URL(fileURLWithPath: path)))
   }
 
+  @Test("the plan says how long a round, an evaluation and the run take")
+  func time() throws {
+    let scratch = try Scratch()
+    let text = try plan("{kind: iid, clients: 7}", ["evaluation.every=2"], scratch: scratch)
+    // Rounds 2 and 3 are evaluated.
+    for row in [
+      #"round +[0-9.]+ s  trains [0-9 ]+ tokens; a rank computes [0-9 ]+ a second"#,
+      #"evaluation +[0-9.]+ s  reads [0-9 ]+ tokens; "#,
+      #"run +[0-9.]+ s  all 3 rounds, 2 evaluations"#,
+    ] {
+      #expect(text.range(of: row, options: .regularExpression) != nil, "\(row) in\n\(text)")
+    }
+    let other = try plan(
+      "{kind: iid, clients: 7}", ["compute.device=no such device"], scratch: scratch)
+    #expect(other.contains("time: not estimated, for compute.device: "))
+  }
+
   @Test(
     "every kind of partition gives the plan its table and every example once",
     arguments: [

@@ -6,7 +6,7 @@
 #define RELU 2
 #define SILU 3
 
-inline float activate(float x, int kind) {
+static inline float activate(float x, int kind) {
   switch (kind) {
   case GELU: return ck_gelu(x);
   case GELU_TANH: return ck_gelu_tanh(x);
@@ -16,7 +16,7 @@ inline float activate(float x, int kind) {
   }
 }
 
-inline float slope_of(float x, int kind) {
+static inline float slope_of(float x, int kind) {
   switch (kind) {
   case GELU: return ck_gelu_slope(x);
   case GELU_TANH: return ck_gelu_tanh_slope(x);

@@ -1,13 +1,13 @@
 // The arithmetic of OpenCL kernels: the names of Sources/CKernels/Vector/arithmetic.h, so that the
-// polynomials of functions.h and activation_functions.h are the same text on every device. The other
-// files follow in one program (Sources/CDeviceKernels/sources.c).
+// polynomials of functions.h and activation_functions.h are the same text on every device. The
+// other files follow in one program (Sources/CDeviceKernels/sources.c).
 #pragma OPENCL FP_CONTRACT OFF
 
 typedef int int32_t;
 typedef long int64_t;
 typedef uint uint32_t;
 
-#define CK_INLINE inline __attribute__((always_inline))
+#define CK_INLINE static inline __attribute__((always_inline))
 #define fabsf fabs
 #define copysignf copysign
 

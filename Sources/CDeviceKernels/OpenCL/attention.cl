@@ -1,10 +1,11 @@
-// Attention over packed sequences, as Sources/Kernels/Attention.swift. The scores of all heads and
-// queries exist at once: (heads, queries, width), where a row's first column is the first key of its
-// tile. Rows and tiles are described by integers:
-//   a row (ROW of them):   its row of `query`, the row of its first key, the keys of its tile, those up
-//                          to the last that it sees, those before the first that it sees
-//   a tile (TILE of them): its first row of the output, its rows, its first row of `query`, the row of
-//                          its first key, its keys
+// Attention over packed sequences, as Sources/Kernels/Attention.swift. Scores of all heads and
+// queries exist at once: (heads, queries, width), where a row's first column is the first key of
+// its tile. Rows and tiles are described by integers:
+//   a row (ROW of them):   its row of `query`, the row of its first key, the keys of its tile,
+//   those
+//                          up to the last that it sees, those before the first that it sees
+//   a tile (TILE of them): its first row of the output, its rows, its first row of `query`, the row
+//                          of its first key, its keys
 //   a token (two):         the first tile of its sequence, and the number of tiles
 
 #define ROW 5
@@ -74,7 +75,8 @@ __kernel void attention_probabilities(MUT(scores), SEE(log_sums), SEE_INT(rows),
   *s = c < row[3] ? ck_exp(fma(score, scale, -level)) : 0.0f;
 }
 
-/// d_scores becomes (p (d_scores - delta)) scale with delta the sum of d_out * out over a head's channels.
+/// d_scores becomes (p (d_scores - delta)) scale; delta is the sum of d_out * out over a head's
+/// channels.
 __kernel ROW_GROUP void attention_score_gradient(MUT(d_scores), SEE(probabilities), SEE(d_out),
                                                  SEE(out), SEE_INT(rows), int queries, int width,
                                                  int heads, int size, float scale) {
@@ -95,8 +97,8 @@ __kernel ROW_GROUP void attention_score_gradient(MUT(d_scores), SEE(probabilitie
     d_scores[at + c] = probabilities[at + c] * (d_scores[at + c] - delta) * scale;
 }
 
-/// out (queries, heads * size) = scores value, or, of gradients, d_query = d_scores key: then rows of
-/// `out` are those of `query`.
+/// out (queries, heads * size) = scores value, or, of gradients, d_query = d_scores key: then rows
+/// of `out` are those of `query`.
 __kernel void attention_mixture(MUT(out), SEE(scores), SEE(value), SEE_INT(rows), int queries,
                                 int width, int heads, int group, int size, int of_gradients) {
   USE_MUT(out);
@@ -121,8 +123,8 @@ __kernel void attention_mixture(MUT(out), SEE(scores), SEE(value), SEE_INT(rows)
   out[((long)target * heads + head) * size + i] = total;
 }
 
-/// d_key (tokens, key heads * size) = scores^T query, or, of values, d_value = probabilities^T d_out,
-/// where queries are rows of the output: heads of a group and tiles in ascending order.
+/// d_key (tokens, key heads * size) = scores^T query, or, of values, d_value = probabilities^T
+/// d_out, where queries are rows of the output: heads of a group and tiles in ascending order.
 __kernel void attention_key_gradient(MUT(d_key), SEE(scores), SEE(query), SEE_INT(tiles),
                                      SEE_INT(tokens), int queries, int width, int heads, int group,
                                      int size, int of_values) {

@@ -100,8 +100,8 @@ __kernel void add_scattered_rows(MUT(table), SEE(in), SEE_INT(targets), int rows
     table[(long)targets[r] * channels + c] += in[(long)r * channels + c];
 }
 
-/// Row s of out = the mean of rows offsets[s] ..< offsets[s + 1] of in: one chain of sums from 0, then
-/// a multiplication by 1 / length.
+/// Row s of out = the mean of rows offsets[s] ..< offsets[s + 1] of in: one chain of sums from 0,
+/// then a multiplication by 1 / length.
 __kernel void mean_rows(MUT(out), SEE(in), SEE_INT(offsets), int channels) {
   USE_MUT(out);
   USE(in);

@@ -1,4 +1,5 @@
-// RMSNorm and LayerNorm, as Sources/CKernels/Vector/normalization.h: a work-group of 32 for each row.
+// RMSNorm and LayerNorm, as Sources/CKernels/Vector/normalization.h: a work-group of 32 for each
+// row.
 
 #define ROW_GROUP __attribute__((reqd_work_group_size(LANES, 1, 1)))
 

@@ -1,7 +1,7 @@
-// Matrix products: each DEPTH steps of the inner dimension are one chain of fused multiply-adds from
-// 0, and the chains are added in ascending order (docs/arithmetic.md, "Products"). A work-group of
-// 16 x 16 computes a tile of outputs, of which each work-item has SIDE x SIDE; STEPS columns of `a`
-// and rows of `b` at a time go through local memory.
+// Matrix products: each DEPTH steps of the inner dimension are one chain of fused multiply-adds
+// from 0, and the chains are added in ascending order (docs/arithmetic.md, "Products"). A
+// work-group of 16 x 16 computes a tile of outputs, of which each work-item has SIDE x SIDE; STEPS
+// columns of `a` and rows of `b` at a time go through local memory.
 
 #define DEPTH 576
 #define STEPS 16

@@ -1,10 +1,11 @@
-// Sums and maxima over a row by a work-group of 32, one work-item for each lane (docs/arithmetic.md,
-// "Sums over a row").
+// Sums and maxima over a row by a work-group of 32, one work-item for each lane
+// (docs/arithmetic.md, "Sums over a row").
 
 #define LANES 32
 
-/// The sum of the lanes' values, in every work-item: lane j += lane j + 16, then + 8, + 4, + 2, + 1.
-inline float sum_lanes(float value, __local float *lanes) {
+/// The sum of the lanes' values, in every work-item: lane j += lane j + 16, then + 8, + 4, + 2, +
+/// 1.
+static inline float sum_lanes(float value, __local float *lanes) {
   int j = get_local_id(0);
   lanes[j] = value;
   for (int half_width = LANES / 2; half_width > 0; half_width /= 2) {
@@ -17,10 +18,10 @@ inline float sum_lanes(float value, __local float *lanes) {
   return sum;
 }
 
-inline float larger(float a, float b) { return a > b ? a : b; }
+static inline float larger(float a, float b) { return a > b ? a : b; }
 
 /// The largest of n elements, in every work-item: NaNs are passed over, and -0 counts as +0.
-inline float largest_of(__global const float *x, int n, __local float *lanes) {
+static inline float largest_of(__global const float *x, int n, __local float *lanes) {
   int j = get_local_id(0);
   float top = -INFINITY;
   for (int i = j; i < n; i += LANES) top = larger(x[i], top);

@@ -41,23 +41,28 @@ package enum ComputeDevice: Sendable, Equatable {
 }
 
 extension Experiment {
-  /// What a device cannot compute.
+  /// The key with its value that only the CPU computes, and the value that a device computes.
+  private var ofCPUAlone: (setting: String, other: String)? {
+    if compute.precision == .bf16 { return ("compute.precision: bf16", "fp32") }
+    if compute.products != .own {
+      return ("compute.products: \(compute.products.rawValue)", "own")
+    }
+    return compute.threads == 1 ? nil : ("compute.threads: \(compute.threads)", "1")
+  }
+
+  /// The reason for which no device computes the experiment; nil if one may.
+  package var reasonAgainstDevice: String? {
+    ofCPUAlone.map { "only the CPU computes \($0.setting)" }
+  }
+
+  /// What is wrong with a device that has to compute what only the CPU does.
   var deviceProblem: (key: String, text: String)? {
     guard compute.device != .cpu, compute.device != .auto else { return nil }
-    let found: (String, String)? =
-      if compute.precision == .bf16 {
-        ("compute.precision: bf16", "fp32")
-      } else if compute.products != .own {
-        ("compute.products: \(compute.products.rawValue)", "own")
-      } else if compute.threads != 1 {
-        ("compute.threads: \(compute.threads)", "1")
-      } else {
-        nil
-      }
-    return found.map {
+    return ofCPUAlone.map { setting, other in
       (
         "compute.device",
-        "\(compute.device.word) is not allowed with \($0.0); give \($0.1), or compute.device: cpu"
+        "\(compute.device.word) is not allowed with \(setting); give \(other), or"
+          + " compute.device: cpu"
       )
     }
   }
@@ -85,9 +90,8 @@ extension ExperimentKey {
         + " CPU; openblas: another digest, which depends on the CPU"),
     ExperimentKey(
       "compute.device", \.compute.device, .device,
-      "what computes the micro-batches; changes no result; cpu; gpu: a GPU with OpenCL, which the"
-        + " node's ranks share out; auto: a GPU where there is one, else the CPU; another word: the"
-        + " OpenCL device of which it is a part of the name or of the platform's name"
-        + " (cellm-mpi devices lists them)"),
+      "what computes the micro-batches; changes no result; cpu; gpu: a GPU with OpenCL (ranks of a"
+        + " node share its GPUs); auto: a GPU if there is one, else the CPU; another word: an OpenCL"
+        + " device whose name or platform's name contains this word (cellm-mpi devices lists them)"),
   ]
 }

@@ -19,14 +19,19 @@ extension PreparedModel {
     let choice = experiment.compute.device
     guard choice != .cpu else { return (nil, nil) }
     do {
-      if let reason = experiment.deviceReason ?? DeviceWeights.reasonAgainst(model) {
-        throw DeviceRefusal(reason)
-      }
+      if let reason = experiment.reasonAgainstDevice { throw DeviceRefusal(reason) }
       let devices = try matching(choice)
-      let index = place.rank % devices.count
-      let sharing = (place.size - index + devices.count - 1) / devices.count
-      try checkMemory(of: devices[index], experiment, sharing: sharing)
-      return (try OpenDevices.open(devices[index]), nil)
+      let rank = localRank ?? place.rank
+      let device = devices[rank % devices.count]
+      try checkMemory(of: device, experiment)
+      let sharing = (place.size + devices.count - 1) / devices.count
+      let needed = sharing * deviceBytes(experiment)
+      let notice =
+        needed <= device.memoryBytes
+        ? nil
+        : "compute.device: \(device.name) has \(byteText(device.memoryBytes)); if \(sharing) ranks of"
+          + " this node share it, they need \(byteText(needed))"
+      return (try OpenDevices.open(device), notice)
     } catch let error where choice == .auto {
       return (nil, "compute.device: auto takes the CPU, for \(error)")
     } catch {
@@ -42,9 +47,7 @@ extension PreparedModel {
       case .cpu: [OpenCLDescription]()
       case .gpu, .auto: all.filter(\.isGPU)
       case .named(let name):
-        all.filter {
-          ($0.name + "\n" + $0.platform).lowercased().contains(name.lowercased())
-        }
+        all.filter { $0.isCalled(name) }
       }
     guard !found.isEmpty else {
       let what = if case .named(let name) = choice { "OpenCL device called \(name)" } else { "GPU" }
@@ -59,32 +62,49 @@ extension PreparedModel {
     return found.filter { $0.reasonAgainst == nil }
   }
 
-  private func checkMemory(
-    of device: OpenCLDescription, _ experiment: Experiment, sharing: Int
-  ) throws {
-    let needed = sharing * deviceBytes(experiment)
-    guard needed <= device.memoryBytes else {
+  /// The largest number of rows that a grid of work-groups has on every device.
+  private static let mostTokens = 65_535
+
+  private func checkMemory(of device: OpenCLDescription, _ experiment: Experiment) throws {
+    guard capacity(experiment) <= Self.mostTokens else {
       throw DeviceRefusal(
-        "\(device.name) has \(byteText(device.memoryBytes)), and \(sharing) rank"
-          + "\(sharing == 1 ? "" : "s") need \(byteText(needed)); lower compute.micro_batch_tokens,"
-          + " or give the node fewer ranks")
+        "micro-batches have \(capacity(experiment)) tokens; give compute.micro_batch_tokens of at most"
+          + " \(Self.mostTokens)")
+    }
+    let size = deviceSize(experiment)
+    for (what, needed, most) in [
+      ("", size.total, device.memoryBytes),
+      (" in one piece", size.largest, device.largestAllocation),
+    ] where needed > most {
+      throw DeviceRefusal(
+        "\(device.name) has \(byteText(most))\(what), and a rank needs \(byteText(needed)); lower"
+          + " compute.micro_batch_tokens")
     }
   }
 
   /// Bytes that a rank needs on a device.
-  func deviceBytes(_ experiment: Experiment) -> Int {
-    DeviceWeights.byteCount(
+  func deviceBytes(_ experiment: Experiment) -> Int { deviceSize(experiment).total }
+
+  private func deviceSize(_ experiment: Experiment) -> (total: Int, largest: Int) {
+    let size = DeviceWeights.byteCount(
       model: model, layout: layout, task: task, capacity: capacity(experiment),
       longestSequence: longestSequence)
+    // Merged weights stand beside the frozen ones.
+    guard experiment.method.aggregation.kind.factors == .asStack else { return size }
+    let merged = layout.adaptedPlaces.reduce(0) { sum, place in
+      let module = model.configuration.module(of: place.role)
+      return sum + 4 * module.inputs * module.outputs
+    }
+    return (size.total + merged, size.largest)
   }
 }
 
-extension Experiment {
-  /// The reason for which no device computes the experiment, for `compute.device: auto`.
-  fileprivate var deviceReason: String? {
-    if compute.products != .own { return "compute.products is \(compute.products.rawValue)" }
-    return compute.threads == 1 ? nil : "compute.threads is \(compute.threads)"
-  }
+/// The number of this process on its node, as mpirun or srun say it. Unlike a communicator's it
+/// counts the processes of all groups of a sweep.
+private var localRank: Int? {
+  let environment = ProcessInfo.processInfo.environment
+  return ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"]
+    .compactMap { environment[$0].flatMap { Int($0) } }.first { $0 >= 0 }
 }
 
 /// A reason for which a device does not compute an experiment.
@@ -95,22 +115,28 @@ private struct DeviceRefusal: Error, CustomStringConvertible {
 
 /// The devices that this process has opened; a sweep's runs use them again.
 package enum OpenDevices {
-  nonisolated(unsafe) private static var opened: [String: OpenCLDevice] = [:]
+  nonisolated(unsafe) private static var opened: [UInt: OpenCLDevice] = [:]
+  /// Whether a run is prepared: then it has a state to go on from.
+  nonisolated(unsafe) static var hasBegun = false
 
   /// Opens a device, once, and tests its kernels.
   /// - Throws: `DeviceError`, or an error of one line if a kernel gives other bits than the CPU.
   static func open(_ description: OpenCLDescription) throws -> OpenCLDevice {
-    if let known = opened[description.line] {
+    hasBegun = false
+    if let known = opened[description.identifier] {
       KernelDevices.use(known)
       return known
     }
-    let device = try OpenCLDevice(description, cache: cache) { failure in
-      FileHandle.standardError.write(
-        Data("cellm-mpi: \(failure); go on with --resume from the last checkpoint\n".utf8))
-      exit(ExitCode.hung)
-    }
+    var device = try OpenCLDevice(description, cache: cache, onFailure: endProcess)
     KernelDevices.use(device)
-    let differences = DeviceSelfTest.differences(on: device)
+    var differences = DeviceSelfTest.differences(on: device)
+    if !differences.isEmpty, device.isFromCache {
+      // The driver may be another one than that which compiled them.
+      device = try OpenCLDevice(
+        description, cache: cache, readsCache: false, onFailure: endProcess)
+      KernelDevices.use(device)
+      differences = DeviceSelfTest.differences(on: device)
+    }
     guard differences.isEmpty else {
       throw DeviceRefusal(
         "\(description.line) gives other bits than the CPU in \(differences.count) of"
@@ -118,8 +144,15 @@ package enum OpenDevices {
           + differences.prefix(4).map(\.name).joined(separator: ", ")
           + (differences.count > 4 ? ", ..." : ""))
     }
-    opened[description.line] = device
+    opened[description.identifier] = device
     return device
+  }
+
+  /// Ends the process at once: MPI and the driver may hang by now.
+  private static func endProcess(_ failure: String) -> Never {
+    let advice = hasBegun ? "; go on with --resume from the last checkpoint" : ""
+    writeToStandardError("cellm-mpi: compute.device: \(failure)\(advice)\n")
+    _exit(hasBegun ? ExitCode.hung : ExitCode.usage)
   }
 
   /// Where compiled kernels are kept.

@@ -18,7 +18,7 @@ internal import Transformers
 
 /// A model with its corpus and layout: what `run` and `plan` have in common.
 struct PreparedModel {
-  let model: PretrainedModel
+  var model: PretrainedModel
   let corpus: TokenCorpus
   let task: any Task
   let layout: TrainableLayout
@@ -166,66 +166,6 @@ struct PreparedModel {
   }
 }
 
-extension Experiment {
-  /// Throws where `data.max_length` would cut images.
-  fileprivate func requireWholeImages(of configuration: ModelConfiguration) throws {
-    guard let image = configuration.image, data.maximumLength < image.tokenCount else { return }
-    throw CommandFailure(
-      ExitCode.usage,
-      "data.max_length: an image has \(image.tokenCount) tokens in this model, and is never cut;"
-        + " give at least that")
-  }
-}
-
-extension TokenCorpus {
-  /// Throws where the corpus has images and the model reads text, or the other way round, or images
-  /// of another size.
-  fileprivate func requireImages(of configuration: ModelConfiguration) throws {
-    let what =
-      switch (configuration.image, train.images) {
-      case (nil, nil): String?.none
-      case (.some, nil): "the model reads images, and the corpus has texts"
-      case (nil, .some): "the corpus has images, and the model reads text"
-      case (let wanted?, let found?):
-        found.shape == [wanted.size, wanted.size, wanted.channels]
-          ? nil
-          : "images are \(found.height) x \(found.width) of \(found.channels) channels, and the"
-            + " model takes \(wanted.size) x \(wanted.size) of \(wanted.channels); prepare them"
-            + " for this model"
-      }
-    if let what { throw CommandFailure(ExitCode.data, "\(directory): \(what)") }
-  }
-
-  /// Throws where a token is not of the model's vocabulary.
-  func requireTokens(of configuration: ModelConfiguration) throws {
-    let vocabulary = configuration.vocabularySize
-    guard train.images == nil else { return }
-    for (name, split) in namedSplits where Int(split.largestToken) >= vocabulary {
-      throw CommandFailure(
-        ExitCode.data,
-        "\(directory): split \(name) has token \(split.largestToken), but the model has only tokens 0 to"
-          + " \(vocabulary - 1); prepare the corpus with this model's tokenizer")
-    }
-  }
-
-  /// The splits that the corpus has, by name.
-  var namedSplits: [(name: String, split: TokenDataset)] {
-    [("train", train), ("test", test)] + (validation.map { [("validation", $0)] } ?? [])
-  }
-
-  /// The longest example of all splits, cut to `limit` tokens.
-  func longest(limit: Int) -> Int {
-    namedSplits.reduce(0) { max($0, $1.split.longest(limit: limit)) }
-  }
-}
-
-extension TokenDataset {
-  /// The longest example, cut to `limit` tokens.
-  fileprivate func longest(limit: Int) -> Int {
-    (0..<count).reduce(0) { max($0, tokenCount(of: $1, limit: limit)) }
-  }
-}
-
 extension TrainableLayout {
   /// The coordinates that are trained with something frozen; nil for all.
   func part(without frozen: Experiment.AdapterSection.Frozen) throws -> SupportMask? {
@@ -272,7 +212,7 @@ extension Experiment {
 extension PreparedModel {
   /// The objective over the whole trainable vector, with one engine for each thread or for the
   /// device.
-  fileprivate func objective(
+  func objective(
     _ experiment: Experiment, device: OpenCLDevice?
   ) -> TransformerObjective {
     TransformerObjective(
@@ -302,6 +242,7 @@ package func assembleTransformer(
     let configuration = shared.model.configuration
     let (device, deviceNotice) = try shared.openDevice(experiment, place: communicator.node)
     let whole = shared.objective(experiment, device: device)
+    OpenDevices.hasBegun = device != nil
     // What is frozen is needed on every rank, the start of what is trained on rank 0 alone.
     let part = shared.part
     let start =

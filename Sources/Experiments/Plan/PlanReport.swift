@@ -45,10 +45,9 @@ package func planReport(
   }
   let privacy = PrivacyReport(plan, population: population)
   try prepared.model.checkFinite()
+  let start = try prepared.initialVector(loaded.experiment, assets: assets)
   try loaded.source.check(
-    plan.problems(
-      ofStart: prepared.initialVector(loaded.experiment, assets: assets),
-      factors: FactorLayout(prepared.layout)))
+    plan.problems(ofStart: start, factors: FactorLayout(prepared.layout)))
   let report = PlanReport(
     experiment: loaded.experiment, plan: plan, prepared: prepared, ranks: ranks,
     ranksPerNode: min(ranks, ranksPerNode))
@@ -64,7 +63,7 @@ package func planReport(
   let notices = remarks.map { "note: \($0)\n" }.joined()
   return notices + "experiment \(loaded.name)\n" + indented(loaded.experiment.yaml)
     + report.sizes + report.populationTable + report.messages.text + (privacy?.table ?? "")
-    + report.memory + (written ?? "")
+    + report.memory + report.time(start: start) + (written ?? "")
 }
 
 private func indented(_ text: String) -> String {
@@ -127,15 +126,56 @@ private struct PlanReport {
       + "  tokens a round: \(tokensPerRound)\n"
   }
 
-  /// Exact where cohorts are drawn by the seed or given: the first hundred rounds are looked at.
-  private var tokensPerRound: String {
-    let rounds = min(plan.rounds, 100)
+  /// The tokens of the first hundred rounds.
+  private var roundTokens: [Int] {
     let population = population
-    let counts = (0..<rounds).map { round in
+    return (0..<min(plan.rounds, 100)).map { round in
       plan.participants(round: round, population: population.clientCount)
         .filter { $0.fate == .used }
         .reduce(0) { $0 + plan.local.epochs * tokens(of: population.examples(of: $1.client)) }
     }
+  }
+
+  /// The time of the run, by the rates of this machine.
+  func time(start: [Float]) -> String {
+    let rates: ComputeRates
+    do { rates = try prepared.measuredRates(experiment, start: start) } catch {
+      return "\ntime: not estimated, for \(error)\n"
+    }
+    let counts = roundTokens
+    let clients = plan.participants(round: 0, population: prepared.partition.clientCount).count
+    return TimeEstimate(
+      roundTokens: Double(counts.reduce(0, +)) / Double(max(counts.count, 1)),
+      rounds: plan.rounds, evaluationTokens: evaluationTokens,
+      evaluations: (0..<plan.rounds).count { plan.evaluation.isDue(after: $0, of: plan.rounds) },
+      trainingRanks: min(ranks, max(clients, 1)), ranks: ranks, rates: rates
+    ).table
+  }
+
+  /// The tokens of one evaluation: splits, and clients by their mean.
+  private var evaluationTokens: Double {
+    let limit = experiment.data.maximumLength
+    let evaluation = plan.evaluation
+    var sum = 0
+    for (name, split) in prepared.corpus.namedSplits
+    where evaluation.splits.contains(where: { $0.rawValue == name }) {
+      let kind = Split(rawValue: name) ?? .test
+      sum += evaluation.examples(of: kind, count: split.count, seed: plan.seed)
+        .reduce(0) { $0 + split.tokenCount(of: $1, limit: limit) }
+    }
+    let views = evaluation.tiers ? 1 + experiment.method.tiers.count : 1
+    let train = prepared.corpus.train
+    let all = (0..<train.count).reduce(0) { $0 + train.tokenCount(of: $1, limit: limit) }
+    let held = evaluation.holdout > 0 ? evaluation.holdout : 1
+    let client = Double(all) / Double(max(1, population.clientCount)) * held
+    return Double(evaluation.vectors.count)
+      * (Double(views * sum) + 2 * Double(evaluation.clients) * client)
+  }
+
+  /// Exact where cohorts are drawn by the seed or given: the first hundred rounds are looked at.
+  private var tokensPerRound: String {
+    let counts = roundTokens
+    let rounds = counts.count
     return "\(grouped(counts.reduce(0, +) / rounds)) on average, "
       + "\(grouped(counts.min() ?? 0)) to \(grouped(counts.max() ?? 0)) in the first \(rounds)"
       + " rounds (the cohorts of this seed)"

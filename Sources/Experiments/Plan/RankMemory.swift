@@ -32,7 +32,8 @@ struct RankMemory {
     // A part of the vector is put into the whole one, and its gradient taken out of another; a difference
     // is added to the pretrained weights.
     let placed = prepared.layout.adaptation == .full ? 1 : prepared.part == nil ? 0 : 2
-    let wholeVectors = threads + placed
+    // What a device computed comes back to a vector of its own.
+    let wholeVectors = threads + placed + (isOnDevice ? 1 : 0)
     vectors =
       4 * (3 + localMoments) * prepared.trainedCount
       + 4 * wholeVectors * prepared.layout.parameterCount

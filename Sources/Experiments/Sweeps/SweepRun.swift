@@ -115,6 +115,7 @@ private final class SweepGroup {
     guard next[0] >= 0 else { return nil }
     // Shows the end of the point before, too.
     table?.update()
+    sayTimeLeft()
     return next[0]
   }
 
@@ -148,6 +149,20 @@ private final class SweepGroup {
       report(failure.lines.map { "\(name): \($0)" })
       return true
     }
+  }
+
+  /// Says how many points are done, and how long the others take if they take as long as those of this
+  /// group.
+  private func sayTimeLeft() {
+    guard let table, let points, !outcome.finished.isEmpty else { return }
+    let done = (table.counts[.finished] ?? 0) + (table.counts[.failed] ?? 0)
+    let total = points.sweep.points.count
+    let groups = max(1, table.counts[.running] ?? 1)
+    let mean = outcome.playingSeconds / Double(outcome.finished.count)
+    let left = mean * Double((total - done + groups - 1) / groups)
+    report([
+      "\(done) of \(total) points done; about \(durationText(left)) for the others, \(groups) at a time"
+    ])
   }
 
   private func report(_ lines: [String]) {

@@ -31,6 +31,9 @@ final class SweepTable {
     }
   }
 
+  /// How many points have each status, as `write` found them last.
+  private(set) var counts: [PointStatus: Int] = [:]
+
   static let pointsName = "points.csv"
   static let seedsName = "seeds.csv"
 
@@ -55,6 +58,7 @@ final class SweepTable {
       let states = try SweepClaims.alone(in: folder) { _ in
         try points.sweep.points.indices.map { try state($0, folder) }
       }
+      counts = Dictionary(states.map { ($0.status, 1) }, uniquingKeysWith: +)
       let rows = states.indices.map { row($0, states[$0]) }
       try OutputFile.replace(
         "\(points.directory)/\(Self.pointsName)",

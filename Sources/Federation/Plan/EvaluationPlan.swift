@@ -45,7 +45,7 @@ public struct EvaluationPlan: Sendable, Equatable {
   }
 
   /// Whether `round` of `rounds` is followed by an evaluation.
-  func isDue(after round: Int, of rounds: Int) -> Bool {
+  package func isDue(after round: Int, of rounds: Int) -> Bool {
     !(splits.isEmpty && clients == 0) && ((round + 1) % every == 0 || round + 1 == rounds)
   }
 

@@ -41,14 +41,13 @@ package final class AdaptedModel: StepEngine {
   /// - Parameter firstTrained: the first coordinate that is trained. If it belongs to the head, then
   ///   only the head's gradients are computed.
   /// - Parameter device: what computes; nil for the CPU.
-  /// - Precondition: the layout is the task's; `DeviceWeights.reasonAgainst` says nothing.
+  /// - Precondition: the layout is the task's; no device computes bf16.
   package init(
     model: PretrainedModel, layout: TrainableLayout, task: any Task, capacity: Int,
     longestSequence: Int, firstTrained: Int = 0, device: (any KernelDevice)? = nil
   ) {
     precondition(layout.taskHead == task.head, "a layout of another task")
-    precondition(
-      device == nil || DeviceWeights.reasonAgainst(model) == nil, "a model that no device computes")
+    precondition(device == nil || model.precision != .bf16, "no device computes bf16")
     self.model = model
     self.layout = layout
     self.task = task
@@ -88,7 +87,7 @@ package final class AdaptedModel: StepEngine {
       }.asked
   }
 
-  /// Adds the gradient of a micro-batch.
+  /// Adds the gradient of a micro-batch. A device's bits are the CPU's if `gradient` is zero before.
   package func addGradient(
     of batch: PackedSequences, labels: [Int32], parameters: Floats, gradient: MutableFloats,
     lossScale: Float, dropout: RandomKey? = nil

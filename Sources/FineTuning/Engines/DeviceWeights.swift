@@ -43,25 +43,20 @@ package final class DeviceWeights {
 
   deinit { for start in frozen + replaced { device.removeMirror(of: start) } }
 
-  /// The reason for which no device computes this model; nil if one does.
-  package static func reasonAgainst(_ model: PretrainedModel) -> String? {
-    model.precision == .bf16 ? "compute.precision: bf16 is of the CPU alone" : nil
-  }
-
-  /// Bytes that a device needs for a model and a micro-batch: weights, parameters, gradient, and the
-  /// buffers of a step.
+  /// Bytes that a device needs for a model and a micro-batch: weights, parameters, gradient, and
+  /// the buffers of a step; and those of the largest piece.
   package static func byteCount(
     model: PretrainedModel, layout: TrainableLayout, task: any Task, capacity: Int,
     longestSequence: Int
-  ) -> Int {
-    let frozen =
-      layout.adaptation == .full ? 0 : model.floatRanges.reduce(0) { $0 + 4 * $1.count }
+  ) -> (total: Int, largest: Int) {
+    let tensors = layout.adaptation == .full ? [] : model.floatRanges.map { 4 * $0.count }
     // A packed matrix is widened as a whole while its product is computed.
-    let packed = model.packedMemory.map { $0.count + 4 * largestMatrix(of: model) } ?? 0
-    return frozen + packed + 8 * layout.parameterCount
-      + AdaptedModel.bufferBytes(
-        configuration: model.configuration, layout: layout, task: task, capacity: capacity,
-        longestSequence: longestSequence, isOnDevice: true)
+    let packed = model.packedMemory.map { [$0.count, 4 * largestMatrix(of: model)] } ?? []
+    let buffers = AdaptedModel.bufferBytes(
+      configuration: model.configuration, layout: layout, task: task, capacity: capacity,
+      longestSequence: longestSequence, isOnDevice: true)
+    let pieces = tensors + packed + [8 * layout.parameterCount, buffers]
+    return (pieces.reduce(0, +), pieces.max() ?? 0)
   }
 
   /// Weights of the largest linear layer.

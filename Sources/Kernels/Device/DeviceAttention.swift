@@ -12,7 +12,34 @@ struct AttentionPlan {
   /// The most keys of a tile.
   private(set) var width = 0
 
-  init(_ spans: [AttentionSpan], queries: Int, tokens tokenCount: Int, _ shape: AttentionShape) {
+  /// What a plan is made of.
+  private struct Source: Equatable {
+    let spans: [AttentionSpan]
+    let queries: Int
+    let tokens: Int
+    let shape: AttentionShape
+  }
+
+  /// The last plans: those of a micro-batch serve all its blocks, forward and backward.
+  nonisolated(unsafe) private static var known: [(source: Source, plan: AttentionPlan)] = []
+  private static let mostKnown = 8
+
+  /// The plan of a batch. Only the device's thread may ask.
+  static func of(
+    _ spans: [AttentionSpan], queries: Int, tokens: Int, _ shape: AttentionShape
+  ) -> AttentionPlan {
+    let source = Source(spans: spans, queries: queries, tokens: tokens, shape: shape)
+    if let found = known.first(where: { $0.source == source }) { return found.plan }
+    let plan = AttentionPlan(spans, queries: queries, tokens: tokens, shape)
+    known.insert((source, plan), at: 0)
+    if known.count > mostKnown { known.removeLast() }
+    return plan
+  }
+
+  /// Lists rows, tiles and tokens.
+  private init(
+    _ spans: [AttentionSpan], queries: Int, tokens tokenCount: Int, _ shape: AttentionShape
+  ) {
     rows = [Int32](repeating: 0, count: 5 * queries)
     tokens = [Int32](repeating: 0, count: 2 * tokenCount)
     for span in spans {
@@ -52,7 +79,7 @@ extension KernelDevice {
     spans: [AttentionSpan], tokens: Int, queries: Int, shape: AttentionShape,
     scratch: MutableFloats
   ) {
-    let plan = AttentionPlan(spans, queries: queries, tokens: tokens, shape)
+    let plan = AttentionPlan.of(spans, queries: queries, tokens: tokens, shape)
     let sizes = DeviceAttentionSizes(plan, queries: queries, shape)
     launch(
       "attention_scores", sizes.scores,
@@ -76,7 +103,7 @@ extension KernelDevice {
     logSumExp: Floats, query: Floats, key: Floats, value: Floats, spans: [AttentionSpan],
     tokens: Int, queries: Int, shape: AttentionShape, scratch: MutableFloats
   ) {
-    let plan = AttentionPlan(spans, queries: queries, tokens: tokens, shape)
+    let plan = AttentionPlan.of(spans, queries: queries, tokens: tokens, shape)
     let sizes = DeviceAttentionSizes(plan, queries: queries, shape)
     let probabilities = scratch
     let dScores = scratch + shape.heads * queries * plan.width
@@ -130,7 +157,7 @@ private struct DeviceAttentionSizes {
       .int(shape.headSize),
     ]
     scores = .matrix(columns: plan.width, rows: queries, planes: shape.heads)
-    lanes = KernelGrid(items: (32, queries, shape.heads), group: (32, 1, 1))
+    lanes = .rows(queries, heads: shape.heads)
     channels = .matrix(columns: shape.headSize, rows: queries, planes: shape.heads)
   }
 }

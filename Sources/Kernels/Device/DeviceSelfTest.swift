@@ -1,5 +1,5 @@
-// A device computes the bits of the CPU, or it is not used: every kernel on a few hundred values, among
-// them subnormal numbers, on the device and on the CPU.
+// A device computes the bits of the CPU, or it is not used: every kernel on a few hundred values,
+// among them subnormal numbers, on the device and on the CPU.
 
 /// The self-test of a device.
 package enum DeviceSelfTest {
@@ -105,6 +105,13 @@ extension DeviceSelfTest {
     product("backward", rows: 67, columns: 21, inner: 600),
     product("of weights", rows: 16, columns: 80, inner: 33, transposeA: true, .add),
     product("of long rows", rows: 3, columns: 5, inner: 1200, transposeB: true, .add),
+    Case(name: "product of parts of rows") { memory in
+      let out = memory.floats(150 * 200)
+      matmul(
+        out + 7, stride: 200, rows: 150, columns: 140, inner: 40, memory.floats(150 * 50),
+        strideA: 50, memory.floats(140 * 45), strideB: 45, transposeB: true, .add)
+      return [(out, 150 * 200)]
+    },
   ]
 
   private static let blocks = [MatrixFormat.q8_0, .q4_0, .q4_1].map { format in
@@ -221,12 +228,13 @@ extension DeviceSelfTest {
   }
 
   private static func attention(
-    _ name: String, lengths: [Int], isCausal: Bool, window: AttentionWindow? = nil,
-    lastQueryOnly: Bool = false
+    _ name: String, lengths: [Int], heads: Int = 4, headSize: Int = 20, isCausal: Bool,
+    window: AttentionWindow? = nil, lastQueryOnly: Bool = false
   ) -> Case {
     Case(name: "attention " + name) { memory in
       let shape = AttentionShape(
-        heads: 4, keyValueHeads: 2, headSize: 20, isCausal: isCausal, window: window)
+        heads: heads, keyValueHeads: heads / 2, headSize: headSize, isCausal: isCausal,
+        window: window)
       var spans: [AttentionSpan] = []
       var start = 0
       for (index, length) in lengths.enumerated() {
@@ -243,7 +251,7 @@ extension DeviceSelfTest {
         memory.floats(tokens * wide), memory.floats(tokens * narrow),
         memory.floats(tokens * narrow)
       )
-      let (out, sums) = (memory.floats(queries * wide), memory.floats(queries * 4))
+      let (out, sums) = (memory.floats(queries * wide), memory.floats(queries * heads))
       let scratch = memory.floats(
         max(
           shape.scratchCount(longest: longest),
@@ -260,7 +268,7 @@ extension DeviceSelfTest {
         logSumExp: sums, query: query, key: key, value: value, spans: spans, tokens: tokens,
         queries: queries, shape: shape, scratch: scratch)
       return [
-        (out, queries * wide), (sums, queries * 4), (dQuery, tokens * wide),
+        (out, queries * wide), (sums, queries * heads), (dQuery, tokens * wide),
         (dKey, tokens * narrow), (dValue, tokens * narrow),
       ]
     }
@@ -275,6 +283,12 @@ extension DeviceSelfTest {
     attention(
       "in a window", lengths: [80], isCausal: false, window: AttentionWindow(before: 16, after: 16)),
     attention("of the last token", lengths: [40, 33, 2], isCausal: true, lastQueryOnly: true),
+    attention(
+      "of the last token in a window", lengths: [90, 2], isCausal: true,
+      window: AttentionWindow(before: 30, after: 0), lastQueryOnly: true),
+    // Chains of more than 576 steps.
+    attention("of many keys", lengths: [600], heads: 2, headSize: 3, isCausal: false),
+    attention("of long heads", lengths: [3], heads: 2, headSize: 580, isCausal: true),
     Case(name: "rotary") { memory in
       let x = memory.floats(7 * 3 * 24)
       let rows: [Int32] = [0, 1, 2, 3, 0, 1, 5]
@@ -312,7 +326,10 @@ extension DeviceSelfTest {
     Case(name: "add_bias") { memory in
       let x = memory.floats(300)
       addBias(x, bias: memory.floats(60), tokens: 5, channels: 60)
-      return [(x, 300)]
+      // Channels of several work-groups.
+      let wide = memory.floats(2 * 700)
+      addBias(wide, bias: memory.floats(700), tokens: 2, channels: 700)
+      return [(x, 300), (wide, 1400)]
     },
     Case(name: "bias_gradient") { memory in
       let dBias = memory.floats(60)

@@ -1,12 +1,12 @@
 // The seam between kernels and a device beside the CPU.
 //
-// Memory of a device has addresses of this process that the CPU cannot read. A kernel whose output has
-// such an address is computed by the device, else by the CPU: so the code that calls kernels (the
-// engine, adapters, tasks) is the same for both, and so are its bits (docs/arithmetic.md). What a
-// kernel reads is memory of the device, or memory of the host that the device mirrors.
+// Memory of a device has addresses of this process that the CPU cannot read. A kernel whose output
+// has such an address is computed by the device, else by the CPU: so the code that calls kernels
+// (the engine, adapters, tasks) is the same for both, and so are its bits (docs/arithmetic.md).
+// What a kernel reads is memory of the device, or memory of the host that the device mirrors.
 
-/// A device that computes kernels beside the CPU: those of `Sources/CDeviceKernels`, in the order of
-/// the calls. Its failures end the process (`OpenCLDevice.init` says how).
+/// A device that computes kernels beside the CPU: those of `Sources/CDeviceKernels`, in the order
+/// of the calls. Its failures end the process (`OpenCLDevice.init` says how).
 ///
 /// Not Sendable: one thread uses it.
 package protocol KernelDevice: AnyObject {
@@ -16,8 +16,8 @@ package protocol KernelDevice: AnyObject {
   /// Memory of the device: its address cannot be read by the host.
   func allocate(byteCount: Int) -> UnsafeMutableRawPointer
 
-  /// Memory of the device for one kernel's result that the next kernels read: the next call gives the
-  /// same memory again.
+  /// Memory of the device for one kernel's result that the next kernels read: the next call gives
+  /// the same memory again.
   func scratch(byteCount: Int) -> UnsafeMutableRawPointer
 
   /// Frees what `allocate` gave.
@@ -26,8 +26,8 @@ package protocol KernelDevice: AnyObject {
   /// The addresses that are the device's for as long as it lives: all that `allocate` gives.
   var addresses: Range<UInt> { get }
 
-  /// Copies memory of the host to the device, where kernels read the copy in its place. A second call
-  /// with the same memory copies it again.
+  /// Copies memory of the host to the device, where kernels read the copy in its place. A second
+  /// call with the same memory copies it again.
   func mirror(_ memory: UnsafeRawPointer, byteCount: Int)
 
   /// Frees the copy that starts at this memory.
@@ -59,10 +59,13 @@ package struct KernelGrid {
   }
 
   /// A work-group of 32, the lanes of a sum, for each row.
-  package static func rows(_ rows: Int, _ heads: Int = 1) -> KernelGrid {
-    heads == 1
-      ? KernelGrid(items: (32 * rows, 1, 1), group: (32, 1, 1))
-      : KernelGrid(items: (32, rows, heads), group: (32, 1, 1))
+  package static func rows(_ rows: Int) -> KernelGrid {
+    KernelGrid(items: (32 * rows, 1, 1), group: (32, 1, 1))
+  }
+
+  /// A work-group of 32 for each row of each head.
+  package static func rows(_ rows: Int, heads: Int) -> KernelGrid {
+    KernelGrid(items: (32, rows, heads), group: (32, 1, 1))
   }
 
   /// A work-item for each element of `planes` matrices (rows, columns).

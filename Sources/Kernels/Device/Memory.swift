@@ -25,6 +25,19 @@ public func write(_ values: UnsafeBufferPointer<Float>, to out: MutableFloats) {
   device.write(first, byteCount: 4 * values.count, to: out)
 }
 
+/// Has `body` write `count` floats: in place, or for a device to memory that is copied there.
+public func fill(
+  _ out: MutableFloats, count: Int, _ body: (UnsafeMutableBufferPointer<Float>) -> Void
+) {
+  guard KernelDevices.owner(of: out) != nil else {
+    return body(UnsafeMutableBufferPointer(start: out, count: count))
+  }
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { values in
+    body(values)
+    write(UnsafeBufferPointer(values), to: out)
+  }
+}
+
 /// The values of memory of the host or of a device, which waits for its kernels.
 public func values(at memory: Floats, count: Int) -> [Float] {
   read(memory, count: count)
