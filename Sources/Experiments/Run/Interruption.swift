@@ -18,20 +18,34 @@ package enum Interruption {
   /// Whether it has come.
   static var isPending: Bool { isRequested.load(ordering: .relaxed) }
 
-  /// The runs that play rounds in this process.
-  private static let playing = Mutex(0)
-  private static let endings = [SIGINT, SIGTERM]
+  /// The runs that play rounds in this process, and what their signals did before.
+  private struct Playing {
+    var count = 0
+    var before: [(number: Int32, action: sigaction)] = []
+  }
 
-  /// Takes SIGINT and SIGTERM for such requests while `body` runs, where they would end the process.
+  private static let playing = Mutex(Playing())
+
+  /// Takes SIGINT and SIGTERM for such requests while `body` runs, unless they are ignored: a shell has
+  /// its background jobs ignore SIGINT. Handlers of libraries are replaced (LLVM, in drivers of OpenCL
+  /// that MPI loads, too, has one that ends the process).
   static func listeningToEndings<Result>(_ body: () throws -> Result) rethrows -> Result {
-    playing.withLock { count in
-      count += 1
-      if count == 1 { for number in endings { replace(SIG_DFL, of: number, by: ask) } }
+    playing.withLock { playing in
+      playing.count += 1
+      guard playing.count == 1 else { return }
+      playing.before = [SIGINT, SIGTERM].compactMap { number in
+        guard let action = action(of: number), !isHandler(SIG_IGN, of: action) else { return nil }
+        signal(number, ask)
+        return (number, action)
+      }
     }
     defer {
-      playing.withLock { count in
-        count -= 1
-        if count == 0 { for number in endings { replace(ask, of: number, by: SIG_DFL) } }
+      playing.withLock { playing in
+        playing.count -= 1
+        if playing.count == 0 {
+          for (number, before) in playing.before { restore(before, of: number) }
+          playing.before = []
+        }
       }
     }
     return try body()
@@ -44,13 +58,20 @@ package enum Interruption {
     signal(number, SIG_DFL)
   }
 
-  /// Replaces a handler where it is the expected one: a shell has its background jobs ignore SIGINT.
-  private static func replace(_ expected: Handler?, of number: Int32, by handler: Handler?) {
-    func address(_ handler: Handler?) -> Int { unsafeBitCast(handler, to: Int.self) }
+  private static func action(of number: Int32) -> sigaction? {
     var found = sigaction()
-    guard sigaction(number, nil, &found) == 0,
-      address(found.__sigaction_handler.sa_handler) == address(expected)
-    else { return }
-    signal(number, handler)
+    return sigaction(number, nil, &found) == 0 ? found : nil
+  }
+
+  private static func isHandler(_ handler: Handler?, of action: sigaction) -> Bool {
+    func address(_ handler: Handler?) -> Int { unsafeBitCast(handler, to: Int.self) }
+    return address(action.__sigaction_handler.sa_handler) == address(handler)
+  }
+
+  /// Gives a signal what it did before, unless it has come: then the next one ends the process.
+  private static func restore(_ before: sigaction, of number: Int32) {
+    guard let now = action(of: number), isHandler(ask, of: now) else { return }
+    var before = before
+    sigaction(number, &before, nil)
   }
 }
