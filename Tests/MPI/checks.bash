@@ -47,6 +47,9 @@ finish() {
   exit
 }
 
+# not COMMAND...: the command fails.
+not() { ! "$@"; }
+
 # ends LABEL CODE TEXT SECONDS COMMAND...: ends in time with the exit code and says the text.
 ends() {
   local label=$1 expected=$2 text=$3 limit=$4 code start=$SECONDS

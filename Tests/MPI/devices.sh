@@ -12,6 +12,22 @@ program=$bin/cellm-mpi
 export XDG_CACHE_HOME=$scratch/cache
 device=(--set "compute.device=Portable Computing")
 
+# The text for the compilers of other drivers: no undefined function, and no fusion of other operations.
+text=$scratch/program.cl
+kernels=Sources/CDeviceKernels
+sed -nE 's/^#embed "(.*)"$/\1/p' "$kernels/sources.c" | sed "s|^|$kernels/|" | xargs cat > "$text"
+for target in spir64 nvptx64 amdgcn; do
+  compile=(clang -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -target "$target" -Wall -Werror -S -emit-llvm)
+  if ! "${compile[@]}" -O0 -o "$scratch/$target.ll" <(echo "__kernel void f(__global float *x) { *x = fma(*x, *x, 1.0f); }") 2> "$scratch/log"; then
+    skip "kernels for $target: no clang that compiles OpenCL C for it"
+    continue
+  fi
+  check "kernels compile for $target" "${compile[@]}" -O2 -o "$scratch/$target.ll" "$text"
+  check "$target: all functions are there" \
+    not grep -E '^declare .*@(activate|slope_of|sum_lanes|larger|largest_of|ck_[a-z_]*)\(' "$scratch/$target.ll"
+  check "$target: nothing is fused but by fma" not grep -E 'fmuladd|contract' "$scratch/$target.ll"
+done
+
 if ! compgen -G '/etc/OpenCL/vendors/pocl*.icd' > /dev/null; then
   skip "no PoCL here (Debian: apt-get install pocl-opencl-icd)"
   finish
