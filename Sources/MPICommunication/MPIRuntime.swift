@@ -25,6 +25,7 @@ public enum MPIRuntime {
       throw MPIError(call: "MPI_Init_thread", code: 0, text: "MPI was already started")
     }
     yieldWhenIdleIfOversubscribed()
+    loadNoDrivers()
     // int MPI_Init_thread(int *argc, char ***argv, int required, int *provided)
     var isFunneled: Int32 = 0
     try check("MPI_Init_thread", cmpi_initialize(&isFunneled))
@@ -89,4 +90,8 @@ public enum MPIRuntime {
     guard let ranks, ranks > sysconf(Int32(_SC_NPROCESSORS_ONLN)) else { return }
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0)
   }
+
+  /// Has hwloc, by which MPI looks at the node, load no OpenCL driver: each rank would have the
+  /// driver's threads and memory, and its handlers of signals, whether it computes there or not.
+  private static func loadNoDrivers() { setenv("HWLOC_COMPONENTS", "-opencl", 0) }
 }

@@ -51,6 +51,23 @@ sed 's/aggregation: product_mean/aggregation: stacked, download: {select: all}, 
 digest_of "$scratch/stacked-cpu" "$program" run "$scratch/stacked.yaml" > "$scratch/stacked"
 digest_of "$scratch/stacked-device" "$program" run "$scratch/stacked.yaml" "${device[@]}" > "$scratch/found"
 check "stacked: digest $(cat "$scratch/found")" same_text "$scratch/stacked" "$scratch/found"
+# Drivers have handlers of signals (LLVM's), which the run's replace; and a run on the CPU opens no driver.
+asked() { # SIGNAL NAME SETTING...
+  local signal=$1 name=$2 job
+  shift 2
+  env --default-signal=INT "$program" run "$scratch/llama.yaml" --set federation.rounds=100000 "$@" --output "$scratch/$name" \
+    > "$scratch/log" 2>&1 < /dev/null &
+  job=$!
+  for _ in $(seq 300); do [ "$(wc -l < "$scratch/$name/rounds.csv" 2> /dev/null || echo 0)" -ge 3 ] && break; sleep 0.1; done
+  cp "/proc/$job/maps" "$scratch/maps"
+  kill "-$signal" $job
+  wait $job
+  [ $? = 75 ]
+}
+for signal in USR1 INT TERM; do check "SIG$signal saves a run on the device" asked $signal "asked-$signal" "${device[@]}"; done
+check "the device's driver was there" grep -q pocl "$scratch/maps"
+check "SIGUSR1 saves a run on the CPU" asked USR1 asked-cpu
+check "which opens no driver" not grep -q pocl "$scratch/maps"
 # A run that was begun on the device goes on without it.
 digest_of "$scratch/moved" "$program" run "$scratch/llama.yaml" "${device[@]}" --set federation.rounds=2 \
   --set checkpoint.every_rounds=1 > /dev/null

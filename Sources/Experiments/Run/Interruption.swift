@@ -33,6 +33,8 @@ package enum Interruption {
     playing.withLock { playing in
       playing.count += 1
       guard playing.count == 1 else { return }
+      // A driver that was opened since may have taken SIGUSR1.
+      listen()
       playing.before = [SIGINT, SIGTERM].compactMap { number in
         guard let action = action(of: number), !isHandler(SIG_IGN, of: action) else { return nil }
         signal(number, ask)
