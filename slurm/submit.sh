@@ -203,6 +203,8 @@ script() {
   [ -z "$preemptible" ] || echo "asked='' && trap 'asked=1' USR1  # until the run is started"
   [ ${#prepare_lines[@]} = 0 ] || printf '%s\n' "${prepare_lines[@]}"
   echo "export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1"
+  # mpirun looks at the node with hwloc. It shall load no OpenCL driver: LLVM in one takes SIGUSR1 from mpirun.
+  echo 'export HWLOC_COMPONENTS=${HWLOC_COMPONENTS:--opencl}'
   printf 'program=%q experiment=%q output=%q point=%s\n' "$program" "$experiment" "$output" "$point"
   [ -z "$array" ] || printf 'names=(%s)\n' "${names[*]}"
   printf 'run=(\n '

@@ -4,6 +4,8 @@ if [ "$(id -u)" = 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+# mpirun forwards no SIGUSR1 if it loads an OpenCL driver with LLVM (docs/cluster-guide.md).
+export HWLOC_COMPONENTS=${HWLOC_COMPONENTS:--opencl}
 # Containers often forbid cross-memory attach.
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
 passed=0 failed=0 skipped=0

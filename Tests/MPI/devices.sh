@@ -7,6 +7,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . Tests/MPI/checks.bash
 . Tests/MPI/short-runs.bash
+# The program itself has MPI load no driver.
+unset HWLOC_COMPONENTS
 bin=$(program_directory cellm-mpi "${1:-}") || exit 1
 program=$bin/cellm-mpi
 export XDG_CACHE_HOME=$scratch/cache
