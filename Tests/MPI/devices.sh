@@ -60,7 +60,7 @@ asked() { # SIGNAL NAME SETTING...
   env --default-signal=INT "$program" run "$scratch/llama.yaml" --set federation.rounds=100000 "$@" --output "$scratch/$name" \
     > "$scratch/log" 2>&1 < /dev/null &
   job=$!
-  for _ in $(seq 300); do [ "$(wc -l < "$scratch/$name/rounds.csv" 2> /dev/null || echo 0)" -ge 3 ] && break; sleep 0.1; done
+  for _ in $(seq 300); do [ "$(cat "$scratch/$name/rounds.csv" 2> /dev/null | wc -l)" -ge 3 ] && break; sleep 0.1; done
   cp "/proc/$job/maps" "$scratch/maps"
   kill "-$signal" $job
   wait $job
