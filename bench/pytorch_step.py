@@ -141,7 +141,8 @@ cpu_name = next(
      if l.startswith("model name")), "unknown")
 columns = {
     "bench": "step", "engine": "pytorch", "model": arguments.model.name,
-    "precision": arguments.precision, "device": arguments.device, "threads": arguments.threads, "batch": arguments.batch,
+    "precision": arguments.precision, "device": arguments.device,
+    "threads": arguments.threads, "batch": arguments.batch,
     "length": arguments.length, "micro_batch_tokens": count, "lora_rank": arguments.lora_rank,
     "trainable": trainable,
     "tokens_per_second": f"{count / seconds:.4g}",

@@ -16,11 +16,11 @@ package enum ExitCode {
   package static let software: Int32 = 70
   /// Reading or writing failed: disk full, no permission.
   package static let inputOutput: Int32 = 74
-  /// The same command with `--resume` goes on later: the run was asked to stop and has saved itself, or its
-  /// directory is locked by a process of which nothing is known here.
+  /// The same command with `--resume` goes on later: the run was asked to stop and has saved
+  /// itself, or its directory is locked by a process of which nothing is known here.
   package static let stopped: Int32 = 75
-  /// The watchdog ended a run of which a rank hung, or a rank's device failed: the same command with
-  /// `--resume` goes on from the last checkpoint.
+  /// The watchdog ended a run of which a rank hung, or a rank's device failed: the same command
+  /// with `--resume` goes on from the last checkpoint.
   package static let hung: Int32 = 76
 
   /// The exit codes as the help shows them.

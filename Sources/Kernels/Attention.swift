@@ -2,7 +2,8 @@
 //
 // Nothing is padded and no (length, length) matrix outlives a tile: scores exist for at most
 // `attentionTile` queries of one head; the backward pass recomputes probabilities from the kept
-// log-sum-exp (Dao et al. 2022, section 3.1). Under a causal mask a tile stops at its last visible key.
+// log-sum-exp (Dao et al. 2022, section 3.1). Under a causal mask a tile stops at its last visible
+// key.
 
 internal import CKernels
 
@@ -11,8 +12,8 @@ let attentionTile = 128
 
 /// One sequence of a packed batch as attention sees it.
 ///
-/// Keys are rows `start ..< start + length`. Queries are the last `queryCount` of these rows, or, for
-/// a bidirectional model that pools its first token, the first; their results go to rows
+/// Keys are rows `start ..< start + length`. Queries are the last `queryCount` of these rows, or,
+/// for a bidirectional model that pools its first token, the first; their results go to rows
 /// `outputStart ...` of the output.
 public struct AttentionSpan: Sendable, Equatable {
   /// First row of the sequence in q, k and v.
@@ -89,8 +90,8 @@ public struct AttentionShape: Sendable, Equatable {
   /// Floats of scratch that one call needs for sequences up to `longest` tokens.
   public func scratchCount(longest: Int) -> Int { attentionTile * longest * 2 + attentionTile }
 
-  /// Floats of scratch that one call needs on a device, for up to `queries` queries: the scores of all
-  /// heads and their gradients.
+  /// Floats of scratch that one call needs on a device, for up to `queries` queries: the scores of
+  /// all heads and their gradients.
   package func deviceScratchCount(longest: Int, queries: Int) -> Int {
     2 * heads * queries * longest
   }
@@ -247,8 +248,8 @@ public func attentionBackward(
   }
 }
 
-/// A tile of `scores` (rows, columns) into probabilities in place, as `attentionForward` does it: row r
-/// becomes softmax(scale * s) over its first `visible` + r columns, and zero behind them.
+/// A tile of `scores` (rows, columns) into probabilities in place, as `attentionForward` does it:
+/// row r becomes softmax(scale * s) over its first `visible` + r columns, and zero behind them.
 public func attentionSoftmax(
   scores: MutableFloats, logSumExp: MutableFloats, rows: Int, columns: Int, visible: Int,
   scale: Float

@@ -2,13 +2,13 @@
 
 internal import COpenCL
 
-/// What went wrong with a device, in one line.
+/// The reason for which a device does not compute, in one line.
 public struct DeviceError: Error, CustomStringConvertible, Sendable {
   /// The line.
   public let description: String
 
   /// An error of this line.
-  init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 }
 
 /// A device of an OpenCL platform, not yet opened.

@@ -81,12 +81,7 @@ struct DeviceTests {
     var count = 0
     for name in Golden.names {
       let sizes = try Golden(name).model
-      let linears = sizes.weights.blocks.flatMap { block in
-        LinearRole.allCases.compactMap { block.linear($0)?.inputs }
-      }
-      guard (linears + [sizes.configuration.channels]).allSatisfy({ $0 % 32 == 0 }) else {
-        continue
-      }
+      guard sizes.weights.linears.allSatisfy({ $0.inputs % 32 == 0 }) else { continue }
       count += 1
       let golden = try Golden(name, precision: format)
       func gradient(_ device: OpenCLDevice?) -> [Float] {

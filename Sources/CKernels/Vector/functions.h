@@ -1,6 +1,6 @@
 // exp, log and erf of a float: polynomials in explicit fused operations, without a branch where a
-// loop over a row calls them. Also a part of the programs of other devices (Sources/CDeviceKernels):
-// nothing is included here, arithmetic.h comes first.
+// loop over a row calls them. Also a part of the programs of other devices
+// (Sources/CDeviceKernels): nothing is included here, arithmetic.h comes first.
 #ifndef CK_FUNCTIONS
 #define CK_FUNCTIONS
 

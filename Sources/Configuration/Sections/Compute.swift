@@ -13,12 +13,12 @@ extension Experiment {
     package var precision = MatrixFormat.fp32
     /// The library that computes products of fp32 matrices.
     package var products = ProductLibrary.own
-    /// What computes the micro-batches of a rank.
+    /// The device of the micro-batches of a rank.
     package var device = ComputeDevice.cpu
   }
 }
 
-/// What computes the micro-batches of a rank; changes no result.
+/// The device of the micro-batches of a rank; changes no result.
 package enum ComputeDevice: Sendable, Equatable {
   /// A core of the CPU for each thread.
   case cpu
@@ -55,7 +55,7 @@ extension Experiment {
     ofCPUAlone.map { "only the CPU computes \($0.setting)" }
   }
 
-  /// What is wrong with a device that has to compute what only the CPU does.
+  /// The key, with a text, of a device that has to compute what only the CPU does.
   var deviceProblem: (key: String, text: String)? {
     guard compute.device != .cpu, compute.device != .auto else { return nil }
     return ofCPUAlone.map { setting, other in
@@ -90,8 +90,9 @@ extension ExperimentKey {
         + " CPU; openblas: another digest, which depends on the CPU"),
     ExperimentKey(
       "compute.device", \.compute.device, .device,
-      "what computes the micro-batches; changes no result; cpu; gpu: a GPU with OpenCL (ranks of a"
-        + " node share its GPUs); auto: a GPU if there is one, else the CPU; another word: an OpenCL"
-        + " device whose name or platform's name contains this word (cellm-mpi devices lists them)"),
+      "what computes the micro-batches; changes no result; cpu; gpu: a GPU with OpenCL (ranks of"
+        + " a node share its GPUs); auto: a GPU if there is one, else the CPU; another word: an"
+        + " OpenCL device whose name or platform's name contains this word (cellm-mpi devices lists"
+        + " them)"),
   ]
 }

@@ -17,7 +17,7 @@ package struct Assembly {
   package var initialVector: [Float]
   /// What the user should know of it.
   package var notices: [String]
-  /// What computes this rank's micro-batches beside the CPU, in one line; nil for the CPU alone.
+  /// The device of this rank's micro-batches, in one line; nil for the CPU alone.
   package var device: String?
   /// The directory of a run that `writeTrained` writes.
   package var trainedName: String

@@ -1,4 +1,4 @@
-// Whether a corpus fits a model, and the lengths of its examples.
+// Checks that a corpus fits a model, and the lengths of its examples.
 
 internal import Configuration
 internal import Corpora
@@ -42,8 +42,8 @@ extension TokenCorpus {
     for (name, split) in namedSplits where Int(split.largestToken) >= vocabulary {
       throw CommandFailure(
         ExitCode.data,
-        "\(directory): split \(name) has token \(split.largestToken), but the model has only tokens 0 to"
-          + " \(vocabulary - 1); prepare the corpus with this model's tokenizer")
+        "\(directory): split \(name) has token \(split.largestToken), but the model has only tokens"
+          + " 0 to \(vocabulary - 1); prepare the corpus with this model's tokenizer")
     }
   }
 

@@ -18,7 +18,7 @@ extension PreparedModel {
     let choice = experiment.compute.device
     guard choice != .cpu else { return (nil, nil) }
     do {
-      if let reason = experiment.reasonAgainstDevice { throw DeviceRefusal(reason) }
+      if let reason = experiment.reasonAgainstDevice { throw DeviceError(reason) }
       let devices = try matching(choice)
       let rank = localRank ?? place.rank
       let device = devices[rank % devices.count]
@@ -28,8 +28,8 @@ extension PreparedModel {
       let notice =
         needed <= device.memoryBytes
         ? nil
-        : "compute.device: \(device.name) has \(byteText(device.memoryBytes)); if \(sharing) ranks of"
-          + " this node share it, they need \(byteText(needed))"
+        : "compute.device: \(device.name) has \(byteText(device.memoryBytes)); if \(sharing) ranks"
+          + " of this node share it, they need \(byteText(needed))"
       return (try OpenDevices.open(device), notice)
     } catch let error where choice == .auto {
       return (nil, "compute.device: auto takes the CPU, for \(error)")
@@ -51,12 +51,12 @@ extension PreparedModel {
     guard !found.isEmpty else {
       let what = if case .named(let name) = choice { "OpenCL device called \(name)" } else { "GPU" }
       let others = all.map(\.name).joined(separator: ", ")
-      throw DeviceRefusal(
+      throw DeviceError(
         "this node has no \(what)"
           + (all.isEmpty ? "; no OpenCL driver is installed" : "; OpenCL finds \(others)"))
     }
     guard found.contains(where: { $0.reasonAgainst == nil }) else {
-      throw DeviceRefusal("\(found[0].name) cannot compute: \(found[0].reasonAgainst ?? "")")
+      throw DeviceError("\(found[0].name) cannot compute: \(found[0].reasonAgainst ?? "")")
     }
     return found.filter { $0.reasonAgainst == nil }
   }
@@ -66,16 +66,16 @@ extension PreparedModel {
 
   private func checkMemory(of device: OpenCLDescription, _ experiment: Experiment) throws {
     guard capacity(experiment) <= Self.mostTokens else {
-      throw DeviceRefusal(
-        "micro-batches have \(capacity(experiment)) tokens; give compute.micro_batch_tokens of at most"
-          + " \(Self.mostTokens)")
+      throw DeviceError(
+        "micro-batches have \(capacity(experiment)) tokens; give compute.micro_batch_tokens of at"
+          + " most \(Self.mostTokens)")
     }
     let size = deviceSize(experiment)
     for (what, needed, most) in [
       ("", size.total, device.memoryBytes),
       (" in one piece", size.largest, device.largestAllocation),
     ] where needed > most {
-      throw DeviceRefusal(
+      throw DeviceError(
         "\(device.name) has \(byteText(most))\(what), and a rank needs \(byteText(needed)); lower"
           + " compute.micro_batch_tokens")
     }
@@ -90,11 +90,7 @@ extension PreparedModel {
       longestSequence: longestSequence)
     // Merged weights stand beside the frozen ones.
     guard experiment.method.aggregation.kind.factors == .asStack else { return size }
-    let merged = layout.adaptedPlaces.reduce(0) { sum, place in
-      let module = model.configuration.module(of: place.role)
-      return sum + 4 * module.inputs * module.outputs
-    }
-    return (size.total + merged, size.largest)
+    return (size.total + 4 * adaptedWeightCount, size.largest)
   }
 }
 
@@ -104,10 +100,4 @@ private var localRank: Int? {
   let environment = ProcessInfo.processInfo.environment
   return ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"]
     .compactMap { environment[$0].flatMap { Int($0) } }.first { $0 >= 0 }
-}
-
-/// A reason for which a device does not compute an experiment.
-struct DeviceRefusal: Error, CustomStringConvertible {
-  let description: String
-  init(_ description: String) { self.description = description }
 }

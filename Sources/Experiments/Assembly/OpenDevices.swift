@@ -6,13 +6,13 @@ internal import Kernels
 internal import OpenCLDevices
 
 /// The devices that this process has opened; a sweep's runs use them again.
-package enum OpenDevices {
+enum OpenDevices {
   nonisolated(unsafe) private static var opened: [UInt: OpenCLDevice] = [:]
   /// Whether a run is prepared: then it has a state to go on from.
   nonisolated(unsafe) static var hasBegun = false
 
   /// Opens a device, once, and tests its kernels.
-  /// - Throws: `DeviceError`, or an error of one line if a kernel gives other bits than the CPU.
+  /// - Throws: `DeviceError` if it cannot be opened, or a kernel gives other bits than the CPU.
   static func open(_ description: OpenCLDescription) throws -> OpenCLDevice {
     hasBegun = false
     if let known = opened[description.identifier] {
@@ -30,7 +30,7 @@ package enum OpenDevices {
       differences = DeviceSelfTest.differences(on: device)
     }
     guard differences.isEmpty else {
-      throw DeviceRefusal(
+      throw DeviceError(
         "\(description.line) gives other bits than the CPU in \(differences.count) of"
           + " \(DeviceSelfTest.cases.count) tests of kernels: "
           + differences.prefix(4).map(\.name).joined(separator: ", ")

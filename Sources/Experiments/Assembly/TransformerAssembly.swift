@@ -78,6 +78,14 @@ struct PreparedModel {
     return try AdapterDirectory.read(assets.resolve(initial), layout: layout)
   }
 
+  /// Weights of all layers that are adapted.
+  var adaptedWeightCount: Int {
+    layout.adaptedPlaces.reduce(0) { sum, place in
+      let module = model.configuration.module(of: place.role)
+      return sum + module.inputs * module.outputs
+    }
+  }
+
   /// Length of the vector that is trained.
   var trainedCount: Int { part?.count ?? layout.parameterCount }
 

@@ -76,6 +76,25 @@ private struct PlanReport {
   let prepared: PreparedModel
   let ranks: Int
   let ranksPerNode: Int
+  /// The tokens of the first hundred rounds.
+  private var roundTokens: [Int] = []
+
+  init(
+    experiment: Experiment, plan: FederationPlan, prepared: PreparedModel, ranks: Int,
+    ranksPerNode: Int
+  ) {
+    self.experiment = experiment
+    self.plan = plan
+    self.prepared = prepared
+    self.ranks = ranks
+    self.ranksPerNode = ranksPerNode
+    let population = population
+    roundTokens = (0..<min(plan.rounds, 100)).map { round in
+      plan.participants(round: round, population: population.clientCount)
+        .filter { $0.fate == .used }
+        .reduce(0) { $0 + plan.local.epochs * tokens(of: population.examples(of: $1.client)) }
+    }
+  }
 
   private var length: Int { prepared.trainedCount }
   private var isFull: Bool { experiment.adapter.kind == .full }
@@ -126,46 +145,32 @@ private struct PlanReport {
       + "  tokens a round: \(tokensPerRound)\n"
   }
 
-  /// The tokens of the first hundred rounds.
-  private var roundTokens: [Int] {
-    let population = population
-    return (0..<min(plan.rounds, 100)).map { round in
-      plan.participants(round: round, population: population.clientCount)
-        .filter { $0.fate == .used }
-        .reduce(0) { $0 + plan.local.epochs * tokens(of: population.examples(of: $1.client)) }
-    }
-  }
-
   /// The time of the run, by the rates of this machine.
   func time(start: [Float]) -> String {
     let rates: ComputeRates
     do { rates = try prepared.measuredRates(experiment, start: start) } catch {
       return "\ntime: not estimated, for \(error)\n"
     }
-    let counts = roundTokens
     let clients = plan.participants(round: 0, population: prepared.partition.clientCount).count
     return TimeEstimate(
-      roundTokens: Double(counts.reduce(0, +)) / Double(max(counts.count, 1)),
+      roundTokens: Double(roundTokens.reduce(0, +)) / Double(max(roundTokens.count, 1)),
       rounds: plan.rounds, evaluationTokens: evaluationTokens,
-      evaluations: (0..<plan.rounds).count { plan.evaluation.isDue(after: $0, of: plan.rounds) },
+      evaluations: plan.evaluation.count(rounds: plan.rounds),
       trainingRanks: min(ranks, max(clients, 1)), ranks: ranks, rates: rates
     ).table
   }
 
   /// The tokens of one evaluation: splits, and clients by their mean.
   private var evaluationTokens: Double {
-    let limit = experiment.data.maximumLength
-    let evaluation = plan.evaluation
-    var sum = 0
-    for (name, split) in prepared.corpus.namedSplits
-    where evaluation.splits.contains(where: { $0.rawValue == name }) {
-      let kind = Split(rawValue: name) ?? .test
-      sum += evaluation.examples(of: kind, count: split.count, seed: plan.seed)
-        .reduce(0) { $0 + split.tokenCount(of: $1, limit: limit) }
+    let (limit, evaluation, corpus) = (
+      experiment.data.maximumLength, plan.evaluation, prepared.corpus
+    )
+    let sum = evaluation.splits.reduce(0) { sum, split in
+      evaluation.examples(of: split, count: corpus.exampleCount(split), seed: plan.seed)
+        .reduce(sum) { $0 + corpus.tokenCount(of: $1, in: split, limit: limit) }
     }
     let views = evaluation.tiers ? 1 + experiment.method.tiers.count : 1
-    let train = prepared.corpus.train
-    let all = (0..<train.count).reduce(0) { $0 + train.tokenCount(of: $1, limit: limit) }
+    let all = tokens(of: Array(0..<corpus.train.count))
     let held = evaluation.holdout > 0 ? evaluation.holdout : 1
     let client = Double(all) / Double(max(1, population.clientCount)) * held
     return Double(evaluation.vectors.count)
@@ -174,8 +179,7 @@ private struct PlanReport {
 
   /// Exact where cohorts are drawn by the seed or given: the first hundred rounds are looked at.
   private var tokensPerRound: String {
-    let counts = roundTokens
-    let rounds = counts.count
+    let (counts, rounds) = (roundTokens, roundTokens.count)
     return "\(grouped(counts.reduce(0, +) / rounds)) on average, "
       + "\(grouped(counts.min() ?? 0)) to \(grouped(counts.max() ?? 0)) in the first \(rounds)"
       + " rounds (the cohorts of this seed)"
@@ -190,11 +194,7 @@ private struct PlanReport {
 
   /// Floats of the base matrices that factors are merged into; 0 where they are not.
   private var mergedCount: Int {
-    guard plan.method.aggregation.kind.factors == .asStack else { return 0 }
-    return prepared.layout.adaptedPlaces.reduce(0) { sum, place in
-      let size = prepared.model.configuration.module(of: place.role)
-      return sum + size.inputs * size.outputs
-    }
+    plan.method.aggregation.kind.factors == .asStack ? prepared.adaptedWeightCount : 0
   }
 
   var messages: PlanMessages {
@@ -232,8 +232,8 @@ private struct PlanReport {
     let rank = own.total + uploads
     // Mapped as stored; what is not F32 is widened besides, in shared memory.
     let weights = prepared.model.storedBytes + 4 * prepared.widenedCount
-    // The new matrices are written while the old ones are there, for a moment on each node; rank 0 has
-    // them in its state besides.
+    // The new matrices are written while the old ones are there, for a moment on each node; rank 0
+    // has them in its state besides.
     let merged = 8 * mergedCount
     // Where uploads may be summed by host, the words that its ranks share.
     let sums = plan.uploads == .auto || plan.uploads.addsUp

@@ -104,8 +104,8 @@ struct TimeEstimate {
           ],
           [
             "run", duration(seconds),
-            "all \(grouped(rounds)) round\(rounds == 1 ? "" : "s"), \(grouped(evaluations)) evaluation"
-              + (evaluations == 1 ? "" : "s"),
+            "all \(grouped(rounds)) round\(rounds == 1 ? "" : "s"), \(grouped(evaluations))"
+              + " evaluation\(evaluations == 1 ? "" : "s")",
           ],
         ], indent: "  ")
       + "  rates: measured now, on this machine; without transfers and the server's step\n"

@@ -1,7 +1,8 @@
-// The signals that ask a run to save itself and end: SIGUSR1, which mpirun forwards to every rank and
-// batch systems can send before they preempt a job; SIGINT (Ctrl-C) and SIGTERM while rounds are
-// played. mpirun answers Ctrl-C with SIGTERM to its ranks and kills them a second later. A second
-// SIGINT or SIGTERM ends the process at once, as the first one does where there is nothing to save.
+// The signals that ask a run to save itself and end: SIGUSR1, which mpirun forwards to every rank
+// and batch systems can send before they preempt a job; SIGINT (Ctrl-C) and SIGTERM while rounds
+// are played. mpirun answers Ctrl-C with SIGTERM to its ranks and kills them a second later. A
+// second SIGINT or SIGTERM ends the process at once, as the first one does where there is nothing
+// to save.
 
 import Foundation
 internal import Synchronization
@@ -26,9 +27,9 @@ package enum Interruption {
 
   private static let playing = Mutex(Playing())
 
-  /// Takes SIGINT and SIGTERM for such requests while `body` runs, unless they are ignored: a shell has
-  /// its background jobs ignore SIGINT. Handlers of libraries are replaced (LLVM, in drivers of OpenCL
-  /// that MPI loads, too, has one that ends the process).
+  /// Takes SIGINT and SIGTERM for such requests while `body` runs, unless they are ignored: a
+  /// shell has its background jobs ignore SIGINT. Handlers of libraries are replaced (LLVM, in
+  /// drivers of OpenCL that MPI loads, too, has one that ends the process).
   static func listeningToEndings<Result>(_ body: () throws -> Result) rethrows -> Result {
     playing.withLock { playing in
       playing.count += 1

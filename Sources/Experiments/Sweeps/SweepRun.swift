@@ -1,8 +1,8 @@
-// Playing a sweep: groups of ranks side by side, each taking the next point that nobody has. A point is
-// claimed by a lock on a file in the sweep's directory, so groups of one job, tasks of a job array and jobs
-// on several nodes share the work without talking to each other. A finished point is left alone, a
-// begun one goes on where it was saved, a failing one does not end the others. A group that cannot go
-// on at all returns like the others, so that they can end together.
+// Playing a sweep: groups of ranks side by side, each taking the next point that nobody has. A
+// point is claimed by a lock on a file in the sweep's directory, so groups of one job, tasks of a
+// job array and jobs on several nodes share the work without talking to each other. A finished
+// point is left alone, a begun one goes on where it was saved, a failing one does not end the
+// others. A group that cannot go on at all returns like the others, so that they can end together.
 
 package import Communication
 package import Configuration
@@ -32,10 +32,10 @@ package struct SweepOutcome: Sendable {
 ///   - output: The sweep's directory; nil for `runs/NAME`.
 ///   - only: The number of the one point to play; nil for all that are free.
 ///   - communicator: The group.
-///   - world: The groups that begin together, where there are several: the sweep and its directory are
-///     checked for all of them before one plays.
-/// - Throws: `RunFailure` where a rank fails alone (the job has to be aborted), or where the sweep or its
-///   directory is refused.
+///   - world: The groups that begin together, where there are several: the sweep and its directory
+///     are checked for all of them before one plays.
+/// - Throws: `RunFailure` where a rank fails alone (the job has to be aborted), or where the sweep
+///   or its directory is refused.
 package func runSweep(
   path: String, output: String? = nil, only: Int? = nil, environment: RunEnvironment,
   assets: AssetDirectory = AssetDirectory(), communicator: any Communicator,
@@ -151,8 +151,8 @@ private final class SweepGroup {
     }
   }
 
-  /// Says how many points are done, and how long the others take if they take as long as those of this
-  /// group.
+  /// Says how many points are done, and how long the others take if they take as long as those of
+  /// this group.
   private func sayTimeLeft() {
     guard let table, let points, !outcome.finished.isEmpty else { return }
     let done = (table.counts[.finished] ?? 0) + (table.counts[.failed] ?? 0)
@@ -161,7 +161,8 @@ private final class SweepGroup {
     let mean = outcome.playingSeconds / Double(outcome.finished.count)
     let left = mean * Double((total - done + groups - 1) / groups)
     report([
-      "\(done) of \(total) points done; about \(durationText(left)) for the others, \(groups) at a time"
+      "\(done) of \(total) points done; about \(durationText(left)) for the others,"
+        + " \(groups) at a time"
     ])
   }
 

@@ -45,8 +45,13 @@ public struct EvaluationPlan: Sendable, Equatable {
   }
 
   /// Whether `round` of `rounds` is followed by an evaluation.
-  package func isDue(after round: Int, of rounds: Int) -> Bool {
+  func isDue(after round: Int, of rounds: Int) -> Bool {
     !(splits.isEmpty && clients == 0) && ((round + 1) % every == 0 || round + 1 == rounds)
+  }
+
+  /// The number of evaluations of a run of so many rounds.
+  package func count(rounds: Int) -> Int {
+    splits.isEmpty && clients == 0 ? 0 : rounds / every + (rounds % every == 0 ? 0 : 1)
   }
 
   /// The examples of `split` to evaluate, ascending: all `count`, or `maximumExamples` of them.

@@ -62,7 +62,7 @@ package final class AdaptedModel: StepEngine {
       model: model, capacity: capacity, longestSequence: longestSequence, adapter: adapter,
       device: device)
     deviceWeights = device.map {
-      DeviceWeights(model: model, parameterCount: layout.parameterCount, layout: layout, device: $0)
+      DeviceWeights(model: model, layout: layout, device: $0)
     }
     func take(_ plan: BufferPlan) -> HeadBuffers {
       HeadBuffers(plan, configuration: model.configuration, task: task, capacity: capacity)
@@ -87,7 +87,8 @@ package final class AdaptedModel: StepEngine {
       }.asked
   }
 
-  /// Adds the gradient of a micro-batch. A device's bits are the CPU's if `gradient` is zero before.
+  /// Adds the gradient of a micro-batch. A device's bits are the CPU's if `gradient` is zero
+  /// before.
   package func addGradient(
     of batch: PackedSequences, labels: [Int32], parameters: Floats, gradient: MutableFloats,
     lossScale: Float, dropout: RandomKey? = nil

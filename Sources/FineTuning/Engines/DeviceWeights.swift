@@ -18,18 +18,18 @@ package final class DeviceWeights {
 
   /// Copies the weights; with full fine-tuning they are the parameters.
   init(
-    model: PretrainedModel, parameterCount: Int, layout: TrainableLayout,
-    device: any KernelDevice
+    model: PretrainedModel, layout: TrainableLayout, device: any KernelDevice
   ) {
     self.device = device
-    count = parameterCount
+    let count = layout.parameterCount
+    self.count = count
     plan = BufferPlan(on: device) {
-      _ = $0.take(parameterCount)
-      _ = $0.take(parameterCount)
+      _ = $0.take(count)
+      _ = $0.take(count)
     }
-    parameters = plan.take(parameterCount)
-    gradient = plan.take(parameterCount)
-    received = [Float](repeating: 0, count: parameterCount)
+    parameters = plan.take(count)
+    gradient = plan.take(count)
+    received = [Float](repeating: 0, count: count)
     guard layout.adaptation != .full else { return }
     for range in model.floatRanges {
       device.mirror(range.start, byteCount: 4 * range.count)
@@ -61,25 +61,15 @@ package final class DeviceWeights {
 
   /// Weights of the largest linear layer.
   private static func largestMatrix(of model: PretrainedModel) -> Int {
-    let inBlocks = model.weights.blocks.flatMap { block in
-      LinearRole.allCases.compactMap { block.linear($0) }
-    }
-    return (inBlocks + [model.languageHead?.output].compactMap { $0 })
-      .reduce(0) { max($0, $1.inputs * $1.outputs) }
+    model.weights.linears.reduce(0) { max($0, $1.inputs * $1.outputs) }
   }
 
   /// Copies the linear layers of a model whose values were replaced.
   func replaceLinears(of model: PretrainedModel) {
     for start in replaced { device.removeMirror(of: start) }
     replaced = []
-    var places = Set<LinearPlace>()
-    for layer in 0..<model.configuration.layerCount {
-      for role in LinearRole.allCases { places.insert(LinearPlace(role: role, layer: layer)) }
-    }
-    for place in places {
-      guard let linear = model.linear(at: place), let values = linear.weight.floats,
-        !isPart(values, of: model)
-      else { continue }
+    for linear in model.weights.linears {
+      guard let values = linear.weight.floats, !isPart(values, of: model) else { continue }
       device.mirror(values, byteCount: 4 * linear.inputs * linear.outputs)
       replaced.append(values)
     }

@@ -44,9 +44,6 @@ public struct BlockWeights: Sendable {
   /// The linear layers, indexed by `LinearRole.rawValue`; nil where the block has none.
   var linears: [LinearWeights?]
 
-  /// One linear layer of the block; nil if the block has none.
-  package func linear(_ role: LinearRole) -> LinearWeights? { linears[role.rawValue] }
-
   /// One linear layer of the block.
   public subscript(role: LinearRole) -> LinearWeights {
     guard let linear = linears[role.rawValue] else {
@@ -269,6 +266,12 @@ extension ModelWeights {
           linears: found))
     }
     return blocks
+  }
+
+  /// All linear layers: those of the blocks, then those after them.
+  package var linears: [LinearWeights] {
+    let after = [pooler, languageHead?.transform, languageHead?.output]
+    return blocks.flatMap { $0.linears.compactMap(\.self) } + after.compactMap(\.self)
   }
 
   /// One linear layer; `layer` is ignored for layers after the blocks.
